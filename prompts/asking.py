@@ -1,0 +1,80 @@
+"""One question, from settings to answer, as a stream of events: what the tabs, the endpoints and the shell all call."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prompts.backends import Backend
+from prompts.messages import Prompt, Rendered, Reply
+from prompts.techniques import Answer, AskSettings, Technique
+
+Open = Callable[[str], Backend]  # a model's name -> its backend
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The state of one question. `reply` grows; `answer` comes with the finished reply."""
+
+    technique: Technique
+    settings: AskSettings  # as revised
+    prompt: Prompt
+    rendered: Rendered | None
+    notes: tuple[str, ...]
+    reply: Reply | None = None
+    answer: Answer | None = None
+
+    def document(self) -> dict[str, Any]:
+        """What the API returns and `--json` prints."""
+        reply, answer = self.reply, self.answer
+        return {
+            "technique": self.technique.name,
+            "model": self.settings.model,
+            "task": self.settings.task,
+            "messages": self.prompt.as_dicts(),
+            "rendered": self.rendered.text if self.rendered else None,
+            "reply": reply.text if reply else "",
+            "answer": answer.text if answer else None,
+            "reasoning": answer.reasoning if answer else "",
+            "tokens_in": reply.tokens_in if reply else None,
+            "tokens_out": reply.tokens_out if reply else None,
+            "seconds": round(reply.seconds, 3) if reply else None,
+            "finish": reply.finish if reply else "running",
+            "notes": list(self.notes),
+        }
+
+
+def ask(
+    technique: Technique,
+    settings: AskSettings,
+    open_model: Open,
+    *,
+    row: Mapping[str, Any] | None = None,
+    stop: threading.Event | None = None,
+) -> Iterator[Asked]:
+    """First the rendered prompt, then growing replies, last the finished reply with its answer.
+
+    Raises UserError naming the field or the slot, WorldError where the model cannot be had.
+    """
+    technique.build(settings, row or {})  # faults in the fields are told before any model is loaded
+    backend = open_model(settings.model)
+    notes: list[str] = []
+    if technique.revise:
+        settings, notes = technique.revise(settings, backend)
+    prompt = technique.build(settings, row or {})
+    rendered = backend.render(prompt)
+    notes += rendered.notes if rendered else ()
+    asked = Asked(technique, settings, prompt, rendered, tuple(notes))
+    yield asked
+    for reply in backend.stream(prompt, settings, stop or threading.Event()):
+        answer = technique.read(settings, reply.text) if reply.finish != "running" else None
+        yield Asked(technique, settings, prompt, rendered, tuple(notes), reply, answer)
+
+
+def rendered_prompt(
+    technique: Technique, settings: AskSettings, open_model: Open, row: Mapping[str, Any] | None = None
+) -> Asked:
+    """The prompt as it would be asked, without asking."""
+    prompt = technique.build(settings, row or {})
+    rendered = open_model(settings.model).render(prompt)
+    return Asked(technique, settings, prompt, rendered, rendered.notes if rendered else ())

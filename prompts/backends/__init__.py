@@ -1,0 +1,72 @@
+"""Where a prompt is answered: local.py (transformers), remote.py (OpenAI-compatible servers), scripted.py (tests)."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from prompts.messages import Prompt, Rendered, Reply
+from prompts.settings import Settings, knob
+
+OnDevice = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def identity(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The `on_device` wrapper of a machine whose device is always there. On ZeroGPU it is `spaces.GPU`."""
+    return function
+
+
+class Sampling(Settings):
+    """How a reply is drawn."""
+
+    max_new_tokens: int = knob(
+        256, title="Longest reply", help="The reply is stopped after this many tokens.", unit="tokens", ge=1, le=8192
+    )
+    temperature: float = knob(
+        0.0, title="Temperature", help="0 always takes the likeliest token; higher is more varied.", ge=0, le=2, step=0.05
+    )
+    top_p: float = knob(
+        1.0, title="Top-p", help="Draw only from the likeliest tokens that together have this probability.",
+        gt=0, le=1, step=0.05, advanced=True,
+    )  # fmt: skip
+    seed: int = knob(0, title="Seed", help="Same seed, same reply.", ge=0, le=2**31 - 1, advanced=True)
+
+
+class Backend(Protocol):
+    """Answers prompts. Every method raises UserError or WorldError, never returns a failure as text."""
+
+    name: str
+
+    def render(self, prompt: Prompt) -> Rendered | None:
+        """The exact string the model reads; None where a server keeps its template to itself."""
+
+    def stream(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[Reply]:
+        """Replies that grow, the last one finished. Closing the iterator or setting `stop` ends the generation."""
+
+    def batch(
+        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+    ) -> Iterator[tuple[int, Reply]]:
+        """(position, reply) of every prompt, in the order they are done."""
+
+
+def open_backend(
+    model: str,
+    owner: str,
+    *,
+    token: str | None = None,
+    key: str | None = None,
+    on_device: OnDevice = identity,
+) -> Backend:
+    """The backend of a model's name. `token` is the caller's Hub token, `key` a server's key; neither is kept.
+
+    Raises UserError for a name of no known form.
+    """
+    from prompts.models import parse
+
+    found = parse(model)
+    if found.kind == "server":
+        from prompts.backends.remote import RemoteBackend
+
+        return RemoteBackend(found.url, found.value, key)
+    from prompts.backends.local import LocalBackend
+
+    return LocalBackend(model, owner, token=token, on_device=on_device)

@@ -1,0 +1,108 @@
+"""Answers from any OpenAI-compatible server: vLLM, TGI, llama.cpp, Ollama, or Inference Providers' router."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from typing import Any
+
+from prompts.backends import Sampling
+from prompts.errors import UserError, WorldError
+from prompts.messages import Finish, Prompt, Reply
+
+TIMEOUT = 120.0  # seconds without a byte from the server
+AT_ONCE = 8  # requests in flight
+
+
+class RemoteBackend:
+    """`key` goes with each request and nowhere else."""
+
+    def __init__(self, url: str, model: str, key: str | None = None) -> None:
+        from huggingface_hub import InferenceClient
+
+        self.name, self._model = f"{url}#{model}", model
+        self._url = url
+        self._client = InferenceClient(base_url=url, api_key=key or "none", timeout=TIMEOUT)
+
+    def render(self, prompt: Prompt) -> None:
+        """A server applies its own template and does not show it."""
+
+    def stream(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[Reply]:
+        started = time.perf_counter()
+        text, used, finish = "", None, "length"
+        with server_errors(self._url):
+            for chunk in self._client.chat_completion(**self._arguments(prompt, sampling), stream=True):
+                used = getattr(chunk, "usage", None) or used
+                for choice in chunk.choices or []:
+                    text += choice.delta.content or ""
+                    finish = choice.finish_reason or finish
+                if stop.is_set():
+                    yield _reply(text, used, started, "cancelled")
+                    return
+                yield _reply(text, used, started, "running")
+        yield _reply(text.strip(), used, started, "stop" if finish == "stop" else "length")
+
+    def batch(
+        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+    ) -> Iterator[tuple[int, Reply]]:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            waiting = {pool.submit(self._ask, prompt, sampling, stop): at for at, prompt in enumerate(prompts)}
+            try:
+                for done in as_completed(waiting):
+                    if (reply := done.result()) is not None:
+                        yield waiting[done], reply
+            finally:
+                for task in waiting:
+                    task.cancel()
+
+    def _ask(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Reply | None:
+        if stop.is_set():
+            return None
+        started = time.perf_counter()
+        with server_errors(self._url):
+            answer = self._client.chat_completion(**self._arguments(prompt, sampling))
+            choice = answer.choices[0]
+        finish: Finish = "stop" if choice.finish_reason == "stop" else "length"
+        return _reply((choice.message.content or "").strip(), answer.usage, started, finish)
+
+    def _arguments(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
+        return {
+            "model": self._model,
+            "messages": prompt.as_dicts(),
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": sampling.seed,
+        }
+
+
+def _reply(text: str, used: Any, started: float, finish: Finish) -> Reply:
+    tokens_in = getattr(used, "prompt_tokens", None)
+    tokens_out = getattr(used, "completion_tokens", None)
+    return Reply(text, tokens_in, tokens_out, time.perf_counter() - started, finish)
+
+
+@contextmanager
+def server_errors(url: str) -> Iterator[None]:
+    """Turns what the client raises into sentences that say who refused."""
+    from huggingface_hub.errors import HfHubHTTPError, InferenceTimeoutError
+
+    try:
+        yield
+    except InferenceTimeoutError:
+        raise WorldError(f"the server {url} did not answer within {TIMEOUT:.0f} seconds") from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else 0
+        detail = (error.response.text or "")[:200] if error.response is not None else str(error)[:200]
+        if status in (401, 403):
+            raise WorldError(f"the server {url} refused the key (status {status})") from None
+        if status in (400, 404, 422):
+            raise UserError(f"the server {url} does not accept the request (status {status}): {detail}") from None
+        raise WorldError(f"the server {url} failed (status {status}): {detail}") from None
+    except (OSError, ValueError, AttributeError, IndexError, KeyError, TypeError) as error:
+        raise WorldError(f"the server {url} cannot be used: {type(error).__name__}: {str(error)[:200]}") from None
+    except Exception as error:
+        if "httpx" not in type(error).__module__:
+            raise
+        raise WorldError(f"the server {url} cannot be reached: {str(error)[:200]}") from None

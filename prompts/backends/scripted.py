@@ -1,0 +1,44 @@
+"""Answers from a script, for unit tests."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from prompts.backends import Sampling
+from prompts.messages import Prompt, Rendered, Reply
+
+
+class ScriptedBackend:
+    """`answer` maps a prompt to its reply; `asked` remembers every prompt."""
+
+    name = "scripted"
+
+    def __init__(self, answer: Callable[[Prompt], str]) -> None:
+        self._answer = answer
+        self.asked: list[Prompt] = []
+
+    def render(self, prompt: Prompt) -> Rendered:
+        text = prompt.plain()
+        return Rendered(text, tuple(map(ord, text)))
+
+    def stream(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[Reply]:
+        reply = self._reply(prompt)
+        words = reply.text.split(" ")
+        for end in range(1, len(words)):
+            if stop.is_set():
+                yield Reply(" ".join(words[:end]), reply.tokens_in, end, 0.0, "cancelled")
+                return
+            yield Reply(" ".join(words[:end]), reply.tokens_in, end, 0.0, "running")
+        yield reply
+
+    def batch(
+        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+    ) -> Iterator[tuple[int, Reply]]:
+        for at, prompt in enumerate(prompts):
+            if stop.is_set():
+                return
+            yield at, self._reply(prompt)
+
+    def _reply(self, prompt: Prompt) -> Reply:
+        self.asked.append(prompt)
+        text = self._answer(prompt)
+        return Reply(text, len(prompt.plain().split()), len(text.split()), 0.0, "stop")

@@ -1,0 +1,29 @@
+"""The failures we expect. Whoever catches one knows who has to act.
+
+AppError
+├── UserError        the person's input: names the field or the line and says what to change (exit code 2)
+│   └── NotFound     no such thing, or not this owner's: the two are never told apart
+└── WorldError       something outside refused: says who, and what to do (exit code 1)
+
+Anything else is a bug and keeps its traceback.
+"""
+
+
+class AppError(Exception):
+    """An expected failure with a sentence for a person."""
+
+
+class UserError(AppError):
+    """The input has to change; `field` names the setting, column or row where that is known."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message)
+        self.field = field
+
+
+class NotFound(UserError):
+    """No such run, prompt or file for this owner."""
+
+
+class WorldError(AppError):
+    """The Hub, a server, the disk or the machine refused."""

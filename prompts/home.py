@@ -1,0 +1,71 @@
+"""Where things lie on disk, and whose they are.
+
+    PROMPT_OR_TUNE_HOME/            default: the user's cache folder; a mounted /data on a Space
+      models/                       public models, converted once, shared by all
+      owners/<owner>/uploads/       what a visitor brought
+      owners/<owner>/runs/<id>/     training runs
+      owners/<owner>/prompts/       the visitor's prompt library
+      owners/<owner>/cache/         replies already paid for
+
+Another owner's thing is "not found", exactly as one that does not exist.
+"""
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from prompts.errors import NotFound, UserError
+
+LOCAL = "local"  # the owner on one's own machine
+_OWNER = re.compile(r"[a-z0-9][a-z0-9_-]{0,95}")
+_RUN = re.compile(r"[a-z0-9]{4,40}")
+RUN_PREFIX = "run:"
+
+
+def on_space() -> bool:
+    """Is this a Hugging Face Space?"""
+    return os.environ.get("SYSTEM") == "spaces"
+
+
+def home() -> Path:
+    """The folder that holds all state."""
+    if chosen := os.environ.get("PROMPT_OR_TUNE_HOME"):
+        return Path(chosen).expanduser().absolute()
+    if on_space() and os.access("/data", os.W_OK):
+        return Path("/data/prompt-or-tune")
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "prompt-or-tune"
+
+
+def models_folder() -> Path:
+    """Public models that were converted on this machine."""
+    return home() / "models"
+
+
+def owner_folder(owner: str, *parts: str) -> Path:
+    """`owners/<owner>/<parts>`. Raises NotFound for a name that is no owner's."""
+    if not _OWNER.fullmatch(owner):
+        raise NotFound("there is no such visitor")
+    return home().joinpath("owners", owner, *parts)
+
+
+def new_id() -> str:
+    """An id that cannot be guessed, for runs and uploads: 20 hexadecimal characters."""
+    return secrets.token_hex(10)
+
+
+def run_folder(owner: str, run: str) -> Path:
+    """The folder of one of this owner's runs. Raises NotFound."""
+    run = run.removeprefix(RUN_PREFIX)
+    folder = owner_folder(owner, "runs", run) if _RUN.fullmatch(run) else None
+    if folder is None or not (folder / "recipe.json").is_file():
+        raise NotFound(f"there is no run {run[:40]!r}; `python -m tuning runs` lists yours", field="run")
+    return folder
+
+
+def adapter_folder(owner: str, run: str) -> Path:
+    """(owner, "run:<id>") -> the folder of its trained adapter. Raises NotFound, or UserError before it is trained."""
+    folder = run_folder(owner, run) / "adapter"
+    if not (folder / "adapter_config.json").is_file():
+        raise UserError(f"run {run.removeprefix(RUN_PREFIX)} has no adapter yet: let it finish first", field="model")
+    return folder

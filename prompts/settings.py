@@ -1,0 +1,119 @@
+"""Settings: the base of everything a person can set.
+
+A setting is written down once, here as a field: type, default, range, unit and help. The form, the command line, the
+JSON file, the API parameters and the README tables are derived from it.
+"""
+
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from prompts.errors import UserError
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Frozen; unknown names are refused, so that a misspelt setting is an error and not a silent default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with some fields replaced, checked again. Raises UserError."""
+        return build(type(self), {**self.model_dump(), **values})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values: what JSON and YAML files hold."""
+        return self.model_dump(mode="json")
+
+
+def knob(
+    default: Any = ...,
+    *,
+    title: str,
+    help: str,
+    unit: str = "",
+    advanced: bool = False,
+    lines: int = 1,
+    step: float | None = None,
+    **limits: Any,
+) -> Any:
+    """A field. `lines` is the height of its text box, `step` that of its slider; `limits` are pydantic's (ge, le ...)."""
+    extra = {"unit": unit, "advanced": advanced, "lines": lines, "step": step}
+    return Field(default, title=title, description=help, json_schema_extra=extra, **limits)
+
+
+def look(info: FieldInfo, key: str) -> Any:
+    """What `knob` noted about a field: unit, advanced, lines or step."""
+    extra = info.json_schema_extra
+    return extra.get(key) if isinstance(extra, dict) else None
+
+
+def build(model: type[S], values: Mapping[str, Any]) -> S:
+    """`model(**values)`. Raises UserError with one sentence per wrong field."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        raise user_error(error) from None
+
+
+def user_error(error: ValidationError) -> UserError:
+    """Pydantic's findings as sentences: `learning_rate: Input should be less than or equal to 1 (got 7)`."""
+    found = []
+    for item in error.errors(include_url=False):
+        name = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "missing":
+            found.append(f"{name}: a value is needed")
+        elif item["type"] == "extra_forbidden":
+            found.append(f"{name}: there is no such setting")
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            given = item["input"]
+            shown = f" (got {given!r})" if isinstance(given, str | int | float) and len(str(given)) < 60 else ""
+            found.append(f"{name}: {message}{shown}" if name else message)
+    return UserError("; ".join(found))
+
+
+def bounds(info: FieldInfo) -> tuple[float | None, float | None]:
+    """The lowest and the highest allowed value, None where there is no limit."""
+    low: float | None = None
+    high: float | None = None
+    for item in info.metadata:
+        low = next((v for v in (getattr(item, "ge", None), getattr(item, "gt", None)) if v is not None), low)
+        high = next((v for v in (getattr(item, "le", None), getattr(item, "lt", None)) if v is not None), high)
+    return low, high
+
+
+def choices(annotation: Any) -> list[Any]:
+    """The values of a Literal, else an empty list."""
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else []
+
+
+def plain_type(annotation: Any) -> Any:
+    """`X | None` -> X; everything else unchanged."""
+    if get_origin(annotation) in (Union, UnionType):
+        return next(arg for arg in get_args(annotation) if arg is not type(None))
+    return annotation
+
+
+def table(model: type[BaseModel]) -> str:
+    """The settings of `model` as a Markdown table, for the README."""
+    rows = ["| setting | default | range | what it does |", "|---|---|---|---|"]
+    for name, info in model.model_fields.items():
+        low, high = bounds(info)
+        span = " · ".join(str(c) for c in choices(info.annotation))
+        if low is not None or high is not None:
+            span = f"{'' if low is None else f'{low:g}'} … {'' if high is None else f'{high:g}'}"
+        unit = look(info, "unit")
+        default = "(required)" if info.is_required() else f"`{_shown(info.default)}`"
+        rows.append(f"| `{name}` | {default} | {span}{f' {unit}' if unit else ''} | {info.description} |")
+    return "\n".join(rows)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "none"
+    return str(value) if value != "" else "none"

@@ -1,0 +1,23 @@
+"""The four prompting techniques. A technique is one file and one name in TECHNIQUES."""
+
+from prompts.errors import UserError
+from prompts.techniques import chain_of_thought, contextual, few_shot, refinement
+from prompts.techniques.base import Answer, AskSettings, Technique
+
+TECHNIQUES: tuple[Technique, ...] = (
+    refinement.TECHNIQUE,
+    contextual.TECHNIQUE,
+    chain_of_thought.TECHNIQUE,
+    few_shot.TECHNIQUE,
+)
+
+
+def technique(name: str) -> Technique:
+    """Raises UserError that lists the names."""
+    for found in TECHNIQUES:
+        if found.name == name:
+            return found
+    raise UserError(f"there is no technique {name!r}; there are {', '.join(t.name for t in TECHNIQUES)}")
+
+
+__all__ = ["TECHNIQUES", "Answer", "AskSettings", "Technique", "technique"]

@@ -1,0 +1,65 @@
+"""What the techniques share: the settings that each has, and what a technique is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prompts.backends import Backend, Sampling
+from prompts.messages import Prompt
+from prompts.models import EMBEDDED
+from prompts.settings import knob
+from prompts.templates import fill, slots_of
+
+
+class AskSettings(Sampling):
+    """What every technique needs: the task, the text to work on, the model and how to draw."""
+
+    model: str = knob(
+        EMBEDDED, title="Model",
+        help="embedded, a Hub id, a folder, run:<id> for your fine-tune, or <url>#<model> for a server.",
+    )  # fmt: skip
+    task: str = knob(title="Task", help="What the model should do. {{ column }} takes a value from your rows.", lines=4)
+    input: str = knob(
+        "", title="Text to work on", lines=4,
+        help="The case at hand, put under the task; with rows, a template such as {{ email }}.",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a reply comes to. `text` is None where no answer could be found in it (a parse failure)."""
+
+    text: str | None
+    reasoning: str = ""
+
+
+@dataclass(frozen=True)
+class Technique:
+    """A technique: settings and a row -> a prompt; a reply -> its answer.
+
+    `revise`, where a technique has it, makes the next version of the settings before asking and returns notes with it.
+    """
+
+    name: str  # the endpoint, the command's word and the key of files
+    title: str
+    lesson: str  # the guide's lesson, Markdown
+    settings: type[AskSettings]
+    build: Callable[[Any, Mapping[str, Any]], Prompt]
+    read: Callable[[Any, str], Answer]
+    revise: Callable[[Any, Backend], tuple[Any, list[str]]] | None = None
+
+
+def whole_reply(_settings: AskSettings, reply: str) -> Answer:
+    """The reply is the answer."""
+    return Answer(reply.strip())
+
+
+def filled(settings: AskSettings, field: str, row: Mapping[str, Any]) -> str:
+    """The text of a field with the row's values in its slots. Raises UserError naming the field and the slot."""
+    return fill(getattr(settings, field), row, field=field)
+
+
+def slots(settings: AskSettings) -> tuple[str, ...]:
+    """Every slot that the settings' texts name, sorted."""
+    texts = [value for value in settings.model_dump(exclude={"model"}).values() if isinstance(value, str)]
+    return tuple(sorted({slot for text in texts for slot in slots_of(text)}))

@@ -1,0 +1,86 @@
+"""Slots -> text. Templates may come from strangers, so they are Jinja2 in its immutable sandbox, and of its grammar only
+what ends in bounded time and space is allowed: slots, conditions and a few filters; no loops, calls or arithmetic.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from prompts.errors import UserError
+
+LONGEST_TEMPLATE = 100_000
+LONGEST_TEXT = 1_000_000
+FILTERS = {"upper", "lower", "trim", "title", "capitalize", "default", "d", "tojson", "length", "first", "last", "int"}
+_ALLOWED = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.Filter, nodes.If, nodes.CondExpr,
+    nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Test, nodes.Concat,
+)  # fmt: skip
+_environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+
+
+@lru_cache(maxsize=256)
+def _compiled(template: str) -> tuple[Any, tuple[str, ...]]:
+    if len(template) > LONGEST_TEMPLATE:
+        raise UserError(f"the template has {len(template):,} characters; at most {LONGEST_TEMPLATE:,} are allowed")
+    try:
+        tree = _environment.parse(template)
+    except TemplateSyntaxError as error:
+        raise UserError(f"the template cannot be read, line {error.lineno}: {error.message}") from None
+    for node in tree.find_all(nodes.Node):
+        if not isinstance(node, _ALLOWED):
+            raise UserError(
+                f"the template uses {type(node).__name__.lower()} in line {node.lineno}; "
+                "slots, conditions and simple filters are allowed"
+            )
+        if isinstance(node, nodes.Filter) and node.name not in FILTERS:
+            raise UserError(f"the template uses the filter {node.name!r}; allowed are {', '.join(sorted(FILTERS))}")
+    slots = tuple(sorted(meta.find_undeclared_variables(tree)))
+    return _environment.from_string(template), slots
+
+
+def slot_name(column: str) -> str:
+    """The slot that a column fills: "First name" -> "First_name"."""
+    name = re.sub(r"\W", "_", column.strip())
+    return f"_{name}" if name[:1].isdigit() else name
+
+
+def template_of(columns: Iterable[str]) -> str:
+    """The template that shows these columns: the text alone for one, else each under its name."""
+    columns = list(columns)
+    unnamed = len(columns) == 1 or set(columns) <= {"instruction", "input", "prompt", "context"}
+    label = "" if unnamed else "{}: "
+    return "\n\n".join(f"{label.format(_title(c))}{{{{ {slot_name(c)} }}}}" for c in columns)
+
+
+def _title(column: str) -> str:
+    return column[:1].upper() + column[1:].replace("_", " ")
+
+
+def slots_of(template: str) -> tuple[str, ...]:
+    """The names of the slots in a template, sorted. Raises UserError where it cannot be read."""
+    return _compiled(template)[1]
+
+
+def fill(template: str, row: Mapping[str, Any], *, field: str = "") -> str:
+    """`"Hello {{ name }}"` and `{"name": "Ana"}` -> `"Hello Ana"`; a None in the row fills as nothing.
+
+    Raises UserError naming the slot that the row does not fill, or the fault in the template.
+    """
+    try:
+        compiled, slots = _compiled(template)
+        row = {slot_name(key): "" if value is None else value for key, value in row.items()}
+        if missing := [slot for slot in slots if slot not in row]:
+            known = ", ".join(map(str, row)) or "none: write the text itself, or give rows"
+            raise UserError(f"nothing fills the slot {missing[0]!r}; the columns are: {known}")
+        text = compiled.render(row)
+    except UserError as error:
+        raise UserError(str(error), field=field) if field else error from None
+    except (UndefinedError, TemplateError, TypeError, ValueError) as error:
+        raise UserError(f"the template cannot be filled: {error}", field=field) from None
+    if len(text) > LONGEST_TEXT:
+        raise UserError(f"the filled template has {len(text):,} characters; at most {LONGEST_TEXT:,}", field=field)
+    return str(text)
