@@ -69,3 +69,10 @@ def adapter_folder(owner: str, run: str) -> Path:
     if not (folder / "adapter_config.json").is_file():
         raise UserError(f"run {run.removeprefix(RUN_PREFIX)} has no adapter yet: let it finish first", field="model")
     return folder
+
+
+def adapters(owner: str) -> list[str]:
+    """The names `run:<id>` of this owner's trained adapters, the newest first."""
+    found = list(owner_folder(owner, "runs").glob("*/adapter/adapter_config.json"))
+    found.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+    return [f"{RUN_PREFIX}{file.parent.parent.name}" for file in found]

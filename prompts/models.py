@@ -249,17 +249,27 @@ def hub_token(token: str | None) -> str | bool | None:
     return token or (False if on_space() else None)
 
 
-def read_model(source: str, token: str | None = None) -> tuple[Any, Any]:
-    """A fresh (model, tokenizer) from a Hub id or folder, on the device. Raises as `load` does."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def load_tokenizer(source: str, token: str | None = None) -> Any:
+    """The tokenizer alone, ready for batches that are read from the right. Raises as `load` does."""
+    from transformers import AutoTokenizer
 
-    kind: dict[str, Any] = {"token": hub_token(token), "trust_remote_code": False}
     with LOAD_LOCK, hub_errors(source):
-        tokenizer = AutoTokenizer.from_pretrained(source, **kind)
-        model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, dtype=dtype(), **kind)
+        tokenizer = AutoTokenizer.from_pretrained(source, token=hub_token(token), trust_remote_code=False)
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def read_model(source: str, token: str | None = None) -> tuple[Any, Any]:
+    """A fresh (model, tokenizer) from a Hub id or folder, on the device. Raises as `load` does."""
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(source, token)
+    with LOAD_LOCK, hub_errors(source):
+        model = AutoModelForCausalLM.from_pretrained(
+            source, use_safetensors=True, dtype=dtype(), token=hub_token(token), trust_remote_code=False
+        )
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model.to(device()).eval(), tokenizer
 

@@ -39,15 +39,18 @@ def knob(
     advanced: bool = False,
     lines: int = 1,
     step: float | None = None,
+    place: int = 50,
     **limits: Any,
 ) -> Any:
-    """A field. `lines` is the height of its text box, `step` that of its slider; `limits` are pydantic's (ge, le ...)."""
-    extra = {"unit": unit, "advanced": advanced, "lines": lines, "step": step}
+    """A field. `lines` is the height of its text box, `step` that of its slider, a low `place` puts it high in the form;
+    `limits` are pydantic's (ge, le ...).
+    """
+    extra = {"unit": unit, "advanced": advanced, "lines": lines, "step": step, "place": place}
     return Field(default, title=title, description=help, json_schema_extra=extra, **limits)
 
 
 def look(info: FieldInfo, key: str) -> Any:
-    """What `knob` noted about a field: unit, advanced, lines or step."""
+    """What `knob` noted about a field: unit, advanced, lines, step or place."""
     extra = info.json_schema_extra
     return extra.get(key) if isinstance(extra, dict) else None
 
@@ -75,6 +78,11 @@ def user_error(error: ValidationError) -> UserError:
             shown = f" (got {given!r})" if isinstance(given, str | int | float) and len(str(given)) < 60 else ""
             found.append(f"{name}: {message}{shown}" if name else message)
     return UserError("; ".join(found))
+
+
+def in_order(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by their place in the form, and as declared within one place."""
+    return dict(sorted(model.model_fields.items(), key=lambda item: look(item[1], "place") or 50))
 
 
 def bounds(info: FieldInfo) -> tuple[float | None, float | None]:

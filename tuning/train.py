@@ -1,8 +1,8 @@
 """(encoded data, recipe) -> adapter, as a stream of events. transformers.Trainer is the engine; PEFT makes the adapter.
 
-Speed comes from two seams. One update's rows are split here into micro-batches of like lengths under a token budget, so
-that the order of rows and the effective batch do not depend on memory; and the language-model head computes only the
-positions whose next token is learned.
+Speed comes from three seams. One update's rows are split here into micro-batches of like lengths under a token budget, so
+that the order of rows and the effective batch do not depend on memory; the language-model head computes only the
+positions whose next token is learned; and tuning/fast.py keeps less for the backward pass.
 """
 
 import queue
@@ -17,10 +17,11 @@ from typing import Any
 
 from prompts.models import BASE_FILE, EMBEDDED, EMBEDDED_HUB_ID, device, locate, read_model
 from tuning.data.encode import Encoded, EncodedRow
+from tuning.fast import packing_of, speed_up
 from tuning.recipe import Recipe
 
 Event = dict[str, Any]
-MICRO_TOKENS = {"cpu": 4096, "mps": 8192, "cuda": 32768}  # padded tokens of one forward pass
+MICRO_TOKENS = {"cpu": 2048, "mps": 8192, "cuda": 32768}  # padded tokens of one forward pass
 CHECKPOINTS = "checkpoints"
 
 
@@ -81,15 +82,17 @@ def _with_adapter(base: Any, recipe: Recipe) -> Any:
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(recipe.seed)
-    attention = None  # PEFT's own choice for this architecture: query and value projections
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=recipe.lora_r,
         lora_alpha=recipe.lora_alpha,
         lora_dropout=recipe.lora_dropout,
-        target_modules="all-linear" if recipe.target_modules == "all-linear" else attention,
+        # None is PEFT's own choice for the architecture: query and value projections
+        target_modules="all-linear" if recipe.target_modules == "all-linear" else None,
     )
-    return get_peft_model(base, config)
+    model = get_peft_model(base, config)
+    speed_up(model)
+    return model
 
 
 def _save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
@@ -99,7 +102,7 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
     public = EMBEDDED_HUB_ID if recipe.model == EMBEDDED else recipe.model
     for config in model.peft_config.values():
         config.base_model_name_or_path = public  # never a path of this machine
-    model.save_pretrained(partial, safe_serialization=True)
+    model.save_pretrained(partial, save_embedding_layers=False)
     tokenizer.save_pretrained(partial)
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's placeholder; tuning/card.py writes the real one
     (partial / BASE_FILE).write_text(recipe.model, encoding="utf-8")
@@ -146,12 +149,19 @@ def _dataset(data: Encoded) -> Any:
     return Dataset.from_dict({"ids": [row.ids for row in data.rows], "context": [row.context for row in data.rows]})
 
 
-def micro_batches(rows: Sequence[EncodedRow], most_rows: int, most_tokens: int) -> list[list[EncodedRow]]:
-    """`rows` by falling length, at most `most_rows` together and `most_tokens` with padding (one row is always taken)."""
+def micro_batches(
+    rows: Sequence[EncodedRow], most_rows: int, most_tokens: int, *, padded: bool = True
+) -> list[list[EncodedRow]]:
+    """`rows` by falling length, at most `most_rows` and `most_tokens` together, padding counted where there is any.
+
+    A row that is longer than `most_tokens` makes a batch of its own.
+    """
     batches: list[list[EncodedRow]] = []
     for row in sorted(rows, key=lambda row: -len(row.ids)):
         last = batches[-1] if batches else []
-        if last and len(last) < most_rows and len(last[0].ids) * (len(last) + 1) <= most_tokens:
+        used = len(last[0].ids) * len(last) if last and padded else sum(len(other.ids) for other in last)
+        more = len(last[0].ids) if last and padded else len(row.ids)
+        if last and len(last) < most_rows and used + more <= most_tokens:
             last.append(row)
         else:
             batches.append([row])
@@ -171,36 +181,53 @@ def _trainer_class() -> Any:
             self.micro_rows, self.micro_tokens = micro_rows, MICRO_TOKENS[device()]
             self.tokens_seen = 0
             self._selected: Any = None
+            self._packing = packing_of(model) if device() == "cpu" else None  # GPUs have padding-free kernels of their own
             model.get_output_embeddings().register_forward_pre_hook(self._only_selected)
 
         def _only_selected(self, _module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
             """Hidden states (B, T, H) -> those of the selected positions (N, H), before the head multiplies them."""
             return None if self._selected is None else (args[0][self._selected],)
 
+        def _batches(self, rows: Sequence[EncodedRow]) -> list[list[EncodedRow]]:
+            return micro_batches(rows, self.micro_rows, self.micro_tokens, padded=self._packing is None)
+
         def loss_sum(self, model: Any, batch: Sequence[EncodedRow]) -> Any:
             """The summed cross-entropy of the learned tokens of `batch`."""
-            width = max(len(row.ids) for row in batch)
-            ids = torch.zeros((len(batch), width), dtype=torch.long)
-            attention = torch.zeros_like(ids)
-            learned = torch.zeros_like(ids, dtype=torch.bool)
+            inputs, learned = self._packed(batch) if self._packing else self._padded(batch)
+            self._selected = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
+            try:
+                logits = model(**inputs, use_cache=False).logits
+            finally:
+                self._selected = None
+            return torch.nn.functional.cross_entropy(logits.float(), inputs["input_ids"][learned], reduction="sum")
+
+        def _padded(self, batch: Sequence[EncodedRow]) -> tuple[dict[str, Any], Any]:
+            """Rows side by side, (B, T), padded at the end."""
+            ids = torch.zeros((len(batch), max(len(row.ids) for row in batch)), dtype=torch.long)
+            attention, learned = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
             for at, row in enumerate(batch):
                 ids[at, : len(row.ids)] = torch.tensor(row.ids)
                 attention[at, : len(row.ids)] = 1
                 learned[at, row.context : len(row.ids)] = True
             ids, attention, learned = (x.to(self.args.device) for x in (ids, attention, learned))
-            self._selected = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
-            try:
-                logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits
-            finally:
-                self._selected = None
-            return torch.nn.functional.cross_entropy(logits.float(), ids[learned], reduction="sum")
+            return {"input_ids": ids, "attention_mask": attention}, learned
+
+        def _packed(self, batch: Sequence[EncodedRow]) -> tuple[dict[str, Any], Any]:
+            """Rows end to end, (1, N)."""
+            ids, positions = self._packing.pack([row.ids for row in batch])
+            learned = torch.zeros_like(ids, dtype=torch.bool)
+            start = 0
+            for row in batch:
+                learned[0, start + row.context : start + len(row.ids)] = True
+                start += len(row.ids)
+            return {"input_ids": ids, "position_ids": positions}, learned
 
         def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:  # noqa: ARG002
             model.train()
             rows = _rows(inputs)
             total = sum(row.learned for row in rows)
             loss = torch.zeros((), device=self.args.device)
-            for batch in micro_batches(rows, self.micro_rows, self.micro_tokens):
+            for batch in self._batches(rows):
                 part = self.loss_sum(model, batch) / total
                 self.accelerator.backward(part)
                 loss += part.detach()
@@ -218,8 +245,7 @@ def _trainer_class() -> Any:
             rows = _rows({"rows": list(dataset)})
             self.model.eval()
             with torch.inference_mode():
-                parts = micro_batches(rows, self.micro_rows, self.micro_tokens)
-                total = sum(float(self.loss_sum(self.model, batch)) for batch in parts)
+                total = sum(float(self.loss_sum(self.model, batch)) for batch in self._batches(rows))
             return total / sum(row.learned for row in rows)
 
     return MicroBatchTrainer

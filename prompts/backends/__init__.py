@@ -19,16 +19,16 @@ class Sampling(Settings):
     """How a reply is drawn."""
 
     max_new_tokens: int = knob(
-        256, title="Longest reply", help="The reply is stopped after this many tokens.", unit="tokens", ge=1, le=8192
+        256, title="Longest reply", help="The reply is stopped after this many tokens.", unit="tokens", ge=1, le=8192, place=90
     )
     temperature: float = knob(
-        0.0, title="Temperature", help="0 always takes the likeliest token; higher is more varied.", ge=0, le=2, step=0.05
+        0.0, title="Temperature", help="0 always takes the likeliest token; higher is more varied.", ge=0, le=2, step=0.05, place=91
     )
     top_p: float = knob(
         1.0, title="Top-p", help="Draw only from the likeliest tokens that together have this probability.",
-        gt=0, le=1, step=0.05, advanced=True,
+        gt=0, le=1, step=0.05, advanced=True, place=92,
     )  # fmt: skip
-    seed: int = knob(0, title="Seed", help="Same seed, same reply.", ge=0, le=2**31 - 1, advanced=True)
+    seed: int = knob(0, title="Seed", help="Same seed, same reply.", ge=0, le=2**31 - 1, advanced=True, place=93)
 
 
 class Backend(Protocol):

@@ -19,10 +19,10 @@ LESSON = """A model knows nothing of your situation. **Say who it is, whom it wr
 class ContextualSettings(AskSettings):
     """The task with its context, each piece a field of its own; empty pieces are left out."""
 
-    role: str = knob("", title="Role", help="Who answers: 'You are a patient maths teacher.'", lines=2)
-    audience: str = knob("", title="Audience", help="Who reads it: 'Children of ten who like football.'", lines=2)
-    background: str = knob("", title="Background", help="Facts the model needs and cannot know.", lines=4)
-    constraints: str = knob("", title="Constraints", help="Length, format, tone, what to leave out.", lines=3)
+    role: str = knob("", title="Role", help="Who answers: 'You are a patient maths teacher.'", lines=2, place=5)
+    audience: str = knob("", title="Audience", help="Who reads it: 'Children of ten who like football.'", lines=2, place=5)
+    background: str = knob("", title="Background", help="Facts the model needs and cannot know.", lines=4, place=5)
+    constraints: str = knob("", title="Constraints", help="Length, format, tone, what to leave out.", lines=3, place=5)
 
 
 def build(settings: ContextualSettings, row: Mapping[str, Any]) -> Prompt:

@@ -10,7 +10,7 @@ from prompts.settings import Settings, knob
 from prompts.techniques.few_shot import FewShotSettings
 from prompts.techniques.few_shot import build as zero_shot
 from prompts.templates import template_of
-from tuning.data.upload import Row, Table
+from prompts.rows import Row, Table
 
 USUAL: tuple[tuple[tuple[str, ...], str], ...] = (
     (("instruction", "input"), "output"),

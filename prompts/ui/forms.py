@@ -1,0 +1,238 @@
+"""Settings -> forms and endpoints. A field's widget, label, help, default and limits all come from its declaration."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin
+
+import gradio as gr
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from prompts.errors import AppError
+from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
+from prompts.ui.visitor import Caller, caller
+
+PRIVATE = "private"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The widgets of a Settings model, by field."""
+
+    model: type[Settings]
+    widgets: dict[str, Any]
+
+    @property
+    def inputs(self) -> list[Any]:
+        return list(self.widgets.values())
+
+    def read(self, values: Sequence[Any]) -> Any:
+        """Widget values, in the order of `inputs`, as settings. Raises UserError naming the field."""
+        found = zip(self.widgets, values, strict=True)
+        given = {name: _given(value, self.model.model_fields[name]) for name, value in found}
+        return build(self.model, {name: value for name, value in given.items() if value is not _ABSENT})
+
+    def show(self, settings: Settings) -> list[Any]:
+        """The inverse: what to put into the widgets."""
+        return [_shown(getattr(settings, name)) for name in self.widgets]
+
+
+_ABSENT = object()
+
+
+def form(model: type[Settings], values: Settings | None = None) -> Form:
+    """Lays out the basic fields in a group and the advanced ones in a closed accordion."""
+    fields = in_order(model)
+    widgets: dict[str, Any] = {}
+    with gr.Group():
+        for name, info in fields.items():
+            if not look(info, "advanced"):
+                widgets[name] = widget(name, info, values)
+    if advanced := [name for name, info in fields.items() if look(info, "advanced")]:
+        with gr.Accordion("Advanced", open=False), gr.Row():
+            for name in advanced:
+                widgets[name] = widget(name, fields[name], values)
+    return Form(model, widgets)
+
+
+def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
+    """The component that fits a field's type and limits."""
+    default = getattr(values, name) if values else (None if info.is_required() else info.default)
+    unit = look(info, "unit")
+    common = {"label": f"{info.title or name}{f' ({unit})' if unit else ''}", "info": info.description}
+    kind, (low, high) = plain_type(info.annotation), bounds(info)
+    if name == "model":
+        return gr.Dropdown(_model_choices(), value=default, allow_custom_value=True, min_width=280, **common)
+    if options := choices(kind):
+        return gr.Radio(options, value=default, min_width=280, **common)
+    if kind is bool:
+        return gr.Checkbox(value=bool(default), min_width=280, **common)
+    if kind in (int, float):
+        step = look(info, "step") or (1 if kind is int else None)
+        if kind is float and low is not None and high is not None and high <= 2 and step and step >= 0.01:
+            return gr.Slider(low, high, value=default, step=step, min_width=280, **common)
+        return gr.Number(value=default, precision=0 if kind is int else None, step=step or 1, min_width=200, **common)
+    if get_origin(kind) is tuple:
+        return _many(get_args(kind)[0], default, common)
+    return gr.Textbox(value=default or "", lines=look(info, "lines") or 1, max_lines=14, min_width=280, **common)
+
+
+def _model_choices() -> list[str]:
+    from prompts.models import EMBEDDED
+
+    return [EMBEDDED]
+
+
+def _many(item: Any, default: Any, common: dict[str, Any]) -> Any:
+    if isinstance(item, type) and issubclass(item, BaseModel):
+        headers = [info.title or name for name, info in item.model_fields.items()]
+        return gr.Dataframe(
+            value=_shown(default or ()), headers=headers, datatype="str", type="array", interactive=True, wrap=True,
+            column_count=(len(headers), "fixed"), max_height=320, label=common["label"], show_search="none", min_width=280,
+        )  # fmt: skip
+    return gr.Dropdown([], value=list(default or ()), multiselect=True, allow_custom_value=True, min_width=280, **common)
+
+
+def _given(value: Any, info: FieldInfo) -> Any:
+    """A widget's value as the field takes it."""
+    kind = plain_type(info.annotation)
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        if isinstance(item, type) and issubclass(item, BaseModel):
+            rows = [[cell or "" for cell in row] for row in (value or [])]
+            return [dict(zip(item.model_fields, row, strict=False)) for row in rows if any(str(c).strip() for c in row)]
+        return value or []
+    if value is None and kind is not info.annotation:
+        return None
+    if value is None:
+        return _ABSENT if info.is_required() else info.default
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [list(item.model_dump().values()) if isinstance(item, BaseModel) else item for item in value]
+    return value
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Expected failures as messages on the page and to API callers; anything else keeps its traceback."""
+    try:
+        yield
+    except AppError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+_SPECIAL = {
+    "request": gr.Request | None,
+    "oauth_token": gr.OAuthToken | None,
+}
+
+
+def endpoint(
+    model: type[Settings] | None,
+    run: Callable[..., Any],
+    *,
+    name: str,
+    text: str,
+    extra: Mapping[str, tuple[Any, Any, str]] | None = None,
+) -> None:
+    """Publishes `run(caller, settings, **extra)` as API endpoint and MCP tool `name`, its parameters from the model.
+
+    `extra`: name -> (type, default, help) of parameters that are no settings. `run` may be a generator.
+    """
+    fields = {} if model is None else model.model_fields
+    kinds = {field: (_api_type(info.annotation), _api_default(info), info.description or "") for field, info in fields.items()}
+    kinds |= dict(extra or {})
+    ordered = sorted(kinds, key=lambda field: kinds[field][1] is not inspect.Parameter.empty)
+
+    def call(values: tuple[Any, ...]) -> Any:
+        given = dict(zip([*ordered, *_SPECIAL], values, strict=True))
+        who = caller(given.pop("request"), given.pop("oauth_token"))
+        more = {field: given.pop(field) for field in extra or {}}
+        return run(who, build(model, given), **more) if model else run(who, **more)
+
+    function = _like(run, call)
+    function.__name__ = name
+    arguments = "\n".join(f"    {field}: {kinds[field][2]}" for field in ordered)
+    function.__doc__ = f"{text}\n\nArgs:\n{arguments}" if arguments else text
+    annotations = {field: kinds[field][0] for field in ordered} | _SPECIAL
+    defaults = {field: kinds[field][1] for field in ordered} | dict.fromkeys(_SPECIAL)
+    returned = list[dict[str, Any]] if name.startswith("list_") else dict[str, Any]
+    _sign(function, annotations, defaults, returned)
+    gr.api(function, api_name=name, api_description=text)
+
+
+def listen(
+    trigger: Callable[..., Any],
+    run: Callable[..., Any],
+    visitor: Any,
+    inputs: Sequence[Any],
+    outputs: Any,
+    *,
+    name: str,
+    **more: Any,
+) -> Any:
+    """Connects a private, named event: `run(caller, *values)` with the values of `inputs`. Returns the event."""
+    values = [f"value_{number}" for number in range(len(inputs))]
+    annotations = {**_SPECIAL, "profile": gr.OAuthProfile | None, "secret": Any, **dict.fromkeys(values, Any)}
+
+    def call(given: tuple[Any, ...]) -> Any:
+        request, token, profile, secret, *rest = given
+        return run(caller(request, token, profile, secret or ""), *rest)
+
+    function = _like(run, call)
+    function.__name__ = name
+    _sign(function, annotations, dict.fromkeys([*_SPECIAL, "profile"]), None)
+    return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)
+
+
+def _like(run: Callable[..., Any], call: Callable[[tuple[Any, ...]], Any]) -> Callable[..., Any]:
+    """A function of positional values around `call`; a generator where `run` is one, which Gradio has to see."""
+    if inspect.isgeneratorfunction(run):
+
+        def streaming(*values: Any) -> Iterator[Any]:
+            with spoken():
+                yield from call(values)
+
+        return streaming
+
+    def plain(*values: Any) -> Any:
+        with spoken():
+            return call(values)
+
+    return plain
+
+
+def _sign(function: Any, annotations: Mapping[str, Any], defaults: Mapping[str, Any], returned: Any) -> None:
+    """The signature and hints that Gradio reads names, types and defaults from."""
+    required = inspect.Parameter.empty
+    special = any(name not in defaults for name in annotations)  # defaults may not stand before required values
+    parameters = [
+        inspect.Parameter(
+            name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind,
+            default=required if special else defaults.get(name, required),
+        )
+        for name, kind in annotations.items()
+    ]  # fmt: skip
+    function.__signature__ = inspect.Signature(parameters, return_annotation=returned)
+    function.__annotations__ = {**annotations, "return": returned}
+
+
+def _api_type(annotation: Any) -> Any:
+    kind = plain_type(annotation)
+    if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        return list[dict[str, str]] if isinstance(item, type) and issubclass(item, BaseModel) else list[str]
+    return annotation
+
+
+def _api_default(info: FieldInfo) -> Any:
+    if info.is_required():
+        return inspect.Parameter.empty
+    return list(info.default) if isinstance(info.default, tuple) else info.default

@@ -1,0 +1,24 @@
+"""The exact prompt, coloured by where each part came from."""
+
+from html import escape
+
+from prompts.messages import Rendered
+
+
+def lens(rendered: Rendered | None, notes: tuple[str, ...] = ()) -> str:
+    """HTML of a rendered prompt; every text in it is escaped."""
+    said = "".join(f"<p>{escape(note)}</p>" for note in notes)
+    if rendered is None:
+        return f"<p>The server applies its own template and does not show it; it gets the messages below.</p>{said}"
+    sources = list(dict.fromkeys(span.source for span in rendered.spans if span.source != "template"))
+    colour = {source: f"c{number % 5}" for number, source in enumerate(sources)}
+    body = "".join(
+        f'<span class="{colour.get(span.source, "template")}">{escape(rendered.text[span.start : span.end])}</span>'
+        for span in rendered.spans
+    )
+    legend = "".join(f'<span class="{colour[source]}">{escape(source)}</span>' for source in sources)
+    return (
+        f"<p><b>{len(rendered.ids):,} tokens</b> as the model reads them; what has no colour is the model's template.</p>"
+        f'{said}<div class="lens" tabindex="0" role="region" aria-label="Exact prompt">{body}</div>'
+        f'<div class="lens legend" style="border:0;padding:0">{legend}</div>'
+    )

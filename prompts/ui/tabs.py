@@ -1,0 +1,38 @@
+"""The prompt tabs, one for each technique."""
+
+from typing import Any
+
+import gradio as gr
+
+from prompts.backends import OnDevice
+from prompts.home import adapters
+from prompts.models import EMBEDDED
+from prompts.techniques import TECHNIQUES
+from prompts.ui.forms import listen
+from prompts.ui.technique_tab import TechniqueTab, _version_views
+from prompts.ui.visitor import Caller
+
+
+def prompt_tabs(visitor: Any, on_device: OnDevice) -> list[TechniqueTab]:
+    """Builds the tabs inside the current gr.Tabs; returns them so that the page can fill their lists on load."""
+    made = []
+    for technique in TECHNIQUES:
+        with gr.Tab(technique.title, id=technique.name):
+            made.append(TechniqueTab(technique, visitor, on_device))
+    return made
+
+
+def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, more_models: list[Any], after: Any) -> None:
+    """On every page load: the visitor's adapters in each model list, saved prompts and versions."""
+
+    def fill(who: Caller) -> list[Any]:
+        models = gr.Dropdown(choices=[EMBEDDED, *adapters(who.owner)])
+        saved = [gr.Dropdown(choices=tab.saved_names(who.owner)) for tab in tabs]
+        return [*[models] * (len(tabs) + len(more_models)), *saved]
+
+    outputs = [*(tab.model for tab in tabs), *more_models, *(tab.saved for tab in tabs)]
+    listen(after, fill, visitor, [], outputs, name="ui_fill", show_progress="hidden")
+    for tab in tabs:
+        if tab.versions is not None:
+            listen(demo.load, lambda _who, versions: _version_views(versions or []), visitor, [tab.versions],
+                   [tab.version, tab.history], name="ui_versions", show_progress="hidden")  # fmt: skip

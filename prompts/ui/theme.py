@@ -1,0 +1,67 @@
+"""The look: a calm theme of our own, light and dark."""
+
+from functools import cache
+from typing import Any
+
+import gradio as gr
+
+CSS = """
+.gradio-container {width: 100%}
+.gradio-container main {max-width: 1180px !important; margin-inline: auto !important; width: 100%}
+.dark {--color-accent: var(--primary-400)}
+.block.verdict {border-left: 4px solid var(--primary-500); padding: 12px 16px}
+.quiet p {color: var(--body-text-color-subdued); font-size: var(--text-sm)}
+.status {min-height: 1.6em}
+.lens {max-height: 420px; overflow-y: auto; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7;
+  font-family: var(--font-mono); font-size: var(--text-sm); padding: 12px; border: 1px solid var(--border-color-primary);
+  border-radius: 6px}
+.lens span {border-radius: 3px; padding: 1px 0}
+.lens .template {opacity: .75}
+.lens .c0 {background: #d9f2e4; color: #14532d} .dark .lens .c0 {background: #12372a; color: #bbf7d0}
+.lens .c1 {background: #fdf0cf; color: #713f12} .dark .lens .c1 {background: #3b2d0c; color: #fde68a}
+.lens .c2 {background: #e0e7ff; color: #312e81} .dark .lens .c2 {background: #1e1b4b; color: #c7d2fe}
+.lens .c3 {background: #fde2e0; color: #7f1d1d} .dark .lens .c3 {background: #3f1a1a; color: #fecaca}
+.lens .c4 {background: #e0f2fe; color: #0c4a6e} .dark .lens .c4 {background: #082f49; color: #bae6fd}
+.legend {display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; font-size: var(--text-sm)}
+.legend span {padding: 0 6px; border-radius: 3px}
+table td, table th {font-family: var(--font)}
+@media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
+"""
+
+
+@cache
+def theme() -> Any:
+    """Teal on slate; bundled fonts in the two weights whose files are whole."""
+    font = gr.themes.utils.fonts.LocalFont
+    return gr.themes.Base(
+        primary_hue="teal",
+        neutral_hue="slate",
+        radius_size="md",
+        spacing_size="md",
+        text_size="md",
+        font=[font("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
+        font_mono=[font("IBM Plex Mono", weights=(400, 700)), "ui-monospace", "monospace"],
+    ).set(
+        body_background_fill="*neutral_50",
+        body_background_fill_dark="*neutral_950",
+        block_background_fill="white",
+        block_background_fill_dark="*neutral_900",
+        block_shadow="none",
+        block_border_width="1px",
+        block_border_color="*neutral_200",
+        block_border_color_dark="*neutral_800",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        input_border_color="*neutral_400",
+        input_border_color_dark="*neutral_600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
+        button_primary_text_color="white",
+        button_primary_text_color_dark="white",
+        block_title_text_weight="600",
+        layout_gap="16px",
+    )

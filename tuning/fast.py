@@ -1,0 +1,193 @@
+"""The same mathematics with less memory traffic: what training spends its time on, on a frozen bf16 base.
+
+PEFT's LoRA layer converts its input to fp32 and keeps several copies of it for the backward pass; RMSNorm and SwiGLU keep
+fp32 intermediates. The three functions below keep bf16 inputs only and recompute the rest. They replace the layers'
+`forward` where nothing else is going on (no dropout, no bias in the adapter, plain LoRA); any other layer stays as it is.
+"""
+
+from typing import Any
+
+from prompts.backends import identity
+
+
+def speed_up(model: Any) -> int:
+    """Replaces the forward passes of a PEFT model in place; returns how many layers were replaced."""
+    import torch
+    from peft.tuners.lora import Linear
+
+    functions = _functions()
+    replaced = 0
+    for module in model.modules():
+        if type(module) is Linear and _is_plain(module, torch):
+            module.forward = _lora_forward(module, functions.lora)
+        elif type(module).__name__.endswith("RMSNorm") and _is_norm(module):
+            module.forward = _norm_forward(module, functions.norm)
+        elif hasattr(module, "gate_proj") and hasattr(module, "up_proj") and _is_silu(getattr(module, "act_fn", None)):
+            module.forward = _mlp_forward(module, functions.swiglu)
+        else:
+            continue
+        replaced += 1
+    return replaced
+
+
+def _is_plain(layer: Any, torch: Any) -> bool:
+    active = layer.active_adapters
+    return (
+        len(active) == 1
+        and type(layer.base_layer) is torch.nn.Linear
+        and not layer.base_layer.weight.requires_grad
+        and isinstance(layer.lora_dropout[active[0]], torch.nn.Identity)
+        and not layer.use_dora.get(active[0], False)
+        and layer.lora_B[active[0]].bias is None
+    )
+
+
+def _is_norm(module: Any) -> bool:
+    """Llama's norm: `weight * x / rms(x)`. Gemma's, which adds one to the weight, is another."""
+    return hasattr(module, "variance_epsilon") and "Gemma" not in type(module).__name__
+
+
+def _is_silu(activation: Any) -> bool:
+    return type(activation).__name__ in ("SiLU", "SiLUActivation")
+
+
+def _lora_forward(layer: Any, apply: Any) -> Any:
+    name = layer.active_adapters[0]
+    base, a, b, scale = layer.base_layer, layer.lora_A[name], layer.lora_B[name], layer.scaling[name]
+
+    def forward(x: Any, *_: Any, **__: Any) -> Any:
+        if layer.disable_adapters or layer.merged:
+            return base(x)
+        return apply(x, base.weight, base.bias, a.weight, b.weight, scale)
+
+    return forward
+
+
+def _norm_forward(module: Any, apply: Any) -> Any:
+    return lambda x: apply(x, module.weight, module.variance_epsilon)
+
+
+def _mlp_forward(module: Any, apply: Any) -> Any:
+    return lambda x: module.down_proj(apply(module.gate_proj(x), module.up_proj(x)))
+
+
+class _Functions:
+    lora: Any = staticmethod(identity)
+    norm: Any = staticmethod(identity)
+    swiglu: Any = staticmethod(identity)
+
+
+def _functions() -> _Functions:
+    """The autograd functions, made on first use: their base needs torch."""
+    import torch
+    from torch.nn import functional
+
+    class Lora(torch.autograd.Function):
+        """x W' + bias + scale (x A') B' for a frozen W (out, in), A (r, in), B (out, r)."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, w: Any, bias: Any, a: Any, b: Any, scale: float) -> Any:
+            flat = x.reshape(-1, x.shape[-1])
+            a16, b16 = a.to(x.dtype), (b * scale).to(x.dtype)
+            low = flat @ a16.t()
+            y = torch.addmm(functional.linear(flat, w, bias), low, b16.t())
+            ctx.save_for_backward(flat, low, w, a16, b16)
+            ctx.scale, ctx.shape = scale, x.shape
+            return y.view(*x.shape[:-1], -1)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            flat, low, w, a16, b16 = ctx.saved_tensors
+            grad = grad.reshape(-1, grad.shape[-1])
+            grad_low = grad @ b16
+            grad_b = (grad.t() @ low).float() * ctx.scale
+            grad_a = (grad_low.t() @ flat).float()
+            grad_x = torch.addmm(grad @ w, grad_low, a16).view(ctx.shape) if ctx.needs_input_grad[0] else None
+            return grad_x, None, None, grad_a, grad_b, None
+
+    class Norm(torch.autograd.Function):
+        """weight * x / sqrt(mean(x^2) + eps) for a frozen weight; the mean in fp32."""
+
+        @staticmethod
+        def forward(ctx: Any, x: Any, weight: Any, eps: float) -> Any:
+            wide = x.float()
+            scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
+            ctx.save_for_backward(x, weight, scale)
+            return weight * (wide * scale).to(x.dtype)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            x, weight, scale = ctx.saved_tensors
+            unit = x.float() * scale
+            wide = (grad * weight).float()
+            return (scale * (wide - unit * (wide * unit).mean(-1, keepdim=True))).to(x.dtype), None, None
+
+    class SwiGLU(torch.autograd.Function):
+        """silu(gate) * up."""
+
+        @staticmethod
+        def forward(ctx: Any, gate: Any, up: Any) -> Any:
+            ctx.save_for_backward(gate, up)
+            return functional.silu(gate) * up
+
+        @staticmethod
+        def backward(ctx: Any, grad: Any) -> Any:
+            gate, up = ctx.saved_tensors
+            sigmoid = torch.sigmoid(gate)
+            silu = gate * sigmoid
+            return grad * up * (sigmoid + silu * (1 - sigmoid)), grad * silu
+
+    made = _Functions()
+    made.lora, made.norm, made.swiglu = Lora.apply, Norm.apply, SwiGLU.apply
+    return made
+
+
+ROUND = 128  # tokens of a packed batch are filled up to a multiple: few shapes, and the processor's plans are reused
+_PACKABLE = {"llama", "qwen2", "qwen3", "mistral", "gpt2", "gpt_neox", "olmo2", "smollm3"}
+
+
+class Packing:
+    """Rows laid end to end without padding: every layer works on real tokens, attention on each row by itself.
+
+    `lengths` are those of the batch in hand; `pack` sets them and the model's attention reads them.
+    """
+
+    def __init__(self) -> None:
+        self.lengths: list[int] = []
+
+    def pack(self, rows: list[tuple[int, ...]]) -> tuple[Any, Any]:
+        """Token ids of rows -> (ids, position ids), each of shape (1, N), N a multiple of ROUND; the last row is filling."""
+        import torch
+
+        self.lengths = [len(row) for row in rows]
+        if filling := -sum(self.lengths) % ROUND:
+            rows, self.lengths = [*rows, (0,) * filling], [*self.lengths, filling]
+        ids = torch.tensor([[token for row in rows for token in row]])
+        return ids, torch.cat([torch.arange(length) for length in self.lengths])[None]
+
+    def attention(
+        self, module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: Any = None, dropout: float = 0.0, **_: Any
+    ) -> tuple[Any, None]:
+        """Causal attention within each row. query: (1, heads, N, width); returns (1, N, heads, width)."""
+        import torch
+
+        groups = query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        rows = zip(*(x.split(self.lengths, dim=2) for x in (query, key, value)), strict=True)
+        attend = torch.nn.functional.scaled_dot_product_attention
+        parts = [attend(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling) for q, k, v in rows]
+        return torch.cat(parts, dim=2).transpose(1, 2), None
+
+
+def packing_of(model: Any) -> Packing | None:
+    """Switches a model's attention to packed rows; None where its attention is of a kind not known to allow it."""
+    from transformers import AttentionInterface
+
+    config = model.config
+    if config.model_type not in _PACKABLE or getattr(config, "sliding_window", None):
+        return None
+    packing = Packing()
+    AttentionInterface.register("packed_rows", packing.attention)
+    model.set_attn_implementation("packed_rows")
+    return packing

@@ -1,0 +1,1 @@
+"""Where a run executes: process.py, a child process of this machine."""

@@ -1,0 +1,31 @@
+"""A run as a child process of this machine: the command a shell user would type, so a crash cannot take the app along."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from prompts.home import on_space
+from tuning.run import Run
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def start(run: Run, token: str | None = None) -> None:
+    """Starts `python -m tuning train --run ID` and returns at once. The token travels by pipe, never by argument."""
+    command = [sys.executable, "-m", "tuning", "train", "--run", run.id, "--owner", run.owner, "--evaluate"]
+    with (run.folder / "log.txt").open("ab") as log:
+        process = subprocess.Popen(
+            command, cwd=_ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+    assert process.stdin is not None
+    process.stdin.write((token or "").encode() + b"\n")
+    process.stdin.close()
+    threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie behind
+
+
+def _environment() -> dict[str, str]:
+    """The environment without the machine's own token where it belongs to somebody else than the visitor."""
+    hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} if on_space() else set()
+    return {**{key: value for key, value in os.environ.items() if key not in hidden}, "TOKENIZERS_PARALLELISM": "false"}

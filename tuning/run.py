@@ -1,0 +1,345 @@
+"""The run folder and its one owner: create, execute, follow, cancel, resume, list, delete.
+
+    owners/<owner>/runs/<id>/
+      recipe.json columns.json    the settings
+      rows.jsonl split.json       the rows and which are held out
+      about.json                  data name and fingerprint, versions, time of creation
+      status.json                 state and, where there is one, the reason
+      events.jsonl                everything that happened, a JSON object a line
+      checkpoints/ adapter/       what training saved
+      evaluation.json published.json
+      alive.lock                  held by the process that executes the run: the system frees it if that process dies
+"""
+
+import errno
+import json
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prompts.backends import OnDevice, identity
+from prompts.errors import AppError, NotFound, UserError, WorldError
+from prompts.home import home, new_id, owner_folder, run_folder
+from prompts.settings import build
+from tuning.data.columns import Columns, Conversation, conversations, resolve
+from tuning.data.encode import Encoded, encode
+from tuning.data.split import fingerprint, split
+from prompts.rows import Row, Table
+from tuning.recipe import Recipe
+from tuning.train import Event, train
+
+ACTIVE = ("starting", "queued", "loading", "training", "evaluating")
+STARTING_SECONDS = 120  # a process that has not taken its lock by then never started
+_PACKAGES = ("transformers", "torch", "peft", "accelerate", "datasets", "huggingface-hub")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, read when asked."""
+
+    owner: str
+    id: str
+    folder: Path
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        return build(Recipe, _read(self.folder / "recipe.json"))
+
+    @cached_property
+    def columns(self) -> Columns:
+        return build(Columns, _read(self.folder / "columns.json"))
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        return _read(self.folder / "about.json")
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        return [json.loads(line) for line in (self.folder / "rows.jsonl").read_text("utf-8").splitlines()]
+
+    @cached_property
+    def conversations(self) -> list[Conversation]:
+        return conversations(self.rows, self.columns)
+
+    def part(self, name: str) -> list[Conversation]:
+        """The "train" or the "held_out" rows."""
+        return [self.conversations[at] for at in self.numbers(name)]
+
+    def numbers(self, name: str) -> list[int]:
+        """Row numbers of a part, from 0."""
+        return list(_read(self.folder / "split.json")[name])
+
+    def events(self) -> list[Event]:
+        """Everything that happened so far; a line being written is left for the next look."""
+        file = self.folder / "events.jsonl"
+        if not file.is_file():
+            return []
+        lines = file.read_text("utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def status(self) -> dict[str, Any]:
+        """{"state", "reason"?}: what the folder says, or "dead" where its process is gone."""
+        status = _read(self.folder / "status.json")
+        if status["state"] in ACTIVE and not self._alive(status):
+            reason = "its process ended without a word (killed, out of memory, or the machine stopped)"
+            return {"state": "dead", "reason": f"{reason}; resume continues from the last checkpoint"}
+        return status
+
+    def _alive(self, status: dict[str, Any]) -> bool:
+        if status["state"] == "starting" and time.time() - status["time"] < STARTING_SECONDS:
+            return True
+        lock = FileLock(self.folder / "alive.lock")
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def set_state(self, state: str, reason: str = "") -> None:
+        document = {"state": state, "time": time.time(), **({"reason": reason} if reason else {})}
+        write_json(self.folder / "status.json", document)
+
+    def append(self, event: Event) -> None:
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+
+
+def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
+    """Checks everything that can be checked without a model, and writes the folder. Raises UserError, WorldError."""
+    columns = resolve(columns, table)
+    talks = conversations(table.rows, columns)
+    parts = split(talks, recipe.held_out, recipe.seed)
+    run = Run(owner, new_id(), Path())
+    folder = owner_folder(owner, "runs", run.id)
+    run = Run(owner, run.id, folder)
+    used = [columns.messages] if columns.messages else [*columns.input, columns.output]
+    try:
+        folder.mkdir(parents=True)
+        with (folder / "rows.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps({name: row[name] for name in used}, ensure_ascii=False) + "\n" for row in table.rows)
+        write_json(folder / "columns.json", columns.to_json())
+        write_json(folder / "split.json", {"train": parts.train, "held_out": parts.held_out})
+        write_json(folder / "about.json", _about(table, talks))
+        run.set_state("starting")
+        write_json(folder / "recipe.json", recipe.to_json())  # last: with it, the folder is a run
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise WorldError(f"the run cannot be written: {error.strerror}; free some disk space and start again") from error
+    return run
+
+
+def _about(table: Table, talks: list[Conversation]) -> dict[str, Any]:
+    return {
+        "data": table.name,
+        "rows": len(talks),
+        "fingerprint": fingerprint(talks),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def find(owner: str, run: str) -> Run:
+    """Raises NotFound for a run that does not exist or is another owner's."""
+    folder = run_folder(owner, run)
+    return Run(owner, folder.name, folder)
+
+
+def runs(owner: str) -> list[Run]:
+    """This owner's runs, the newest first."""
+    folder = owner_folder(owner, "runs")
+    found = [Run(owner, path.parent.name, path.parent) for path in folder.glob("*/recipe.json")]
+    return sorted(found, key=lambda run: run.about["created"], reverse=True)
+
+
+def cancel(owner: str, run: str) -> dict[str, Any]:
+    """Asks a run to stop after its current step; what it learned so far stays in a checkpoint. Raises UserError."""
+    found = find(owner, run)
+    if found.status()["state"] not in ACTIVE:
+        raise UserError(f"run {found.id} is {found.status()['state']}; there is nothing to cancel", field="run")
+    (found.folder / "cancel").touch()
+    return snapshot(found)
+
+
+def delete(owner: str, run: str) -> None:
+    """Removes a run with its data and adapter. Raises UserError while it is working."""
+    found = find(owner, run)
+    if found.status()["state"] in ACTIVE:
+        raise UserError(f"run {found.id} is still working; cancel it first", field="run")
+    shutil.rmtree(found.folder)
+
+
+def prepare_again(owner: str, run: str) -> Run:
+    """Makes a cancelled, failed or dead run ready to be executed again. Raises UserError for any other."""
+    found = find(owner, run)
+    state = found.status()["state"]
+    if state not in ("cancelled", "failed", "dead"):
+        raise UserError(f"run {found.id} is {state}; only a cancelled, failed or dead run can be resumed", field="run")
+    (found.folder / "cancel").unlink(missing_ok=True)
+    found.set_state("starting")
+    return found
+
+
+def execute(
+    run: Run, *, token: str | None = None, on_device: OnDevice = identity, then: Callable[[Run], Iterator[Event]] | None = None
+) -> Iterator[Event]:
+    """Waits for the device, trains, and does what comes `then`; every event is written to the folder before it is yielded.
+
+    A failure is written down as the run's state and raised.
+    """
+    with FileLock(run.folder / "alive.lock"):
+        try:
+            with closing(_in_line(run, _work(run, token, on_device, then))) as events:
+                for event in events:
+                    run.append(event)
+                    yield event
+        except GeneratorExit:
+            run.set_state("cancelled", "the process that ran it was stopped")
+            raise
+        except BaseException as error:
+            run.set_state("failed", _reason(error))
+            run.append({"event": "failed", "reason": _reason(error), "trace": traceback.format_exc()[-4000:]})
+            raise _explained(error) from error
+
+
+def _in_line(run: Run, work: Iterator[Event]) -> Iterator[Event]:
+    """One training at a time on this machine, whoever owns it, in order of arrival; a cancelled run leaves the line."""
+    lock = FileLock(home() / "device.lock")
+    run.set_state("queued")
+    yield {"event": "queued"}
+    try:
+        while not (run.folder / "cancel").exists():
+            try:
+                if _place(run) == 1:
+                    lock.acquire(timeout=0)
+                    break
+            except Timeout:
+                pass
+            time.sleep(0.3)
+        yield from work
+    finally:
+        lock.release()
+
+
+def _work(
+    run: Run, token: str | None, on_device: OnDevice, then: Callable[[Run], Iterator[Event]] | None
+) -> Iterator[Event]:
+    if (run.folder / "cancel").exists():
+        run.set_state("cancelled")
+        yield {"event": "cancelled", "step": 0}
+        return
+    run.set_state("loading")
+    yield {"event": "loading", "model": run.recipe.model}
+    data, held_out = encoded(run, token)
+    yield {"event": "data", "train_rows": len(data.rows), "train_tokens": data.tokens,
+           "dropped": len(data.dropped), "cut": len(data.cut), "held_out_rows": len(held_out.rows) if held_out else 0}  # fmt: skip
+    run.set_state("training")
+    event: Event = {}
+    for event in on_device(train)(run.recipe, data, held_out, run.folder, owner=run.owner, token=token):
+        yield event
+    if event.get("event") == "cancelled":
+        run.set_state("cancelled")
+        return
+    if then and held_out:
+        run.set_state("evaluating")
+        yield from then(run)
+    run.set_state("finished")
+    yield {"event": "finished"}
+
+
+def encoded(run: Run, token: str | None = None) -> tuple[Encoded, Encoded | None]:
+    """The training and the held-out rows as tokens of the run's model. Raises as `encode` and `load_tokenizer` do."""
+    from prompts.models import load_tokenizer, locate
+
+    recipe = run.recipe
+    tokenizer = load_tokenizer(locate(recipe.model, run.owner)[0], token)
+    data = encode(run.part("train"), tokenizer, recipe.max_length, recipe.overlong)
+    kept = run.part("held_out")
+    return data, encode(kept, tokenizer, recipe.max_length, recipe.overlong) if kept else None
+
+
+def _explained(error: BaseException) -> BaseException:
+    if isinstance(error, AppError) or not isinstance(error, OSError | RuntimeError | MemoryError):
+        return error
+    return WorldError(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, AppError):
+        return text
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in text:
+        return "the disk is full; free some space, then resume: the last checkpoint is kept"
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        return "out of memory; lower the batch size or max_length, then resume"
+    return f"{type(error).__name__}: {text[:300]}"
+
+
+def snapshot(run: Run) -> dict[str, Any]:
+    """What is known of a run now; returns at once."""
+    events = run.events()
+    last = _last(events, "step") or {}
+    done = _last(events, "trained") or {}
+    status = run.status()
+    document = {
+        "run": run.id,
+        "status": status["state"],
+        "reason": status.get("reason", ""),
+        "model": run.recipe.model,
+        "data": run.about["data"],
+        "created": run.about["created"],
+        "place_in_line": _place(run) if status["state"] == "queued" else None,
+        "rows": {name: len(run.numbers(name)) for name in ("train", "held_out")},
+        **{key: last.get(key) for key in ("step", "steps", "epoch", "loss", "learning_rate", "elapsed", "remaining")},
+        "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
+        "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
+        "train_loss": done.get("train_loss"),
+        "eval_loss": (_last(events, "evaluation") or {}).get("held_out_loss"),
+    }
+    evaluation, published = run.folder / "evaluation.json", run.folder / "published.json"
+    document["evaluation"] = _without_rows(_read(evaluation)) if evaluation.is_file() else None
+    document["published"] = _read(published) if published.is_file() else None
+    return document
+
+
+def _without_rows(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != "examples"}
+
+
+def _last(events: list[Event], kind: str) -> Event | None:
+    return next((event for event in reversed(events) if event["event"] == kind), None)
+
+
+def _place(run: Run) -> int:
+    """1 for the next in line: how many runs on this machine were queued before, and still are."""
+    mine = _read(run.folder / "status.json")["time"]
+    before = 0
+    for file in home().glob("owners/*/runs/*/status.json"):
+        status = json.loads(file.read_text("utf-8"))
+        if status["state"] == "queued" and status["time"] < mine:
+            other = Run(file.parents[2].name, file.parent.name, file.parent)
+            before += other.status()["state"] == "queued"
+    return 1 + before
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Replaces the file in one step, so that a reader never sees half of it."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+    partial.replace(path)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"the run's folder has lost {path.name}; delete the run and start again") from None

@@ -1,0 +1,280 @@
+"""The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from prompts.backends import OnDevice
+from prompts.errors import NotFound, UserError
+from prompts.home import adapter_folder
+from prompts.ui.forms import Form, form, listen
+from prompts.ui.visitor import Caller
+from tuning import run as runs
+from tuning.asking import Ask, ask_text
+from tuning.data.columns import Columns
+from tuning.data.inspect import inspection
+from tuning.data.sources import SAMPLES, open_table, save_upload
+from tuning.evaluate import evaluate
+from tuning.launch.process import start
+from tuning.publish import Publish, publish
+from tuning.recipe import Recipe
+from tuning.ui import views
+from tuning.ui.endpoints import mapping
+
+LESSON = """When no prompt is good enough, **teach the model with examples of your own**.
+
+1. *Data*: clean, varied, representative; look at the rows before you train on them, and ask whom they leave out.
+2. *Base*: start from the smallest model that could do it. *LoRA* trains a small adapter and leaves the base as it is.
+3. *Recipe*: change one thing at a time: learning rate, epochs, batch size.
+4. *Watch* the loss on held-out rows: when it rises while the training loss falls, the model learns by heart.
+5. *Measure* base against tuned on rows that training never saw, publish what you measured, and keep measuring."""
+
+
+class TuneTab:
+    """Builds the tab inside the current Blocks."""
+
+    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
+        self.visitor, self.on_device = visitor, on_device
+        self.source = gr.BrowserState("", storage_key="prompt-or-tune-data", secret="data")
+        self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
+        self.timer = gr.Timer(1, active=False)
+        with gr.Accordion("What fine-tuning teaches", open=False):
+            gr.Markdown(LESSON)
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                self._build_data()
+                self._build_recipe()
+            with gr.Column(scale=7, min_width=320):
+                self._build_training()
+                self._build_result()
+        self._connect()
+
+    @property
+    def model(self) -> Any:
+        return self.recipe.widgets["model"]
+
+    def _build_data(self) -> None:
+        gr.Markdown("## 1 · Data")
+        self.sample = gr.Dropdown(
+            [(found.title, f"sample:{found.name}") for found in SAMPLES], value=None, label="Sample data", min_width=280,
+            info="Data of the app's own, to try the whole way in a few minutes.",
+        )  # fmt: skip
+        self.file = gr.File(label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=120)
+        self.columns: Form = form(Columns)
+        self.found = gr.Markdown("Choose sample data or upload a file.", elem_classes="quiet")
+        self.rows = gr.Dataframe(
+            headers=["Row", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
+            show_search="none", label="What the model will see", visible=False,
+        )  # fmt: skip
+
+    def _build_recipe(self) -> None:
+        gr.Markdown("## 2 · Recipe")
+        self.recipe: Form = form(Recipe)
+
+    def _build_training(self) -> None:
+        gr.Markdown("## 3 · Training")
+        with gr.Row():
+            self.start = gr.Button("Start training", variant="primary", min_width=140)
+            self.cancel = gr.Button("Cancel", size="md", scale=0, min_width=90)
+            self.resume = gr.Button("Resume", size="md", scale=0, min_width=90)
+        self.progress = gr.Markdown("No run yet. Training runs on by itself: you may close or reload the page.",
+                                    elem_classes="quiet status")  # fmt: skip
+        self.loss = gr.LinePlot(
+            None, x="step", y="loss", color="part", x_title="Step", y_title="Loss", height=320, label="Loss",
+            color_map={"training": "#0d9488", "held-out": "#d97706"},
+        )  # fmt: skip
+        with gr.Accordion("Learning rate", open=False):
+            self.rate = gr.LinePlot(None, x="step", y="learning rate", x_title="Step", height=240, label="Learning rate")
+        self.mine = gr.Dropdown([], label="My runs", info="Choose an earlier run to look at it again.", min_width=280)
+        self.delete = gr.Button("Delete this run", size="md", scale=0, min_width=140)
+
+    def _build_result(self) -> None:
+        gr.Markdown("## 4 · Result")
+        self.verdict = gr.Markdown(views.verdict(None), container=True, elem_classes="verdict")
+        self.again = gr.Button("Measure again", size="md", scale=0, min_width=140)
+        with gr.Accordion("Every held-out row, before and after", open=False):
+            self.examples = gr.Dataframe(
+                headers=["Row", "Right", "Reference", "Tuned", "Base", "Given"], datatype="str", interactive=False, wrap=True,
+                max_height=420, show_search="none", label="Held-out rows, worst first",
+            )  # fmt: skip
+        with gr.Accordion("Ask the tuned model", open=False):
+            self.question = gr.Textbox(label="Text", lines=4, info="What a row's input would look like.", min_width=280)
+            self.ask = gr.Button("Ask the tuned model", size="md", scale=0, min_width=180)
+            self.reply = gr.Textbox(label="Reply of the tuned model", lines=3, interactive=False, buttons=["copy"])
+        with gr.Accordion("Take it with you", open=False):
+            self.download = gr.Button("Make the adapter's zip", size="md", scale=0, min_width=180)
+            self.zip = gr.File(label="Adapter", interactive=False, visible=False)
+        with gr.Accordion("Publish on the Hub", open=False):
+            self.publish_form: Form = form(Publish)
+            self.token = gr.Textbox(
+                label="Token", type="password", info="A Hub token with write access; not needed when you are signed in. "
+                "Used for this push, stored nowhere.",
+            )  # fmt: skip
+            self.push = gr.Button("Publish", size="md", scale=0, min_width=140)
+            self.pushed = gr.Markdown("Not published.", elem_classes="quiet")
+
+    def _connect(self) -> None:
+        visitor, columns = self.visitor, self.columns.inputs
+        inspected = [self.source, *columns, self.found, self.rows]
+        listen(self.sample.input, self._use_sample, visitor, [self.sample, self.recipe.widgets["held_out"]], inspected,
+               name="ui_use_sample")  # fmt: skip
+        listen(self.file.upload, self._use_file, visitor, [self.file, self.recipe.widgets["held_out"]], inspected,
+               name="ui_use_file")  # fmt: skip
+        for number, box in enumerate([*columns, self.recipe.widgets["held_out"]]):
+            listen(box.change, self._remap, visitor, [self.source, self.recipe.widgets["held_out"], *columns],
+                   [self.found, self.rows], name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
+        watched = [self.progress, self.loss, self.rate, self.timer, self.verdict, self.examples, self.question, self.pushed]
+        listen(self.start.click, self._start, visitor, [self.source, *columns, *self.recipe.inputs],
+               [self.run, self.mine, self.timer, self.progress, self.loss], name="ui_start")  # fmt: skip
+        listen(self.timer.tick, self._tick, visitor, [self.run], watched, name="ui_tick", show_progress="hidden",
+               concurrency_limit=None)  # fmt: skip
+        chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
+        listen(chosen.then, self._tick, visitor, [self.run], watched, name="ui_show_run", show_progress="hidden")
+        listen(self.cancel.click, self._cancel, visitor, [self.run], self.progress, name="ui_cancel")
+        listen(self.resume.click, self._resume, visitor, [self.run], [self.timer, self.progress], name="ui_resume")
+        listen(self.delete.click, self._delete, visitor, [self.run], [self.run, self.mine, self.progress, self.loss],
+               name="ui_delete_run")  # fmt: skip
+        listen(self.again.click, self._measure, visitor, [self.run], [self.verdict, self.examples], name="ui_measure")
+        listen(self.ask.click, self._ask, visitor, [self.run, self.question], self.reply, name="ui_ask_tuned",
+               show_progress="minimal")  # fmt: skip
+        listen(self.download.click, self._download, visitor, [self.run], self.zip, name="ui_download")
+        listen(self.push.click, self._push, visitor, [self.run, self.token, *self.publish_form.inputs], [self.pushed, self.token],
+               name="ui_publish")  # fmt: skip
+
+    def on_load(self, demo: Any, after: Any) -> None:
+        """After a reload: the data, the mapping and the run in hand come back."""
+        listen(after, self._reload, self.visitor, [self.source, self.run, self.recipe.widgets["held_out"]],
+               [*self.columns.inputs, self.found, self.rows, self.mine, self.timer, self.run], name="ui_reload",
+               show_progress="hidden")  # fmt: skip
+        listen(demo.load, self._tick, self.visitor, [self.run],
+               [self.progress, self.loss, self.rate, self.timer, self.verdict, self.examples, self.question, self.pushed],
+               name="ui_reload_run", show_progress="hidden")  # fmt: skip
+
+    # -- data
+
+    def _use_sample(self, who: Caller, source: str, held_out: float) -> list[Any]:
+        return [source, *self._inspected(who, source, mapping(source, Columns()), held_out)]
+
+    def _use_file(self, who: Caller, path: str, held_out: float) -> list[Any]:
+        source = save_upload(who.owner, Path(path))
+        return [source, *self._inspected(who, source, Columns(), held_out)]
+
+    def _inspected(self, who: Caller, source: str, columns: Columns, held_out: float) -> list[Any]:
+        found = inspection(open_table(who.owner, source), columns)
+        names = found["columns"]
+        shown = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
+        updates = [
+            gr.Dropdown(choices=names, value=value) if name == "input" else value for name, value in shown.items()
+        ]  # fmt: skip
+        return [*updates, *self._look(found, held_out)]
+
+    def _look(self, found: dict[str, Any], held_out: float) -> list[Any]:
+        return [views.inspected_line(found, held_out), gr.Dataframe(value=views.preview_rows(found), visible=True)]
+
+    def _remap(self, who: Caller, source: str, held_out: float, *values: Any) -> Any:
+        if not source:
+            return gr.skip(), gr.skip()
+        return self._look(inspection(open_table(who.owner, source), self.columns.read(values)), held_out)
+
+    # -- training
+
+    def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
+        if not source:
+            raise UserError("choose sample data or upload a file first", field="data")
+        split = len(self.columns.inputs)
+        columns, recipe = self.columns.read(values[:split]), self.recipe.read(values[split:])
+        run = runs.create(who.owner, open_table(who.owner, source), recipe, columns)
+        start(run, who.token)
+        state = runs.snapshot(run)
+        return [run.id, self._mine(who, run.id), gr.Timer(active=True), views.progress_line(state), None]
+
+    def _mine(self, who: Caller, chosen: str | None) -> Any:
+        states = [runs.snapshot(run) for run in runs.runs(who.owner)]
+        return gr.Dropdown(choices=[(views.run_label(state), state["run"]) for state in states], value=chosen or None)
+
+    def _tick(self, who: Caller, run: str) -> list[Any]:
+        try:
+            found = runs.find(who.owner, run) if run else None
+        except NotFound:
+            found = None
+        if found is None:
+            return [gr.skip(), gr.skip(), gr.skip(), gr.Timer(active=False), *[gr.skip()] * 4]
+        state, events = runs.snapshot(found), found.events()
+        active = state["status"] in runs.ACTIVE
+        line = [views.progress_line(state), views.loss_points(events), views.rate_points(events), gr.Timer(active=active)]
+        if active:
+            return [*line, *[gr.skip()] * 4]
+        evaluation = _evaluation(found)
+        example = evaluation["examples"][0]["input"] if evaluation else gr.skip()
+        return [*line, views.verdict(evaluation), views.example_rows(evaluation), example, _published(state)]
+
+    def _cancel(self, who: Caller, run: str) -> str:
+        return f"{views.progress_line(runs.cancel(who.owner, run))} · stopping after this step…"
+
+    def _resume(self, who: Caller, run: str) -> Any:
+        found = runs.prepare_again(who.owner, run)
+        start(found, who.token)
+        return gr.Timer(active=True), views.progress_line(runs.snapshot(found))
+
+    def _delete(self, who: Caller, run: str) -> list[Any]:
+        runs.delete(who.owner, run)
+        return ["", self._mine(who, None), "Deleted.", None]
+
+    def _reload(self, who: Caller, source: str, run: str, held_out: float) -> list[Any]:
+        data = [gr.skip()] * (len(self.columns.inputs) + 2)
+        if source:
+            try:
+                data = self._inspected(who, source, mapping(source, Columns()), held_out)
+            except NotFound:
+                pass
+        known = {found.id for found in runs.runs(who.owner)}
+        run = run if run in known else ""
+        return [*data, self._mine(who, run), gr.Timer(active=bool(run)), run]
+
+    # -- result
+
+    def _measure(self, who: Caller, run: str) -> Iterator[Any]:
+        found = runs.find(who.owner, run)
+        for event in evaluate(found, token=who.token, on_device=self.on_device):
+            if event["event"] == "evaluating":
+                yield f"{event['done']} of {event['of']} answers…", gr.skip()
+        evaluation = _evaluation(found)
+        yield views.verdict(evaluation), views.example_rows(evaluation)
+
+    def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
+        if not run:
+            raise UserError("there is no run to ask; train one first")
+        for document in ask_text(who.owner, Ask(model=f"run:{run}", text=text or " "), token=who.token, on_device=self.on_device):
+            yield document["reply"]
+
+    def _download(self, who: Caller, run: str) -> Any:
+        folder = adapter_folder(who.owner, run)
+        name = Path(tempfile.mkdtemp()) / f"adapter-{run}"
+        return gr.File(value=shutil.make_archive(str(name), "zip", folder), visible=True)
+
+    def _push(self, who: Caller, run: str, token: str, *values: Any) -> Any:
+        if not run:
+            raise UserError("there is no run to publish; train one first")
+        settings = self.publish_form.read(values)
+        publish(runs.find(who.owner, run), settings, token=token.strip() or who.token)
+        return _published(runs.snapshot(runs.find(who.owner, run))), ""
+
+
+def _evaluation(run: runs.Run) -> dict[str, Any] | None:
+    file = run.folder / "evaluation.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else None
+
+
+def _published(state: dict[str, Any]) -> str:
+    if not (found := state["published"]):
+        return "Not published."
+    kind = "private" if found["private"] else "public"
+    return (
+        f"Published as [{found['repo']}]({found['url']}), {kind}, revision `{found['revision'][:10]}`. "
+        f"All {len(found['files'])} files were read back and are the same."
+    )

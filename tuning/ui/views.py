@@ -1,0 +1,111 @@
+"""What a run looks like on the page: plain functions from documents to text and tables."""
+
+from typing import Any
+
+import pandas as pd
+
+STATES = {
+    "starting": "Starting…",
+    "queued": "Waiting for the device",
+    "loading": "Loading the model and reading the rows…",
+    "training": "Training",
+    "evaluating": "Measuring base against tuned on the held-out rows…",
+    "finished": "Finished",
+    "cancelled": "Cancelled",
+    "failed": "Failed",
+    "dead": "Stopped without finishing",
+}
+
+
+def duration(seconds: float | None) -> str:
+    """75 -> "1 min 15 s"."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def progress_line(state: dict[str, Any]) -> str:
+    """The state of a run in one or two sentences of Markdown."""
+    text = f"**{STATES[state['status']]}**"
+    if state["place_in_line"]:
+        text += f", place {state['place_in_line']} in line"
+    if state["reason"]:
+        text += f": {state['reason']}."
+    if state["step"]:
+        text += (
+            f" · step {state['step']} of {state['steps']} · loss {state['loss']:.4f} · learning rate "
+            f"{state['learning_rate']:.1e} · {state['tokens_per_second']:.0f} tokens/s · {state['peak_memory_gb']:.1f} GB · "
+            f"{duration(state['elapsed'])} elapsed"
+        )
+        if state["status"] == "training":
+            text += f" · {duration(state['remaining'])} left"
+    if state["eval_loss"] is not None:
+        text += f" · loss on {state['rows']['held_out']} held-out rows {state['eval_loss']:.4f}"
+    return text
+
+
+def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
+    """step, loss, part ("training" or "held-out"); None before the first step, which a plot needs to stay empty."""
+    points: list[tuple[int, float, str]] = []
+    for event in events:
+        if event["event"] == "step":
+            points.append((event["step"], event["loss"], "training"))
+        elif event["event"] == "evaluation":
+            points.append((event["step"], event["held_out_loss"], "held-out"))
+    return pd.DataFrame(points, columns=["step", "loss", "part"]) if points else None
+
+
+def rate_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
+    points = [(event["step"], event["learning_rate"]) for event in events if event["event"] == "step"]
+    return pd.DataFrame(points, columns=["step", "learning rate"]) if points else None
+
+
+def verdict(evaluation: dict[str, Any] | None) -> str:
+    """Scores with intervals and the verdict, as Markdown."""
+    if not evaluation:
+        return "Not measured yet. Finish a run with held-out rows, or press “Measure again”."
+    lines = [f"**{evaluation['verdict']}**", "", f"On {evaluation['rows']} held-out rows, exact match:"]
+    for side in ("base", "tuned"):
+        low, high = evaluation[side]["interval"]
+        lines.append(f"- {side}: **{evaluation[side]['exact_match']:.0%}** (95 % interval {low:.0%} to {high:.0%})")
+    return "\n".join(lines)
+
+
+def example_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
+    """The held-out rows side by side, the worst first."""
+    examples = evaluation["examples"] if evaluation else []
+    return [
+        [str(e["row"]), "✓" if e["tuned_passed"] else "✗", e["reference"], e["tuned"], e["base"], e["input"]] for e in examples
+    ]
+
+
+def run_label(state: dict[str, Any]) -> str:
+    day = state["created"][:16].replace("T", " ")
+    return f"{day} · {state['data']} · {state['model']} · {state['status']}"
+
+
+def inspected_line(found: dict[str, Any], held_out: float) -> str:
+    """Rows, labels and split as Markdown, or what is wrong."""
+    text = f"**{found['data']}**: {found['rows']:,} rows, columns {', '.join(found['columns'])}."
+    if found["problem"]:
+        return f"{text}\n\n⚠️ {found['problem']}"
+    kept = round(found["rows"] * held_out)
+    text += f" About {found['rows'] - kept:,} rows to train, {kept:,} held out."
+    if found["labels"]:
+        shares = ", ".join(f"{label} {count}" for label, count in list(found["labels"].items())[:12])
+        text += f"\n\n{len(found['labels'])} labels: {shares}."
+    return text
+
+
+def preview_rows(found: dict[str, Any]) -> list[list[str]]:
+    """The first rows as the conversation that is learned; before there is a mapping, as they are."""
+    if found["problem"]:
+        return [[str(n), " · ".join(map(str, row.values())), ""] for n, row in enumerate(found["sample"], 1)]
+    shown = []
+    for number, example in enumerate(found["examples"], 1):
+        turns = example["messages"]
+        given = turns[0]["content"] if len(turns) == 1 else "\n".join(f"[{m['role']}] {m['content']}" for m in turns)
+        shown.append([str(number), given, example["answer"]])
+    return shown
