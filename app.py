@@ -42,7 +42,9 @@ def build() -> gr.Blocks:
     on_device = device_wrapper()
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         visitor = gr.BrowserState("", storage_key="prompt-or-tune-visitor", secret="visitor")
-        gr.Markdown(f"# {TITLE}\nFind out, on your own data, whether a better prompt is enough; if not, fine-tune and prove it.")
+        gr.Markdown(
+            f"# {TITLE}\nFind out, on your own data, whether a better prompt is enough; if not, fine-tune and prove it."
+        )
         if os.environ.get("OAUTH_CLIENT_ID") and on_space():
             gr.LoginButton(size="sm")
         gr.Markdown(_model_line(), elem_classes="quiet")

@@ -22,9 +22,12 @@ def _flags(technique: Technique) -> type[Flags]:
     """The technique's settings plus what the shell adds."""
     return create_model(
         f"{technique.settings.__name__}Flags",
-        __base__=(Flags, technique.settings),
+        __base__=(Flags, technique.settings),  # type: ignore[arg-type]
         owner=(str, Field(LOCAL, description="Whose adapters run:<id> means; on your own machine: local.")),
-        rows=(str, Field("", description="CSV, TSV, JSONL or JSON: ask once for each row, its columns filling the slots.")),
+        rows=(
+            str,
+            Field("", description="CSV, TSV, JSONL or JSON: ask once for each row, its columns filling the slots."),
+        ),
     )
 
 
@@ -34,7 +37,9 @@ def _asker(technique: Technique) -> Callable[[Any, Show], Any]:
         documents = []
         for row in _rows(flags.rows):
             last = None
-            for last in ask(technique, settings, lambda name: open_backend(name, flags.owner, key=os.environ.get(KEY)), row=row):
+            for last in ask(
+                technique, settings, lambda name: open_backend(name, flags.owner, key=os.environ.get(KEY)), row=row
+            ):
                 pass
             if last is not None:
                 documents.append(last.document())
@@ -53,7 +58,9 @@ def _rows(file: str) -> list[dict[str, Any]]:
 
 
 COMMANDS = {
-    f"ask {technique.name}": Command(_flags(technique), _asker(technique), f"{technique.title}: ask a model, once or for each row.")
+    f"ask {technique.name}": Command(
+        _flags(technique), _asker(technique), f"{technique.title}: ask a model, once or for each row."
+    )
     for technique in TECHNIQUES
 }
 

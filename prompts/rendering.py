@@ -45,7 +45,9 @@ def has_template(tokenizer: Any) -> bool:
 
 
 def _ask_text(prompt: Prompt, tokenizer: Any) -> tuple[Prompt, str, tuple[str, ...]]:
-    notes = () if has_template(tokenizer) else ("This model has no chat template: texts are put on lines of their own.",)
+    notes = (
+        () if has_template(tokenizer) else ("This model has no chat template: texts are put on lines of their own.",)
+    )
     if not any(m.role == "system" for m in prompt.messages):
         return prompt, _apply(prompt, tokenizer, asking=True), notes
     system = next(m.content for m in prompt.messages if m.role == "system")

@@ -104,7 +104,9 @@ def _check_header(header: list[str], path: Path) -> None:
     if twice := next((name for name in header if header.count(name) > 1), None):
         raise UserError(f"{path.name}: two columns are called {twice!r}; rename one")
     if "" in header:
-        raise UserError(f"{path.name}: column {header.index('') + 1} has no name; the first line must name every column")
+        raise UserError(
+            f"{path.name}: column {header.index('') + 1} has no name; the first line must name every column"
+        )
 
 
 def _jsonl(text: str, path: Path) -> Iterator[Row]:
@@ -116,7 +118,9 @@ def _jsonl(text: str, path: Path) -> Iterator[Row]:
 def _json(text: str, path: Path) -> Iterator[Row]:
     found = _parsed(text, path.name)
     if not isinstance(found, list):
-        raise UserError(f"{path.name}: expected a list of objects, [{{...}}, {{...}}]; for one object a line use .jsonl")
+        raise UserError(
+            f"{path.name}: expected a list of objects, [{{...}}, {{...}}]; for one object a line use .jsonl"
+        )
     for number, item in enumerate(found, 1):
         yield _row(item, f"{path.name}, item {number}")
 

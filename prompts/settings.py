@@ -40,17 +40,25 @@ def knob(
     lines: int = 1,
     step: float | None = None,
     place: int = 50,
+    pick: bool = False,
     **limits: Any,
 ) -> Any:
-    """A field. `lines` is the height of its text box, `step` that of its slider, a low `place` puts it high in the form;
-    `limits` are pydantic's (ge, le ...).
+    """A field. `lines` is the height of its text box, `step` that of its slider, a low `place` puts it high in the form,
+    `pick` makes it a choice among names that the page knows (columns, models); `limits` are pydantic's (ge, le ...).
     """
-    extra = {"unit": unit, "advanced": advanced, "lines": lines, "step": step, "place": place}
+    extra: dict[str, Any] = {
+        "unit": unit,
+        "advanced": advanced,
+        "lines": lines,
+        "step": step,
+        "place": place,
+        "pick": pick,
+    }
     return Field(default, title=title, description=help, json_schema_extra=extra, **limits)
 
 
 def look(info: FieldInfo, key: str) -> Any:
-    """What `knob` noted about a field: unit, advanced, lines, step or place."""
+    """What `knob` noted about a field: unit, advanced, lines, step, place or pick."""
     extra = info.json_schema_extra
     return extra.get(key) if isinstance(extra, dict) else None
 

@@ -51,7 +51,7 @@ def compare(first: str, second: str, passed: list[tuple[bool, bool]]) -> Verdict
     losses = sum(a and not b for a, b in passed)
     ties = len(passed) - wins - losses
     p = mcnemar(wins, losses)
-    tally = f"{second} wins {wins}, loses {losses}, ties {ties} of {len(passed)} rows; exact McNemar p = {_p(p)}"
+    tally = f"{second} wins {wins}, loses {losses}, ties {ties} of {len(passed)} rows; exact McNemar p {_p(p)}"
     if p < 1 - CONFIDENCE:
         better, worse = (second, first) if wins > losses else (first, second)
         return Verdict(better, p, wins, losses, ties, f"{better} is better than {worse}: {tally}.")
@@ -59,4 +59,4 @@ def compare(first: str, second: str, passed: list[tuple[bool, bool]]) -> Verdict
 
 
 def _p(p: float) -> str:
-    return f"{p:.2g}" if p >= 0.0001 else "< 0.0001"
+    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"

@@ -12,10 +12,10 @@ from pydantic_settings import CliPositionalArg
 from prompts.commands import Command, Flags, main
 from prompts.errors import UserError
 from prompts.home import LOCAL
+from prompts.rows import read_table
 from tuning import run as runs
 from tuning.data.columns import Columns
 from tuning.data.inspect import inspection
-from prompts.rows import read_table
 from tuning.evaluate import evaluate
 from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
@@ -135,7 +135,9 @@ COMMANDS = {
     "cancel": Command(RunFlags, _cancel, "Stop a run after its current step."),
     "resume": Command(RunFlags, _resume, "Continue a cancelled, failed or dead run from its last checkpoint."),
     "evaluate": Command(RunFlags, _evaluate, "Measure base against tuned on the held-out rows."),
-    "publish": Command(PublishFlags, _publish, "Push a run's adapter with its model card to the Hub (token: HF_TOKEN)."),
+    "publish": Command(
+        PublishFlags, _publish, "Push a run's adapter with its model card to the Hub (token: HF_TOKEN)."
+    ),
     "delete": Command(RunFlags, _delete, "Remove a run with its data and adapter."),
 }
 

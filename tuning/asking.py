@@ -16,7 +16,9 @@ from tuning.run import find
 class Ask(Sampling):
     """One text to one model, without a technique; a run gets the instruction it was trained with."""
 
-    model: str = knob(EMBEDDED, title="Model", help="embedded, a Hub id, a folder, run:<id>, or <url>#<model>.", place=80)
+    model: str = knob(
+        EMBEDDED, title="Model", help="embedded, a Hub id, a folder, run:<id>, or <url>#<model>.", place=80, pick=True
+    )
     text: str = knob(title="Text", help="What to ask.", lines=4, min_length=1, place=10)
 
 

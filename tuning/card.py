@@ -2,15 +2,8 @@
 
 from typing import Any
 
-from prompts.models import EMBEDDED, EMBEDDED_HUB_ID
+from prompts.models import hub_id
 from tuning.run import Run, snapshot
-
-
-def base_id(run: Run) -> str | None:
-    """The base's Hub id; None for a local folder, whose path is nobody's business."""
-    if run.recipe.model == EMBEDDED:
-        return EMBEDDED_HUB_ID
-    return None if run.recipe.model.startswith(("/", ".", "~")) else run.recipe.model
 
 
 def card(run: Run, repo_id: str) -> str:
@@ -28,14 +21,14 @@ def card(run: Run, repo_id: str) -> str:
             )
         ]  # fmt: skip
     data = ModelCardData(
-        base_model=base_id(run), library_name="peft", pipeline_tag="text-generation", tags=["lora", "prompt-or-tune"],
+        base_model=hub_id(run.recipe.model), library_name="peft", pipeline_tag="text-generation", tags=["lora", "prompt-or-tune"],
         model_name=repo_id.split("/")[-1], eval_results=results,
     )  # fmt: skip
     return f"---\n{data.to_yaml()}\n---\n\n{_body(run, repo_id, state)}"
 
 
 def _body(run: Run, repo_id: str, state: dict[str, Any]) -> str:
-    base = base_id(run) or "a local model, not published"
+    base = hub_id(run.recipe.model) or "a local model, not published"
     return f"""# {repo_id.split("/")[-1]}
 
 A LoRA adapter for `{base}`, trained with Prompt or Tune.

@@ -9,7 +9,8 @@ from prompts.errors import UserError
 from prompts.scoring import exact_match
 from prompts.statistics import compare, rate
 from tuning.data.columns import Conversation
-from tuning.run import Event, Run, write_json
+from tuning.run import Run, write_json
+from tuning.train import Event
 
 SIDES = ("base", "tuned")
 
@@ -21,7 +22,9 @@ def evaluate(run: Run, *, token: str | None = None, on_device: OnDevice = identi
     """
     rows = run.part("held_out")
     if not rows:
-        raise UserError("this run held out no rows, so there is nothing to measure on; train again with held_out above 0")
+        raise UserError(
+            "this run held out no rows, so there is nothing to measure on; train again with held_out above 0"
+        )
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
     sampling = Sampling(max_new_tokens=_room(run, rows, token))
     replies: dict[str, list[str]] = {side: [""] * len(rows) for side in SIDES}

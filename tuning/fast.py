@@ -166,7 +166,15 @@ class Packing:
         return ids, torch.cat([torch.arange(length) for length in self.lengths])[None]
 
     def attention(
-        self, module: Any, query: Any, key: Any, value: Any, mask: Any, scaling: Any = None, dropout: float = 0.0, **_: Any
+        self,
+        module: Any,
+        query: Any,
+        key: Any,
+        value: Any,
+        mask: Any,
+        scaling: Any = None,
+        dropout: float = 0.0,
+        **_: Any,
     ) -> tuple[Any, None]:
         """Causal attention within each row. query: (1, heads, N, width); returns (1, N, heads, width)."""
         import torch

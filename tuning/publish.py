@@ -23,7 +23,10 @@ class Publish(Settings):
     """Where to publish and who may see it."""
 
     repo_id: str = knob(
-        title="Repository", min_length=1, max_length=200, help="Name, or owner/name, of the model repository on the Hub."
+        title="Repository",
+        min_length=1,
+        max_length=200,
+        help="Name, or owner/name, of the model repository on the Hub.",
     )
     private: bool = knob(True, title="Private", help="Only you can see a private repository.")
     update: bool = knob(
@@ -112,11 +115,15 @@ def hub_refusals(repo: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _refusal(repo, error) from None
     except (OfflineModeIsEnabled, OSError) as error:
-        raise WorldError(f"the Hub cannot be reached: {str(error)[:200]}; nothing is lost, publish again later") from None
+        raise WorldError(
+            f"the Hub cannot be reached: {str(error)[:200]}; nothing is lost, publish again later"
+        ) from None
     except Exception as error:
         if "httpx" not in type(error).__module__:
             raise
-        raise WorldError(f"the connection to the Hub broke: {str(error)[:200]}; nothing is lost, publish again") from None
+        raise WorldError(
+            f"the connection to the Hub broke: {str(error)[:200]}; nothing is lost, publish again"
+        ) from None
 
 
 def _refusal(repo: str, error: Any) -> UserError | WorldError:

@@ -10,7 +10,9 @@ from tuning.data.encode import Overlong
 class Recipe(Settings):
     """How a model is fine-tuned with LoRA (Hu et al. 2021, arXiv 2106.09685). The names are transformers' and PEFT's."""
 
-    model: str = knob(EMBEDDED, title="Base model", help="embedded, a Hub id, or a folder with a checkpoint.")
+    model: str = knob(
+        EMBEDDED, title="Base model", pick=True, help="embedded, a Hub id, or a folder with a checkpoint."
+    )
     num_train_epochs: float = knob(
         3, title="Epochs", help="How often every training row is seen.", gt=0, le=50, step=0.5
     )
@@ -19,36 +21,61 @@ class Recipe(Settings):
         gt=0, le=1, step=1e-5,
     )  # fmt: skip
     per_device_train_batch_size: int = knob(
-        8, title="Batch size", help="Rows of one forward pass; lower it when memory runs out.", unit="rows", ge=1, le=256
+        8,
+        title="Batch size",
+        help="Rows of one forward pass; lower it when memory runs out.",
+        unit="rows",
+        ge=1,
+        le=256,
     )
     gradient_accumulation_steps: int = knob(
         1, title="Gradient accumulation", ge=1, le=256,
         help="Passes per update: the effective batch is batch size times this.",
     )  # fmt: skip
     lora_r: int = knob(16, title="LoRA rank (r)", help="Size of the adapter: more can learn more.", ge=1, le=256)
-    lora_alpha: int = knob(32, title="LoRA alpha", help="Strength of the adapter; usually once or twice the rank.", ge=1, le=512)
-    max_length: int = knob(
-        512, title="Longest row", help="Input and answer together.", unit="tokens", ge=16, le=131072
+    lora_alpha: int = knob(
+        32, title="LoRA alpha", help="Strength of the adapter; usually once or twice the rank.", ge=1, le=512
     )
+    max_length: int = knob(512, title="Longest row", help="Input and answer together.", unit="tokens", ge=16, le=131072)
     held_out: float = knob(
         0.2, title="Held-out share", help="Rows kept for measuring; training never sees them.", ge=0, le=0.9, step=0.05
     )
     lora_dropout: float = knob(
-        0.0, title="LoRA dropout", help="Share of the adapter switched off at random.", ge=0, lt=1, step=0.05, advanced=True
+        0.0,
+        title="LoRA dropout",
+        help="Share of the adapter switched off at random.",
+        ge=0,
+        lt=1,
+        step=0.05,
+        advanced=True,
     )
     target_modules: Literal["all-linear", "attention"] = knob(
         "all-linear", title="Layers adapted", advanced=True,
         help="all-linear adapts every linear layer; attention the query and value projections only.",
     )  # fmt: skip
     warmup_ratio: float = knob(
-        0.05, title="Warm-up", help="Share of the steps in which the learning rate rises.", ge=0, le=1, step=0.01, advanced=True
+        0.05,
+        title="Warm-up",
+        help="Share of the steps in which the learning rate rises.",
+        ge=0,
+        le=1,
+        step=0.01,
+        advanced=True,
     )
     lr_scheduler_type: Literal["linear", "cosine", "constant_with_warmup"] = knob(
         "linear", title="Schedule", help="How the learning rate falls after the warm-up.", advanced=True
     )
-    weight_decay: float = knob(0.0, title="Weight decay", help="Pull of the weights to zero.", ge=0, le=1, step=0.01, advanced=True)
+    weight_decay: float = knob(
+        0.0, title="Weight decay", help="Pull of the weights to zero.", ge=0, le=1, step=0.01, advanced=True
+    )
     max_grad_norm: float = knob(
-        1.0, title="Gradient clipping", help="Longer gradients are scaled down to this norm.", gt=0, le=100, step=0.1, advanced=True
+        1.0,
+        title="Gradient clipping",
+        help="Longer gradients are scaled down to this norm.",
+        gt=0,
+        le=100,
+        step=0.1,
+        advanced=True,
     )
     overlong: Overlong = knob(
         "stop", title="Rows too long", advanced=True,

@@ -1,14 +1,14 @@
 """The run folder and its one owner: create, execute, follow, cancel, resume, list, delete.
 
-    owners/<owner>/runs/<id>/
-      recipe.json columns.json    the settings
-      rows.jsonl split.json       the rows and which are held out
-      about.json                  data name and fingerprint, versions, time of creation
-      status.json                 state and, where there is one, the reason
-      events.jsonl                everything that happened, a JSON object a line
-      checkpoints/ adapter/       what training saved
-      evaluation.json published.json
-      alive.lock                  held by the process that executes the run: the system frees it if that process dies
+owners/<owner>/runs/<id>/
+  recipe.json columns.json    the settings
+  rows.jsonl split.json       the rows and which are held out
+  about.json                  data name and fingerprint, versions, time of creation
+  status.json                 state and, where there is one, the reason
+  events.jsonl                everything that happened, a JSON object a line
+  checkpoints/ adapter/       what training saved
+  evaluation.json published.json
+  alive.lock                  held by the process that executes the run: the system frees it if that process dies
 """
 
 import errno
@@ -16,7 +16,7 @@ import json
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,11 +30,11 @@ from filelock import FileLock, Timeout
 from prompts.backends import OnDevice, identity
 from prompts.errors import AppError, NotFound, UserError, WorldError
 from prompts.home import home, new_id, owner_folder, run_folder
+from prompts.rows import Row, Table
 from prompts.settings import build
 from tuning.data.columns import Columns, Conversation, conversations, resolve
 from tuning.data.encode import Encoded, encode
 from tuning.data.split import fingerprint, split
-from prompts.rows import Row, Table
 from tuning.recipe import Recipe
 from tuning.train import Event, train
 
@@ -126,7 +126,9 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
     try:
         folder.mkdir(parents=True)
         with (folder / "rows.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps({name: row[name] for name in used}, ensure_ascii=False) + "\n" for row in table.rows)
+            file.writelines(
+                json.dumps({name: row[name] for name in used}, ensure_ascii=False) + "\n" for row in table.rows
+            )
         write_json(folder / "columns.json", columns.to_json())
         write_json(folder / "split.json", {"train": parts.train, "held_out": parts.held_out})
         write_json(folder / "about.json", _about(table, talks))
@@ -134,7 +136,9 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
         write_json(folder / "recipe.json", recipe.to_json())  # last: with it, the folder is a run
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise WorldError(f"the run cannot be written: {error.strerror}; free some disk space and start again") from error
+        raise WorldError(
+            f"the run cannot be written: {error.strerror}; free some disk space and start again"
+        ) from error
     return run
 
 
@@ -190,7 +194,11 @@ def prepare_again(owner: str, run: str) -> Run:
 
 
 def execute(
-    run: Run, *, token: str | None = None, on_device: OnDevice = identity, then: Callable[[Run], Iterator[Event]] | None = None
+    run: Run,
+    *,
+    token: str | None = None,
+    on_device: OnDevice = identity,
+    then: Callable[[Run], Iterator[Event]] | None = None,
 ) -> Iterator[Event]:
     """Waits for the device, trains, and does what comes `then`; every event is written to the folder before it is yielded.
 
@@ -211,7 +219,7 @@ def execute(
             raise _explained(error) from error
 
 
-def _in_line(run: Run, work: Iterator[Event]) -> Iterator[Event]:
+def _in_line(run: Run, work: Iterator[Event]) -> Generator[Event, None, None]:
     """One training at a time on this machine, whoever owns it, in order of arrival; a cancelled run leaves the line."""
     lock = FileLock(home() / "device.lock")
     run.set_state("queued")
@@ -277,7 +285,7 @@ def _reason(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, AppError):
         return text
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC or "No space left" in text:
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
         return "the disk is full; free some space, then resume: the last checkpoint is kept"
     if isinstance(error, MemoryError) or "out of memory" in text.lower():
         return "out of memory; lower the batch size or max_length, then resume"

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prompts.models import BASE_FILE, EMBEDDED, EMBEDDED_HUB_ID, device, locate, read_model
+from prompts.models import BASE_FILE, device, hub_id, locate, read_model
 from tuning.data.encode import Encoded, EncodedRow
 from tuning.fast import packing_of, speed_up
 from tuning.recipe import Recipe
@@ -99,9 +99,8 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
     """The adapter with its tokenizer and the name of its base, in one atomic step."""
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    public = EMBEDDED_HUB_ID if recipe.model == EMBEDDED else recipe.model
     for config in model.peft_config.values():
-        config.base_model_name_or_path = public  # never a path of this machine
+        config.base_model_name_or_path = hub_id(recipe.model)  # never a path of this machine
     model.save_pretrained(partial, save_embedding_layers=False)
     tokenizer.save_pretrained(partial)
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's placeholder; tuning/card.py writes the real one
@@ -181,7 +180,9 @@ def _trainer_class() -> Any:
             self.micro_rows, self.micro_tokens = micro_rows, MICRO_TOKENS[device()]
             self.tokens_seen = 0
             self._selected: Any = None
-            self._packing = packing_of(model) if device() == "cpu" else None  # GPUs have padding-free kernels of their own
+            self._packing = (
+                packing_of(model) if device() == "cpu" else None
+            )  # GPUs have padding-free kernels of their own
             model.get_output_embeddings().register_forward_pre_hook(self._only_selected)
 
         def _only_selected(self, _module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
@@ -193,7 +194,7 @@ def _trainer_class() -> Any:
 
         def loss_sum(self, model: Any, batch: Sequence[EncodedRow]) -> Any:
             """The summed cross-entropy of the learned tokens of `batch`."""
-            inputs, learned = self._packed(batch) if self._packing else self._padded(batch)
+            inputs, learned = self._packed(self._packing, batch) if self._packing else self._padded(batch)
             self._selected = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
             try:
                 logits = model(**inputs, use_cache=False).logits
@@ -212,9 +213,9 @@ def _trainer_class() -> Any:
             ids, attention, learned = (x.to(self.args.device) for x in (ids, attention, learned))
             return {"input_ids": ids, "attention_mask": attention}, learned
 
-        def _packed(self, batch: Sequence[EncodedRow]) -> tuple[dict[str, Any], Any]:
+        def _packed(self, packing: Any, batch: Sequence[EncodedRow]) -> tuple[dict[str, Any], Any]:
             """Rows end to end, (1, N)."""
-            ids, positions = self._packing.pack([row.ids for row in batch])
+            ids, positions = packing.pack([row.ids for row in batch])
             learned = torch.zeros_like(ids, dtype=torch.bool)
             start = 0
             for row in batch:
@@ -222,7 +223,7 @@ def _trainer_class() -> Any:
                 start += len(row.ids)
             return {"input_ids": ids, "position_ids": positions}, learned
 
-        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:  # noqa: ARG002
+        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
             model.train()
             rows = _rows(inputs)
             total = sum(row.learned for row in rows)
@@ -238,7 +239,7 @@ def _trainer_class() -> Any:
             """The mean cross-entropy of a learned token, over the held-out rows."""
             metrics = {"eval_loss": self.mean_loss(self.eval_dataset)}
             self.log(metrics)
-            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             return metrics
 
         def mean_loss(self, dataset: Any) -> float:
@@ -293,7 +294,12 @@ class _Watch:
             def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: Any = None, **_: Any) -> None:
                 watch.held_out_loss = metrics["eval_loss"]
                 watch._emit(
-                    {"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "held_out_loss": watch.held_out_loss}
+                    {
+                        "event": "evaluation",
+                        "step": state.global_step,
+                        "epoch": state.epoch,
+                        "held_out_loss": watch.held_out_loss,
+                    }
                 )
 
         return Callback()

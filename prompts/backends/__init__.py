@@ -19,10 +19,24 @@ class Sampling(Settings):
     """How a reply is drawn."""
 
     max_new_tokens: int = knob(
-        256, title="Longest reply", help="The reply is stopped after this many tokens.", unit="tokens", ge=1, le=8192, place=90
+        256,
+        title="Longest reply",
+        help="The reply is stopped after this many tokens.",
+        unit="tokens",
+        ge=1,
+        le=8192,
+        place=90,
+        advanced=True,
     )
     temperature: float = knob(
-        0.0, title="Temperature", help="0 always takes the likeliest token; higher is more varied.", ge=0, le=2, step=0.05, place=91
+        0.0,
+        title="Temperature",
+        help="0 always takes the likeliest token; higher is more varied.",
+        ge=0,
+        le=2,
+        step=0.05,
+        place=91,
+        advanced=True,
     )
     top_p: float = knob(
         1.0, title="Top-p", help="Draw only from the likeliest tokens that together have this probability.",

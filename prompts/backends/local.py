@@ -18,9 +18,7 @@ BATCH_ROWS = 64
 class LocalBackend:
     """A base model or an adapter on it, loaded on first use."""
 
-    def __init__(
-        self, model: str, owner: str, *, token: str | None = None, on_device: OnDevice = identity
-    ) -> None:
+    def __init__(self, model: str, owner: str, *, token: str | None = None, on_device: OnDevice = identity) -> None:
         self.name, self._owner, self._token = model, owner, token
         self._stream, self._batch = on_device(stream_replies), on_device(batch_replies)
 
@@ -44,9 +42,7 @@ class LocalBackend:
                 return
 
 
-def stream_replies(
-    model: str, owner: str, token: str | None, prompt: Prompt, sampling: Sampling
-) -> Iterator[Reply]:
+def stream_replies(model: str, owner: str, token: str | None, prompt: Prompt, sampling: Sampling) -> Iterator[Reply]:
     """Replies that grow. Runs inside the device's lease; closing it stops the generation at the next token."""
     from transformers import TextIteratorStreamer
 

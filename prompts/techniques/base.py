@@ -15,14 +15,14 @@ class AskSettings(Sampling):
     """What every technique needs: the task, the text to work on, the model and how to draw."""
 
     model: str = knob(
-        EMBEDDED, title="Model", place=80,
+        EMBEDDED, title="Model", place=80, pick=True,
         help="embedded, a Hub id, a folder, run:<id> for your fine-tune, or <url>#<model> for a server.",
     )  # fmt: skip
     task: str = knob(
         title="Task", help="What the model should do. {{ column }} takes a value from your rows.", lines=4, place=10
     )
     input: str = knob(
-        "", title="Text to work on", lines=4, place=11,
+        "", title="Text to work on", lines=3, place=11,
         help="The case at hand, put under the task; with rows, a template such as {{ email }}.",
     )  # fmt: skip
 

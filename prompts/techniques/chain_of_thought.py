@@ -36,7 +36,7 @@ class ChainSettings(AskSettings):
 def build(settings: ChainSettings, row: Mapping[str, Any]) -> Prompt:
     how = {
         "direct": f'Give only the answer, after "{settings.marker}".',
-        "step_by_step": f'Let\'s think step by step. Then write the final answer on a line of its own, after '
+        "step_by_step": f"Let's think step by step. Then write the final answer on a line of its own, after "
         f'"{settings.marker}".',
         "own_steps": _plan(settings, row),
     }[settings.reasoning]
@@ -63,7 +63,11 @@ def read(settings: ChainSettings, reply: str) -> Answer:
         return Answer(tail.strip().splitlines()[0].strip(" *`"), _joined(thought, head))
     if settings.reasoning == "direct" and reply.strip():
         return Answer(reply.strip(), thought)
-    for pattern in (r"\\boxed\{([^{}]+)\}", r"(?i)answer is:?\s*([^\n]+?)[.\s]*(?:\n|$)", r"(-?\$?\d[\d,]*(?:\.\d+)?%?)"):
+    for pattern in (
+        r"\\boxed\{([^{}]+)\}",
+        r"(?i)answer is:?\s*([^\n]+?)[.\s]*(?:\n|$)",
+        r"(-?\$?\d[\d,]*(?:\.\d+)?%?)",
+    ):
         if matches := list(re.finditer(pattern, reply)):
             return Answer(matches[-1].group(1).strip(" *`"), _joined(thought, reply))
     return Answer(None, _joined(thought, reply))

@@ -20,14 +20,21 @@ class ContextualSettings(AskSettings):
     """The task with its context, each piece a field of its own; empty pieces are left out."""
 
     role: str = knob("", title="Role", help="Who answers: 'You are a patient maths teacher.'", lines=2, place=5)
-    audience: str = knob("", title="Audience", help="Who reads it: 'Children of ten who like football.'", lines=2, place=5)
+    audience: str = knob(
+        "", title="Audience", help="Who reads it: 'Children of ten who like football.'", lines=2, place=5
+    )
     background: str = knob("", title="Background", help="Facts the model needs and cannot know.", lines=4, place=5)
     constraints: str = knob("", title="Constraints", help="Length, format, tone, what to leave out.", lines=3, place=5)
 
 
 def build(settings: ContextualSettings, row: Mapping[str, Any]) -> Prompt:
     """Role, audience, background and constraints make the system message; task and text the user's."""
-    labelled = [("role", ""), ("audience", "Audience: "), ("background", "Background:\n"), ("constraints", "Constraints:\n")]
+    labelled = [
+        ("role", ""),
+        ("audience", "Audience: "),
+        ("background", "Background:\n"),
+        ("constraints", "Constraints:\n"),
+    ]
     system = [(_labelled(label, filled(settings, field, row)), field) for field, label in labelled]
     user = [(filled(settings, field, row), field) for field in ("task", "input")]
     return prompt(message("system", *system), message("user", *user))

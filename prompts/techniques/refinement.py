@@ -24,7 +24,12 @@ LESSON = """Rarely is the first prompt the best one. **Ask, look, say what is mi
 class RefinementSettings(AskSettings):
     """Ask with a prompt; with feedback, make the next version of the prompt first."""
 
-    feedback: str = knob("", title="Feedback on the last output", lines=2, help="What should change? Empty asks as is.")
+    feedback: str = knob(
+        "",
+        title="Feedback on the last output",
+        lines=2,
+        help="What should change? Your feedback makes the next version.",
+    )
     rewrite: Literal["add", "model"] = knob(
         "add", title="How the next version is made",
         help="add: your feedback becomes a requirement in the prompt. model: the model rewrites the prompt.",

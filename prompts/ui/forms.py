@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from prompts.errors import AppError
 from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
-from prompts.ui.visitor import Caller, caller
+from prompts.ui.visitor import caller
 
 PRIVATE = "private"
 
@@ -47,14 +47,26 @@ def form(model: type[Settings], values: Settings | None = None) -> Form:
     fields = in_order(model)
     widgets: dict[str, Any] = {}
     with gr.Group():
-        for name, info in fields.items():
-            if not look(info, "advanced"):
-                widgets[name] = widget(name, info, values)
+        for together in _lines([name for name, info in fields.items() if not look(info, "advanced")], fields):
+            with gr.Row():
+                widgets |= {name: widget(name, fields[name], values) for name in together}
     if advanced := [name for name, info in fields.items() if look(info, "advanced")]:
         with gr.Accordion("Advanced", open=False), gr.Row():
             for name in advanced:
                 widgets[name] = widget(name, fields[name], values)
     return Form(model, widgets)
+
+
+def _lines(names: list[str], fields: Mapping[str, FieldInfo]) -> list[list[str]]:
+    """Neighbouring numbers stand in pairs, everything else on a line of its own."""
+    lines: list[list[str]] = []
+    for name in names:
+        number = plain_type(fields[name].annotation) in (int, float)
+        if number and lines and len(lines[-1]) == 1 and plain_type(fields[lines[-1][0]].annotation) in (int, float):
+            lines[-1].append(name)
+        else:
+            lines.append([name])
+    return lines
 
 
 def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
@@ -63,8 +75,10 @@ def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
     unit = look(info, "unit")
     common = {"label": f"{info.title or name}{f' ({unit})' if unit else ''}", "info": info.description}
     kind, (low, high) = plain_type(info.annotation), bounds(info)
-    if name == "model":
-        return gr.Dropdown(_model_choices(), value=default, allow_custom_value=True, min_width=280, **common)
+    if look(info, "pick"):
+        return gr.Dropdown(
+            [default] if default else [], value=default or None, allow_custom_value=True, min_width=280, **common
+        )
     if options := choices(kind):
         return gr.Radio(options, value=default, min_width=280, **common)
     if kind is bool:
@@ -73,26 +87,32 @@ def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
         step = look(info, "step") or (1 if kind is int else None)
         if kind is float and low is not None and high is not None and high <= 2 and step and step >= 0.01:
             return gr.Slider(low, high, value=default, step=step, min_width=280, **common)
-        return gr.Number(value=default, precision=0 if kind is int else None, step=step or 1, min_width=200, **common)
+        return gr.Number(value=default, precision=0 if kind is int else None, step=step or 1, min_width=150, **common)
     if get_origin(kind) is tuple:
         return _many(get_args(kind)[0], default, common)
     return gr.Textbox(value=default or "", lines=look(info, "lines") or 1, max_lines=14, min_width=280, **common)
-
-
-def _model_choices() -> list[str]:
-    from prompts.models import EMBEDDED
-
-    return [EMBEDDED]
 
 
 def _many(item: Any, default: Any, common: dict[str, Any]) -> Any:
     if isinstance(item, type) and issubclass(item, BaseModel):
         headers = [info.title or name for name, info in item.model_fields.items()]
         return gr.Dataframe(
-            value=_shown(default or ()), headers=headers, datatype="str", type="array", interactive=True, wrap=True,
-            column_count=(len(headers), "fixed"), max_height=320, label=common["label"], show_search="none", min_width=280,
-        )  # fmt: skip
-    return gr.Dropdown([], value=list(default or ()), multiselect=True, allow_custom_value=True, min_width=280, **common)
+            value=_shown(default or ()),
+            headers=headers,
+            datatype="str",
+            type="array",
+            interactive=True,
+            wrap=True,
+            column_count=(len(headers), "fixed"),
+            max_height=320,
+            label=common["label"],
+            show_search="none",
+            min_width=280,
+            elem_classes="rows",
+        )
+    return gr.Dropdown(
+        [], value=list(default or ()), multiselect=True, allow_custom_value=True, min_width=280, **common
+    )
 
 
 def _given(value: Any, info: FieldInfo) -> Any:
@@ -107,7 +127,7 @@ def _given(value: Any, info: FieldInfo) -> Any:
     if value is None and kind is not info.annotation:
         return None
     if value is None:
-        return _ABSENT if info.is_required() else info.default
+        return "" if kind is str else _ABSENT if info.is_required() else info.default
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
@@ -147,7 +167,10 @@ def endpoint(
     `extra`: name -> (type, default, help) of parameters that are no settings. `run` may be a generator.
     """
     fields = {} if model is None else model.model_fields
-    kinds = {field: (_api_type(info.annotation), _api_default(info), info.description or "") for field, info in fields.items()}
+    kinds = {
+        field: (_api_type(info.annotation), _api_default(info), info.description or "")
+        for field, info in fields.items()
+    }
     kinds |= dict(extra or {})
     ordered = sorted(kinds, key=lambda field: kinds[field][1] is not inspect.Parameter.empty)
 

@@ -47,7 +47,9 @@ class TechniqueTab:
         self.form: Form = form(self.technique.settings, self.starters[0].settings)
         with gr.Accordion("Model server", open=False):
             self.key = gr.Textbox(
-                label="Server key", type="password", info="Only for <url>#<model>. Used for this request, stored nowhere."
+                label="Server key",
+                type="password",
+                info="Only for <url>#<model>. Used for this request, stored nowhere.",
             )
         with gr.Row():
             self.go = gr.Button("Ask the model", variant="primary", min_width=140)
@@ -63,7 +65,12 @@ class TechniqueTab:
 
     def _build_result(self) -> None:
         self.reply = gr.Textbox(
-            label="Reply", lines=8, max_lines=24, interactive=False, buttons=["copy"], placeholder="The reply appears here."
+            label="Reply",
+            lines=8,
+            max_lines=24,
+            interactive=False,
+            buttons=["copy"],
+            placeholder="The reply appears here.",
         )
         self.answer = gr.Textbox(
             label="Answer, apart from the reasoning", interactive=False, buttons=["copy"],
@@ -80,17 +87,25 @@ class TechniqueTab:
 
     def _build_versions(self) -> None:
         self.versions = gr.BrowserState([], storage_key="prompt-or-tune-versions", secret="versions")
-        self.version = gr.Dropdown([], label="Versions", info="Every version is kept; choose one to go back to it.", min_width=280)
+        self.version = gr.Dropdown(
+            [], label="Versions", info="Every version is kept; choose one to go back to it.", min_width=280
+        )
         self.history = gr.Dataframe(
-            headers=["Version", "Feedback", "Prompt", "Output"], datatype="str", interactive=False, wrap=True, max_height=360,
-            show_search="none", label="All versions",
+            headers=["No.", "Feedback", "Prompt", "Output"], datatype="str", interactive=False, wrap=True, max_height=360,
+            show_search="none", label="All versions", elem_classes="rows",
         )  # fmt: skip
 
     def _connect(self) -> None:
         name, shown = self.technique.name, [self.reply, self.answer, self.status, self.exact, self.plain]
         inputs = [self.key, *self.form.inputs]
         if self.technique.revise:
-            extra = [self.versions, self.version, self.history, self.form.widgets["task"], self.form.widgets["feedback"]]
+            extra = [
+                self.versions,
+                self.version,
+                self.history,
+                self.form.widgets["task"],
+                self.form.widgets["feedback"],
+            ]
             going = listen(
                 self.go.click, self._ask_version, self.visitor, [self.versions, *inputs], [*shown, *extra], name=f"ui_ask_{name}",
                 show_progress="minimal",
@@ -106,8 +121,22 @@ class TechniqueTab:
         )
         listen(self.preview.click, self._preview, self.visitor, inputs, [self.exact, self.plain, self.status],
                name=f"ui_preview_{name}")  # fmt: skip
-        listen(self.starter.input, self._start_from, self.visitor, [self.starter], self.form.inputs, name=f"ui_starter_{name}")
-        listen(self.save.click, self._save, self.visitor, [self.saved, *self.form.inputs], self.saved, name=f"ui_save_{name}")
+        listen(
+            self.starter.input,
+            self._start_from,
+            self.visitor,
+            [self.starter],
+            self.form.inputs,
+            name=f"ui_starter_{name}",
+        )
+        listen(
+            self.save.click,
+            self._save,
+            self.visitor,
+            [self.saved, *self.form.inputs],
+            self.saved,
+            name=f"ui_save_{name}",
+        )
         listen(self.load.click, self._load, self.visitor, [self.saved], self.form.inputs, name=f"ui_load_{name}")
         listen(self.delete.click, self._delete, self.visitor, [self.saved], self.saved, name=f"ui_delete_{name}")
 
@@ -135,7 +164,9 @@ class TechniqueTab:
             yield shown
 
     def _ask_version(self, who: Caller, versions: list[dict[str, str]], key: str, *values: Any) -> Iterator[Any]:
-        settings = self.form.read(values)
+        settings = written = self.form.read(values)
+        if settings.feedback and all(version["task"] != settings.task for version in versions or []):
+            settings = settings.changed(feedback="")  # feedback is on an output one has seen: first ask as is
         last: Asked | None = None
         for last, shown in self._asked(who, key, settings):
             yield [*shown, *[gr.skip()] * 5]
@@ -143,7 +174,13 @@ class TechniqueTab:
             return
         made = {"feedback": settings.feedback, "task": last.settings.task, "output": last.reply.text}
         versions = [*(versions or []), made]
-        yield [*[gr.skip()] * 5, versions, *_version_views(versions), last.settings.task, ""]
+        yield [
+            *[gr.skip()] * 5,
+            versions,
+            *_version_views(versions),
+            last.settings.task,
+            written.feedback if not settings.feedback else "",
+        ]
 
     def _go_back(self, _who: Caller, versions: list[dict[str, str]], chosen: str) -> Any:
         at = _labels(versions).index(chosen)

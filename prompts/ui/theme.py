@@ -8,6 +8,7 @@ import gradio as gr
 CSS = """
 .gradio-container {width: 100%}
 .gradio-container main {max-width: 1180px !important; margin-inline: auto !important; width: 100%}
+:root {--color-accent: var(--primary-700)}
 .dark {--color-accent: var(--primary-400)}
 .block.verdict {border-left: 4px solid var(--primary-500); padding: 12px 16px}
 .quiet p {color: var(--body-text-color-subdued); font-size: var(--text-sm)}
@@ -24,7 +25,7 @@ CSS = """
 .lens .c4 {background: #e0f2fe; color: #0c4a6e} .dark .lens .c4 {background: #082f49; color: #bae6fd}
 .legend {display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; font-size: var(--text-sm)}
 .legend span {padding: 0 6px; border-radius: 3px}
-table td, table th {font-family: var(--font)}
+.rows {--font-mono: var(--font)}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
 """
 

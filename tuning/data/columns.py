@@ -6,11 +6,11 @@ from typing import Any
 
 from prompts.errors import UserError
 from prompts.messages import Prompt, from_dicts
+from prompts.rows import Row, Table
 from prompts.settings import Settings, knob
 from prompts.techniques.few_shot import FewShotSettings
 from prompts.techniques.few_shot import build as zero_shot
 from prompts.templates import template_of
-from prompts.rows import Row, Table
 
 USUAL: tuple[tuple[tuple[str, ...], str], ...] = (
     (("instruction", "input"), "output"),
@@ -28,10 +28,12 @@ USUAL: tuple[tuple[tuple[str, ...], str], ...] = (
 class Columns(Settings):
     """The mapping of a table's columns."""
 
-    input: tuple[str, ...] = knob((), title="Input columns", help="What the model is given. Empty: guessed from usual names.")
-    output: str = knob("", title="Output column", help="What the model should answer.")
+    input: tuple[str, ...] = knob(
+        (), title="Input columns", help="What the model is given. Empty: guessed from usual names."
+    )
+    output: str = knob("", title="Output column", pick=True, help="What the model should answer.")
     messages: str = knob(
-        "", title="Chat column", advanced=True,
+        "", title="Chat column", advanced=True, pick=True,
         help="A column of chat messages ([{role, content}, ...]) instead; its last assistant turn is learned.",
     )  # fmt: skip
     instruction: str = knob(

@@ -4,9 +4,9 @@ from collections import Counter
 from typing import Any
 
 from prompts.errors import UserError
+from prompts.rows import Table
 from tuning.data.columns import Columns, conversations, guess, resolve
 from tuning.data.split import FEW, fingerprint
-from prompts.rows import Table
 
 SHOWN = 5
 

@@ -17,7 +17,13 @@ def start(run: Run, token: str | None = None) -> None:
     command = [sys.executable, "-m", "tuning", "train", "--run", run.id, "--owner", run.owner, "--evaluate"]
     with (run.folder / "log.txt").open("ab") as log:
         process = subprocess.Popen(
-            command, cwd=_ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=_ROOT,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     assert process.stdin is not None
     process.stdin.write((token or "").encode() + b"\n")

