@@ -48,10 +48,11 @@ def build() -> gr.Blocks:
         if os.environ.get("OAUTH_CLIENT_ID") and on_space():
             gr.LoginButton(size="sm")
         gr.Markdown(_model_line(), elem_classes="quiet")
+        tune = TuneTab(visitor, on_device)
         with gr.Tabs():
             tabs = prompt_tabs(visitor, on_device)
             with gr.Tab("Fine-tune", id="fine_tune"):
-                tune = TuneTab(visitor, on_device)
+                tune.build()
         publish_endpoints(on_device)
         greeted = demo.load(
             lambda secret: secret or new_id(), visitor, visitor, api_name="ui_greet", api_visibility="private",

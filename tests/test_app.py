@@ -154,7 +154,8 @@ def test_a_run_is_cancelled_and_resumed_over_http(client: Any, tiny: str) -> Non
         "max_length": 1024,
     }
     run = client.predict(**settings, api_name="/start_run")["run"]
-    while client.predict(run=run, api_name="/run_status")["step"] is None:
+    while (state := client.predict(run=run, api_name="/run_status"))["step"] is None:
+        assert state["status"] not in ("failed", "dead"), state
         time.sleep(0.3)
     client.predict(run=run, api_name="/cancel_run")
     assert finished(client, run)["status"] == "cancelled"

@@ -17,9 +17,10 @@ from tuning import run as runs
 from tuning.data.columns import Columns
 from tuning.data.inspect import inspection
 from tuning.evaluate import evaluate
+from tuning.execute import execute
 from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
-from tuning.train import Event
+from tuning.run import Event
 
 Show = Callable[[str], None]
 
@@ -73,7 +74,7 @@ def _token_from_pipe() -> str | None:
 def _executed(run: runs.Run, show: Show, token: str | None, *, then_evaluate: bool) -> Any:
     show(f"run {run.id}")
     then = (lambda found: evaluate(found, token=token)) if then_evaluate else None
-    for event in runs.execute(run, token=token, then=then):
+    for event in execute(run, token=token, then=then):
         show(sentence(event))
     document = runs.snapshot(runs.find(run.owner, run.id))
     return {key: value for key, value in document.items() if value is not None and value != ""}

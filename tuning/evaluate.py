@@ -9,8 +9,7 @@ from prompts.errors import UserError
 from prompts.scoring import exact_match
 from prompts.statistics import compare, rate
 from tuning.data.columns import Conversation
-from tuning.run import Run, write_json
-from tuning.train import Event
+from tuning.run import Event, Run, write_json
 
 SIDES = ("base", "tuned")
 
@@ -42,7 +41,8 @@ def evaluate(run: Run, *, token: str | None = None, on_device: OnDevice = identi
 
 def _room(run: Run, rows: list[Conversation], token: str | None) -> int:
     """Tokens a reply may have: half as long again as the longest answer, so that rambling counts as wrong, not as slow."""
-    from prompts.models import load, locate
+    from prompts.loading import load
+    from prompts.models import locate
 
     tokenizer = load(locate(run.recipe.model, run.owner)[0], token=token).tokenizer
     longest = max(len(tokenizer(row.answer)["input_ids"]) for row in rows)

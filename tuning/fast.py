@@ -7,30 +7,29 @@ fp32 intermediates. The three functions below keep bf16 inputs only and recomput
 
 from typing import Any
 
-from prompts.backends import identity
+import torch
+from peft.tuners.lora import Linear
+from torch.nn import functional
+from transformers import AttentionInterface
 
 
 def speed_up(model: Any) -> int:
     """Replaces the forward passes of a PEFT model in place; returns how many layers were replaced."""
-    import torch
-    from peft.tuners.lora import Linear
-
-    functions = _functions()
     replaced = 0
     for module in model.modules():
-        if type(module) is Linear and _is_plain(module, torch):
-            module.forward = _lora_forward(module, functions.lora)
+        if type(module) is Linear and _is_plain(module):
+            module.forward = _lora_forward(module)
         elif type(module).__name__.endswith("RMSNorm") and _is_norm(module):
-            module.forward = _norm_forward(module, functions.norm)
+            module.forward = _norm_forward(module)
         elif hasattr(module, "gate_proj") and hasattr(module, "up_proj") and _is_silu(getattr(module, "act_fn", None)):
-            module.forward = _mlp_forward(module, functions.swiglu)
+            module.forward = _mlp_forward(module)
         else:
             continue
         replaced += 1
     return replaced
 
 
-def _is_plain(layer: Any, torch: Any) -> bool:
+def _is_plain(layer: Any) -> bool:
     active = layer.active_adapters
     return (
         len(active) == 1
@@ -51,95 +50,82 @@ def _is_silu(activation: Any) -> bool:
     return type(activation).__name__ in ("SiLU", "SiLUActivation")
 
 
-def _lora_forward(layer: Any, apply: Any) -> Any:
+def _lora_forward(layer: Any) -> Any:
     name = layer.active_adapters[0]
     base, a, b, scale = layer.base_layer, layer.lora_A[name], layer.lora_B[name], layer.scaling[name]
 
     def forward(x: Any, *_: Any, **__: Any) -> Any:
         if layer.disable_adapters or layer.merged:
             return base(x)
-        return apply(x, base.weight, base.bias, a.weight, b.weight, scale)
+        return _Lora.apply(x, base.weight, base.bias, a.weight, b.weight, scale)
 
     return forward
 
 
-def _norm_forward(module: Any, apply: Any) -> Any:
-    return lambda x: apply(x, module.weight, module.variance_epsilon)
+def _norm_forward(module: Any) -> Any:
+    return lambda x: _Norm.apply(x, module.weight, module.variance_epsilon)
 
 
-def _mlp_forward(module: Any, apply: Any) -> Any:
-    return lambda x: module.down_proj(apply(module.gate_proj(x), module.up_proj(x)))
+def _mlp_forward(module: Any) -> Any:
+    return lambda x: module.down_proj(_SwiGLU.apply(module.gate_proj(x), module.up_proj(x)))
 
 
-class _Functions:
-    lora: Any = staticmethod(identity)
-    norm: Any = staticmethod(identity)
-    swiglu: Any = staticmethod(identity)
+class _Lora(torch.autograd.Function):
+    """x W' + bias + scale (x A') B' for a frozen W (out, in), A (r, in), B (out, r)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, w: Any, bias: Any, a: Any, b: Any, scale: float) -> Any:
+        flat = x.reshape(-1, x.shape[-1])
+        a16, b16 = a.to(x.dtype), (b * scale).to(x.dtype)
+        low = flat @ a16.t()
+        y = torch.addmm(functional.linear(flat, w, bias), low, b16.t())
+        ctx.save_for_backward(flat, low, w, a16, b16)
+        ctx.scale, ctx.shape = scale, x.shape
+        return y.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        flat, low, w, a16, b16 = ctx.saved_tensors
+        grad = grad.reshape(-1, grad.shape[-1])
+        grad_low = grad @ b16
+        grad_b = (grad.t() @ low).float() * ctx.scale
+        grad_a = (grad_low.t() @ flat).float()
+        grad_x = torch.addmm(grad @ w, grad_low, a16).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        return grad_x, None, None, grad_a, grad_b, None
 
 
-def _functions() -> _Functions:
-    """The autograd functions, made on first use: their base needs torch."""
-    import torch
-    from torch.nn import functional
+class _Norm(torch.autograd.Function):
+    """weight * x / sqrt(mean(x^2) + eps) for a frozen weight; the mean in fp32."""
 
-    class Lora(torch.autograd.Function):
-        """x W' + bias + scale (x A') B' for a frozen W (out, in), A (r, in), B (out, r)."""
+    @staticmethod
+    def forward(ctx: Any, x: Any, weight: Any, eps: float) -> Any:
+        wide = x.float()
+        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
+        ctx.save_for_backward(x, weight, scale)
+        return weight * (wide * scale).to(x.dtype)
 
-        @staticmethod
-        def forward(ctx: Any, x: Any, w: Any, bias: Any, a: Any, b: Any, scale: float) -> Any:
-            flat = x.reshape(-1, x.shape[-1])
-            a16, b16 = a.to(x.dtype), (b * scale).to(x.dtype)
-            low = flat @ a16.t()
-            y = torch.addmm(functional.linear(flat, w, bias), low, b16.t())
-            ctx.save_for_backward(flat, low, w, a16, b16)
-            ctx.scale, ctx.shape = scale, x.shape
-            return y.view(*x.shape[:-1], -1)
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        x, weight, scale = ctx.saved_tensors
+        unit = x.float() * scale
+        wide = (grad * weight).float()
+        return (scale * (wide - unit * (wide * unit).mean(-1, keepdim=True))).to(x.dtype), None, None
 
-        @staticmethod
-        def backward(ctx: Any, grad: Any) -> Any:
-            flat, low, w, a16, b16 = ctx.saved_tensors
-            grad = grad.reshape(-1, grad.shape[-1])
-            grad_low = grad @ b16
-            grad_b = (grad.t() @ low).float() * ctx.scale
-            grad_a = (grad_low.t() @ flat).float()
-            grad_x = torch.addmm(grad @ w, grad_low, a16).view(ctx.shape) if ctx.needs_input_grad[0] else None
-            return grad_x, None, None, grad_a, grad_b, None
 
-    class Norm(torch.autograd.Function):
-        """weight * x / sqrt(mean(x^2) + eps) for a frozen weight; the mean in fp32."""
+class _SwiGLU(torch.autograd.Function):
+    """silu(gate) * up."""
 
-        @staticmethod
-        def forward(ctx: Any, x: Any, weight: Any, eps: float) -> Any:
-            wide = x.float()
-            scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
-            ctx.save_for_backward(x, weight, scale)
-            return weight * (wide * scale).to(x.dtype)
+    @staticmethod
+    def forward(ctx: Any, gate: Any, up: Any) -> Any:
+        ctx.save_for_backward(gate, up)
+        return functional.silu(gate) * up
 
-        @staticmethod
-        def backward(ctx: Any, grad: Any) -> Any:
-            x, weight, scale = ctx.saved_tensors
-            unit = x.float() * scale
-            wide = (grad * weight).float()
-            return (scale * (wide - unit * (wide * unit).mean(-1, keepdim=True))).to(x.dtype), None, None
-
-    class SwiGLU(torch.autograd.Function):
-        """silu(gate) * up."""
-
-        @staticmethod
-        def forward(ctx: Any, gate: Any, up: Any) -> Any:
-            ctx.save_for_backward(gate, up)
-            return functional.silu(gate) * up
-
-        @staticmethod
-        def backward(ctx: Any, grad: Any) -> Any:
-            gate, up = ctx.saved_tensors
-            sigmoid = torch.sigmoid(gate)
-            silu = gate * sigmoid
-            return grad * up * (sigmoid + silu * (1 - sigmoid)), grad * silu
-
-    made = _Functions()
-    made.lora, made.norm, made.swiglu = Lora.apply, Norm.apply, SwiGLU.apply
-    return made
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        gate, up = ctx.saved_tensors
+        sigmoid = torch.sigmoid(gate)
+        silu = gate * sigmoid
+        return grad * up * (sigmoid + silu * (1 - sigmoid)), grad * silu
 
 
 ROUND = 128  # tokens of a packed batch are filled up to a multiple: few shapes, and the processor's plans are reused
@@ -157,8 +143,6 @@ class Packing:
 
     def pack(self, rows: list[tuple[int, ...]]) -> tuple[Any, Any]:
         """Token ids of rows -> (ids, position ids), each of shape (1, N), N a multiple of ROUND; the last row is filling."""
-        import torch
-
         self.lengths = [len(row) for row in rows]
         if filling := -sum(self.lengths) % ROUND:
             rows, self.lengths = [*rows, (0,) * filling], [*self.lengths, filling]
@@ -177,8 +161,6 @@ class Packing:
         **_: Any,
     ) -> tuple[Any, None]:
         """Causal attention within each row. query: (1, heads, N, width); returns (1, N, heads, width)."""
-        import torch
-
         groups = query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
@@ -190,8 +172,6 @@ class Packing:
 
 def packing_of(model: Any) -> Packing | None:
     """Switches a model's attention to packed rows; None where its attention is of a kind not known to allow it."""
-    from transformers import AttentionInterface
-
     config = model.config
     if config.model_type not in _PACKABLE or getattr(config, "sliding_window", None):
         return None

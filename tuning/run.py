@@ -1,4 +1,4 @@
-"""The run folder and its one owner: create, execute, follow, cancel, resume, list, delete.
+"""The run folder and its one owner: create, follow, cancel, make ready to resume, list, delete.
 
 owners/<owner>/runs/<id>/
   recipe.json columns.json    the settings
@@ -11,13 +11,9 @@ owners/<owner>/runs/<id>/
   alive.lock                  held by the process that executes the run: the system frees it if that process dies
 """
 
-import errno
 import json
 import shutil
 import time
-import traceback
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,16 +23,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prompts.backends import OnDevice, identity
-from prompts.errors import AppError, NotFound, UserError, WorldError
+from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import home, new_id, owner_folder, run_folder
 from prompts.rows import Row, Table
 from prompts.settings import build
 from tuning.data.columns import Columns, Conversation, conversations, resolve
-from tuning.data.encode import Encoded, encode
 from tuning.data.split import fingerprint, split
 from tuning.recipe import Recipe
-from tuning.train import Event, train
+
+Event = dict[str, Any]
 
 ACTIVE = ("starting", "queued", "loading", "training", "evaluating")
 STARTING_SECONDS = 120  # a process that has not taken its lock by then never started
@@ -193,105 +188,6 @@ def prepare_again(owner: str, run: str) -> Run:
     return found
 
 
-def execute(
-    run: Run,
-    *,
-    token: str | None = None,
-    on_device: OnDevice = identity,
-    then: Callable[[Run], Iterator[Event]] | None = None,
-) -> Iterator[Event]:
-    """Waits for the device, trains, and does what comes `then`; every event is written to the folder before it is yielded.
-
-    A failure is written down as the run's state and raised.
-    """
-    with FileLock(run.folder / "alive.lock"):
-        try:
-            with closing(_in_line(run, _work(run, token, on_device, then))) as events:
-                for event in events:
-                    run.append(event)
-                    yield event
-        except GeneratorExit:
-            run.set_state("cancelled", "the process that ran it was stopped")
-            raise
-        except BaseException as error:
-            run.set_state("failed", _reason(error))
-            run.append({"event": "failed", "reason": _reason(error), "trace": traceback.format_exc()[-4000:]})
-            raise _explained(error) from error
-
-
-def _in_line(run: Run, work: Iterator[Event]) -> Generator[Event, None, None]:
-    """One training at a time on this machine, whoever owns it, in order of arrival; a cancelled run leaves the line."""
-    lock = FileLock(home() / "device.lock")
-    run.set_state("queued")
-    yield {"event": "queued"}
-    try:
-        while not (run.folder / "cancel").exists():
-            try:
-                if _place(run) == 1:
-                    lock.acquire(timeout=0)
-                    break
-            except Timeout:
-                pass
-            time.sleep(0.3)
-        yield from work
-    finally:
-        lock.release()
-
-
-def _work(
-    run: Run, token: str | None, on_device: OnDevice, then: Callable[[Run], Iterator[Event]] | None
-) -> Iterator[Event]:
-    if (run.folder / "cancel").exists():
-        run.set_state("cancelled")
-        yield {"event": "cancelled", "step": 0}
-        return
-    run.set_state("loading")
-    yield {"event": "loading", "model": run.recipe.model}
-    data, held_out = encoded(run, token)
-    yield {"event": "data", "train_rows": len(data.rows), "train_tokens": data.tokens,
-           "dropped": len(data.dropped), "cut": len(data.cut), "held_out_rows": len(held_out.rows) if held_out else 0}  # fmt: skip
-    run.set_state("training")
-    event: Event = {}
-    for event in on_device(train)(run.recipe, data, held_out, run.folder, owner=run.owner, token=token):
-        yield event
-    if event.get("event") == "cancelled":
-        run.set_state("cancelled")
-        return
-    if then and held_out:
-        run.set_state("evaluating")
-        yield from then(run)
-    run.set_state("finished")
-    yield {"event": "finished"}
-
-
-def encoded(run: Run, token: str | None = None) -> tuple[Encoded, Encoded | None]:
-    """The training and the held-out rows as tokens of the run's model. Raises as `encode` and `load_tokenizer` do."""
-    from prompts.models import load_tokenizer, locate
-
-    recipe = run.recipe
-    tokenizer = load_tokenizer(locate(recipe.model, run.owner)[0], token)
-    data = encode(run.part("train"), tokenizer, recipe.max_length, recipe.overlong)
-    kept = run.part("held_out")
-    return data, encode(kept, tokenizer, recipe.max_length, recipe.overlong) if kept else None
-
-
-def _explained(error: BaseException) -> BaseException:
-    if isinstance(error, AppError) or not isinstance(error, OSError | RuntimeError | MemoryError):
-        return error
-    return WorldError(_reason(error))
-
-
-def _reason(error: BaseException) -> str:
-    text = str(error)
-    if isinstance(error, AppError):
-        return text
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
-        return "the disk is full; free some space, then resume: the last checkpoint is kept"
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
-        return "out of memory; lower the batch size or max_length, then resume"
-    return f"{type(error).__name__}: {text[:300]}"
-
-
 def snapshot(run: Run) -> dict[str, Any]:
     """What is known of a run now; returns at once."""
     events = run.events()
@@ -305,7 +201,7 @@ def snapshot(run: Run) -> dict[str, Any]:
         "model": run.recipe.model,
         "data": run.about["data"],
         "created": run.about["created"],
-        "place_in_line": _place(run) if status["state"] == "queued" else None,
+        "place_in_line": place_in_line(run) if status["state"] == "queued" else None,
         "rows": {name: len(run.numbers(name)) for name in ("train", "held_out")},
         **{key: last.get(key) for key in ("step", "steps", "epoch", "loss", "learning_rate", "elapsed", "remaining")},
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
@@ -327,7 +223,7 @@ def _last(events: list[Event], kind: str) -> Event | None:
     return next((event for event in reversed(events) if event["event"] == kind), None)
 
 
-def _place(run: Run) -> int:
+def place_in_line(run: Run) -> int:
     """1 for the next in line: how many runs on this machine were queued before, and still are."""
     mine = _read(run.folder / "status.json")["time"]
     before = 0

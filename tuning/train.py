@@ -1,27 +1,27 @@
 """(encoded data, recipe) -> adapter, as a stream of events. transformers.Trainer is the engine; PEFT makes the adapter.
 
-Speed comes from three seams. One update's rows are split here into micro-batches of like lengths under a token budget, so
-that the order of rows and the effective batch do not depend on memory; the language-model head computes only the
-positions whose next token is learned; and tuning/fast.py keeps less for the backward pass.
+Speed comes from three seams. One update's rows are split into micro-batches of like lengths under a token budget, so that
+the order of rows and the effective batch do not depend on memory; the language-model head computes only the positions
+whose next token is learned (both in tuning/trainer.py); and tuning/fast.py keeps less for the backward pass.
 """
 
+import json
 import queue
 import resource
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prompts.models import BASE_FILE, device, hub_id, locate, read_model
-from tuning.data.encode import Encoded, EncodedRow
-from tuning.fast import packing_of, speed_up
+from prompts.loading import device, read_model
+from prompts.models import BASE_FILE, hub_id, locate
+from tuning.data.encode import Encoded
 from tuning.recipe import Recipe
+from tuning.run import Event
 
-Event = dict[str, Any]
-MICRO_TOKENS = {"cpu": 2048, "mps": 8192, "cuda": 32768}  # padded tokens of one forward pass
 CHECKPOINTS = "checkpoints"
 
 
@@ -81,6 +81,8 @@ def _with_adapter(base: Any, recipe: Recipe) -> Any:
     import torch
     from peft import LoraConfig, get_peft_model
 
+    from tuning.fast import speed_up
+
     torch.manual_seed(recipe.seed)
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -99,9 +101,10 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
     """The adapter with its tokenizer and the name of its base, in one atomic step."""
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    for config in model.peft_config.values():
-        config.base_model_name_or_path = hub_id(recipe.model)  # never a path of this machine
     model.save_pretrained(partial, save_embedding_layers=False)
+    config = json.loads((partial / "adapter_config.json").read_text("utf-8"))
+    config["base_model_name_or_path"] = hub_id(recipe.model)  # never a path of this machine
+    (partial / "adapter_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     tokenizer.save_pretrained(partial)
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's placeholder; tuning/card.py writes the real one
     (partial / BASE_FILE).write_text(recipe.model, encoding="utf-8")
@@ -111,6 +114,8 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
 
 def _trainer(model: Any, recipe: Recipe, data: Encoded, held_out: Encoded | None, folder: Path, watch: "_Watch") -> Any:
     from transformers import PrinterCallback, TrainingArguments
+
+    from tuning.trainer import MicroBatchTrainer
 
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -133,7 +138,7 @@ def _trainer(model: Any, recipe: Recipe, data: Encoded, held_out: Encoded | None
         report_to="none",
         log_level="error",
     )
-    trainer = _trainer_class()(
+    trainer = MicroBatchTrainer(
         model, arguments, recipe.per_device_train_batch_size, train_dataset=_dataset(data),
         eval_dataset=_dataset(held_out) if held_out else None, callbacks=[watch.callback()],
     )  # fmt: skip
@@ -146,114 +151,6 @@ def _dataset(data: Encoded) -> Any:
     from datasets import Dataset
 
     return Dataset.from_dict({"ids": [row.ids for row in data.rows], "context": [row.context for row in data.rows]})
-
-
-def micro_batches(
-    rows: Sequence[EncodedRow], most_rows: int, most_tokens: int, *, padded: bool = True
-) -> list[list[EncodedRow]]:
-    """`rows` by falling length, at most `most_rows` and `most_tokens` together, padding counted where there is any.
-
-    A row that is longer than `most_tokens` makes a batch of its own.
-    """
-    batches: list[list[EncodedRow]] = []
-    for row in sorted(rows, key=lambda row: -len(row.ids)):
-        last = batches[-1] if batches else []
-        used = len(last[0].ids) * len(last) if last and padded else sum(len(other.ids) for other in last)
-        more = len(last[0].ids) if last and padded else len(row.ids)
-        if last and len(last) < most_rows and used + more <= most_tokens:
-            last.append(row)
-        else:
-            batches.append([row])
-    return batches
-
-
-def _trainer_class() -> Any:
-    """The class, made on first use: its base needs torch."""
-    import torch
-    from transformers import Trainer
-
-    class MicroBatchTrainer(Trainer):
-        """Trains on {"rows": [{ids, context}, ...]}; `micro_rows` is the most rows of one forward pass."""
-
-        def __init__(self, model: Any, args: Any, micro_rows: int, **more: Any) -> None:
-            super().__init__(model, args, data_collator=lambda rows: {"rows": rows}, **more)
-            self.micro_rows, self.micro_tokens = micro_rows, MICRO_TOKENS[device()]
-            self.tokens_seen = 0
-            self._selected: Any = None
-            self._packing = (
-                packing_of(model) if device() == "cpu" else None
-            )  # GPUs have padding-free kernels of their own
-            model.get_output_embeddings().register_forward_pre_hook(self._only_selected)
-
-        def _only_selected(self, _module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-            """Hidden states (B, T, H) -> those of the selected positions (N, H), before the head multiplies them."""
-            return None if self._selected is None else (args[0][self._selected],)
-
-        def _batches(self, rows: Sequence[EncodedRow]) -> list[list[EncodedRow]]:
-            return micro_batches(rows, self.micro_rows, self.micro_tokens, padded=self._packing is None)
-
-        def loss_sum(self, model: Any, batch: Sequence[EncodedRow]) -> Any:
-            """The summed cross-entropy of the learned tokens of `batch`."""
-            inputs, learned = self._packed(self._packing, batch) if self._packing else self._padded(batch)
-            self._selected = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
-            try:
-                logits = model(**inputs, use_cache=False).logits
-            finally:
-                self._selected = None
-            return torch.nn.functional.cross_entropy(logits.float(), inputs["input_ids"][learned], reduction="sum")
-
-        def _padded(self, batch: Sequence[EncodedRow]) -> tuple[dict[str, Any], Any]:
-            """Rows side by side, (B, T), padded at the end."""
-            ids = torch.zeros((len(batch), max(len(row.ids) for row in batch)), dtype=torch.long)
-            attention, learned = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
-            for at, row in enumerate(batch):
-                ids[at, : len(row.ids)] = torch.tensor(row.ids)
-                attention[at, : len(row.ids)] = 1
-                learned[at, row.context : len(row.ids)] = True
-            ids, attention, learned = (x.to(self.args.device) for x in (ids, attention, learned))
-            return {"input_ids": ids, "attention_mask": attention}, learned
-
-        def _packed(self, packing: Any, batch: Sequence[EncodedRow]) -> tuple[dict[str, Any], Any]:
-            """Rows end to end, (1, N)."""
-            ids, positions = packing.pack([row.ids for row in batch])
-            learned = torch.zeros_like(ids, dtype=torch.bool)
-            start = 0
-            for row in batch:
-                learned[0, start + row.context : start + len(row.ids)] = True
-                start += len(row.ids)
-            return {"input_ids": ids, "position_ids": positions}, learned
-
-        def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
-            model.train()
-            rows = _rows(inputs)
-            total = sum(row.learned for row in rows)
-            loss = torch.zeros((), device=self.args.device)
-            for batch in self._batches(rows):
-                part = self.loss_sum(model, batch) / total
-                self.accelerator.backward(part)
-                loss += part.detach()
-            self.tokens_seen += sum(len(row.ids) for row in rows)
-            return loss
-
-        def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-            """The mean cross-entropy of a learned token, over the held-out rows."""
-            metrics = {"eval_loss": self.mean_loss(self.eval_dataset)}
-            self.log(metrics)
-            self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-            return metrics
-
-        def mean_loss(self, dataset: Any) -> float:
-            rows = _rows({"rows": list(dataset)})
-            self.model.eval()
-            with torch.inference_mode():
-                total = sum(float(self.loss_sum(self.model, batch)) for batch in self._batches(rows))
-            return total / sum(row.learned for row in rows)
-
-    return MicroBatchTrainer
-
-
-def _rows(inputs: Any) -> list[EncodedRow]:
-    return [EncodedRow(tuple(row["ids"]), row["context"]) for row in inputs["rows"]]
 
 
 class _Watch:

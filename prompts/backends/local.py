@@ -7,8 +7,9 @@ from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity
 from prompts.errors import UserError
+from prompts.loading import Loaded, load
 from prompts.messages import Finish, Prompt, Rendered, Reply
-from prompts.models import Loaded, load, locate
+from prompts.models import locate
 from prompts.rendering import render
 
 BATCH_TOKENS = 8192  # prompt and reply tokens of one batch, padding included

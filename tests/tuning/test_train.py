@@ -19,9 +19,10 @@ from tuning import run as runs
 from tuning.data.columns import Columns
 from tuning.data.encode import EncodedRow
 from tuning.evaluate import evaluate
+from tuning.execute import execute
 from tuning.launch.process import start
 from tuning.recipe import Recipe
-from tuning.train import micro_batches
+from tuning.trainer import micro_batches
 
 COLUMNS = Columns(input=("text",), output="label")
 
@@ -42,7 +43,7 @@ def losses(run: runs.Run) -> list[float]:
 
 
 def executed(run: runs.Run, **more: Any) -> runs.Run:
-    for _ in runs.execute(run, **more):
+    for _ in execute(run, **more):
         pass
     return runs.find(run.owner, run.id)
 
@@ -50,7 +51,7 @@ def executed(run: runs.Run, **more: Any) -> runs.Run:
 def model_and_rows(tiny: str) -> tuple[Any, list[EncodedRow]]:
     import torch
 
-    from prompts.models import read_model
+    from prompts.loading import read_model
 
     generator = torch.Generator().manual_seed(1)
     lengths = [9, 30, 17, 4, 25, 12]
@@ -81,21 +82,21 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
     import torch
 
     import tuning.train as train
-    from prompts import models
+    from prompts import loading
 
-    monkeypatch.setattr(models, "dtype", lambda: torch.float32)
+    monkeypatch.setattr(loading, "dtype", lambda: torch.float32)
     base, rows = model_and_rows(tiny)
     plain = train._with_adapter(base, recipe(tiny))
     for name, parameter in plain.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
     state = {name: p.detach().clone() for name, p in plain.named_parameters()}
-    monkeypatch.setattr(train, "speed_up", lambda model: 0)
+    monkeypatch.setattr("tuning.fast.speed_up", lambda model: 0)
     reference = train._with_adapter(model_and_rows(tiny)[0], recipe(tiny))
     reference.load_state_dict(state, strict=False)
     loss, gradients = plain_loss_and_gradients(reference, rows)
     if not packed:
-        monkeypatch.setattr(train, "packing_of", lambda model: None)
+        monkeypatch.setattr("tuning.trainer.packing_of", lambda model: None)
     watch = train._Watch(lambda event: None, lambda: False)
     fast = train._trainer(
         plain, recipe(tiny, per_device_train_batch_size=micro_rows), encoded(rows), None, tmp_path, watch
@@ -154,7 +155,7 @@ def test_a_cancelled_run_is_resumed_to_the_same_end(tiny: str) -> None:
     settings = recipe(tiny, num_train_epochs=3)
     whole = executed(runs.create("local", table(), settings, COLUMNS))
     run = runs.create("local", table(), settings, COLUMNS)
-    for event in runs.execute(run):
+    for event in execute(run):
         if event["event"] == "step" and event["step"] == 5:
             runs.cancel("local", run.id)
     assert run.status()["state"] == "cancelled"

@@ -37,13 +37,16 @@ LESSON = """When no prompt is good enough, **teach the model with examples of yo
 
 
 class TuneTab:
-    """Builds the tab inside the current Blocks."""
+    """What the tab remembers is made at once, outside any tab, where the browser restores it on load; `build` fills the tab."""
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
         self.visitor, self.on_device = visitor, on_device
         self.source = gr.BrowserState("", storage_key="prompt-or-tune-data", secret="data")
         self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
         self.timer = gr.Timer(1, active=False)
+
+    def build(self) -> None:
+        """Lays out the tab inside the current gr.Tab."""
         with gr.Accordion("What fine-tuning teaches", open=False):
             gr.Markdown(LESSON)
         with gr.Row():
@@ -65,11 +68,13 @@ class TuneTab:
             [(found.title, f"sample:{found.name}") for found in SAMPLES], value=None, label="Sample data", min_width=280,
             info="Data of the app's own, to try the whole way in a few minutes.",
         )  # fmt: skip
-        self.file = gr.File(label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=150)
+        self.file = gr.File(
+            label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=150, elem_id="data-file"
+        )
         self.columns: Form = form(Columns)
         self.found = gr.Markdown("Choose sample data or upload a file.", elem_classes="quiet")
         self.rows = gr.Dataframe(
-            headers=["Row", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
+            headers=["#", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
             show_search="none", label="What the model will see", visible=False, elem_classes="rows",
         )  # fmt: skip
 
@@ -86,7 +91,8 @@ class TuneTab:
         self.progress = gr.Markdown("No run yet. Training runs on by itself: you may close or reload the page.",
                                     elem_classes="quiet status")  # fmt: skip
         self.loss = gr.LinePlot(
-            None, x="step", y="loss", color="part", x_title="Step", y_title="Loss", height=320, label="Loss",
+            None, x="step", y="loss", color="part", x_title="Step", y_title="Loss", height=320,
+            label="Loss (teal: training rows, amber: held-out rows)",
             color_map={"training": "#0d9488", "held-out": "#d97706"},
         )  # fmt: skip
         with gr.Accordion("Learning rate", open=False):
@@ -102,7 +108,7 @@ class TuneTab:
         self.again = gr.Button("Measure again", size="md", scale=0, min_width=140)
         with gr.Accordion("Every held-out row, before and after", open=False):
             self.examples = gr.Dataframe(
-                headers=["Row", "Right", "Reference", "Tuned", "Base", "Given"], datatype="str", interactive=False, wrap=True,
+                headers=["#", "Right", "Reference", "Tuned", "Base", "Given"], datatype="str", interactive=False, wrap=True,
                 max_height=420, show_search="none", label="Held-out rows, worst first", elem_classes="rows",
             )  # fmt: skip
         with gr.Accordion("Ask the tuned model", open=False):

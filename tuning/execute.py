@@ -1,0 +1,116 @@
+"""A run, executed: wait for the device, train, measure; every event is on disk before anybody sees it."""
+
+import errno
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+
+from filelock import FileLock, Timeout
+
+from prompts.backends import OnDevice, identity
+from prompts.errors import AppError, WorldError
+from prompts.home import home
+from tuning.data.encode import Encoded, encode
+from tuning.run import Event, Run, place_in_line
+from tuning.train import train
+
+
+def execute(
+    run: Run,
+    *,
+    token: str | None = None,
+    on_device: OnDevice = identity,
+    then: Callable[[Run], Iterator[Event]] | None = None,
+) -> Iterator[Event]:
+    """Waits for the device, trains, and does what comes `then`; every event is written to the folder before it is yielded.
+
+    A failure is written down as the run's state and raised.
+    """
+    with FileLock(run.folder / "alive.lock"):
+        try:
+            with closing(_in_line(run, _work(run, token, on_device, then))) as events:
+                for event in events:
+                    run.append(event)
+                    yield event
+        except GeneratorExit:
+            run.set_state("cancelled", "the process that ran it was stopped")
+            raise
+        except BaseException as error:
+            run.set_state("failed", _reason(error))
+            run.append({"event": "failed", "reason": _reason(error), "trace": traceback.format_exc()[-4000:]})
+            raise _explained(error) from error
+
+
+def _in_line(run: Run, work: Iterator[Event]) -> Generator[Event, None, None]:
+    """One training at a time on this machine, whoever owns it, in order of arrival; a cancelled run leaves the line."""
+    lock = FileLock(home() / "device.lock")
+    run.set_state("queued")
+    yield {"event": "queued"}
+    try:
+        while not (run.folder / "cancel").exists():
+            try:
+                if place_in_line(run) == 1:
+                    lock.acquire(timeout=0)
+                    break
+            except Timeout:
+                pass
+            time.sleep(0.3)
+        yield from work
+    finally:
+        lock.release()
+
+
+def _work(
+    run: Run, token: str | None, on_device: OnDevice, then: Callable[[Run], Iterator[Event]] | None
+) -> Iterator[Event]:
+    if (run.folder / "cancel").exists():
+        run.set_state("cancelled")
+        yield {"event": "cancelled", "step": 0}
+        return
+    run.set_state("loading")
+    yield {"event": "loading", "model": run.recipe.model}
+    data, held_out = encoded(run, token)
+    yield {"event": "data", "train_rows": len(data.rows), "train_tokens": data.tokens,
+           "dropped": len(data.dropped), "cut": len(data.cut), "held_out_rows": len(held_out.rows) if held_out else 0}  # fmt: skip
+    run.set_state("training")
+    event: Event = {}
+    for event in on_device(train)(run.recipe, data, held_out, run.folder, owner=run.owner, token=token):
+        yield event
+    if event.get("event") == "cancelled":
+        run.set_state("cancelled")
+        return
+    if then and held_out:
+        run.set_state("evaluating")
+        yield from then(run)
+    run.set_state("finished")
+    yield {"event": "finished"}
+
+
+def encoded(run: Run, token: str | None = None) -> tuple[Encoded, Encoded | None]:
+    """The training and the held-out rows as tokens of the run's model. Raises as `encode` and `load_tokenizer` do."""
+    from prompts.loading import load_tokenizer
+    from prompts.models import locate
+
+    recipe = run.recipe
+    tokenizer = load_tokenizer(locate(recipe.model, run.owner)[0], token)
+    data = encode(run.part("train"), tokenizer, recipe.max_length, recipe.overlong)
+    kept = run.part("held_out")
+    return data, encode(kept, tokenizer, recipe.max_length, recipe.overlong) if kept else None
+
+
+def _explained(error: BaseException) -> BaseException:
+    if isinstance(error, AppError) or not isinstance(error, OSError | RuntimeError | MemoryError):
+        return error
+    return WorldError(_reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    if isinstance(error, AppError):
+        return text
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
+        return "the disk is full; free some space, then resume: the last checkpoint is kept"
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        return "out of memory; lower the batch size or max_length, then resume"
+    return f"{type(error).__name__}: {text[:300]}"
