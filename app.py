@@ -17,6 +17,8 @@ import gradio as gr  # noqa: E402
 from prompts.backends import OnDevice, identity  # noqa: E402
 from prompts.home import new_id, on_space  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
+from prompts.ui.compare_tab import CompareTab  # noqa: E402
+from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
 from tuning.ui.endpoints import publish_endpoints  # noqa: E402
@@ -48,17 +50,23 @@ def build() -> gr.Blocks:
         if os.environ.get("OAUTH_CLIENT_ID") and on_space():
             gr.LoginButton(size="sm")
         gr.Markdown(_model_line(), elem_classes="quiet")
-        tune = TuneTab(visitor, on_device)
+        tune, compare = TuneTab(visitor, on_device), CompareTab(visitor, on_device)
         with gr.Tabs():
             tabs = prompt_tabs(visitor, on_device)
+            with gr.Tab("Compare", id="compare"):
+                compare.build()
             with gr.Tab("Fine-tune", id="fine_tune"):
                 tune.build()
+        for tab in tabs:
+            compare.add_from(tab)
+        publish_prompt_endpoints(on_device)
         publish_endpoints(on_device)
         greeted = demo.load(
             lambda secret: secret or new_id(), visitor, visitor, api_name="ui_greet", api_visibility="private",
             show_progress="hidden",
         )  # fmt: skip
         fill_on_load(demo, tabs, visitor, [tune.model], greeted.then)
+        compare.on_load(demo)
         tune.on_load(demo, greeted.then)
     return demo
 

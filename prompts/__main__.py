@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, create_model
+from pydantic_settings import CliPositionalArg
 
-from prompts.asking import ask
+from prompts.asking import Open, ask, rendered_document
 from prompts.backends import open_backend
 from prompts.commands import Command, Flags, main
+from prompts.experiment import read_experiment, run
 from prompts.home import LOCAL
+from prompts.rows import read_table
 from prompts.techniques import TECHNIQUES, Technique
 
 Show = Callable[[str], None]
+SHOWN_ROWS = 20  # rows that `render` shows at most
 KEY = "PROMPT_OR_TUNE_MODEL_KEY"  # where the shell finds a server's key
 
 
@@ -31,15 +35,18 @@ def _flags(technique: Technique) -> type[Flags]:
     )
 
 
+def opener(owner: str) -> Open:
+    """A model's name -> its backend, with the shell's key."""
+    return lambda name: open_backend(name, owner, key=os.environ.get(KEY))
+
+
 def _asker(technique: Technique) -> Callable[[Any, Show], Any]:
     def run(flags: Any, show: Show) -> Any:
         settings = flags.of(technique.settings)
         documents = []
         for row in _rows(flags.rows):
             last = None
-            for last in ask(
-                technique, settings, lambda name: open_backend(name, flags.owner, key=os.environ.get(KEY)), row=row
-            ):
+            for last in ask(technique, settings, opener(flags.owner), row=row):
                 pass
             if last is not None:
                 documents.append(last.document())
@@ -52,9 +59,36 @@ def _asker(technique: Technique) -> Callable[[Any, Show], Any]:
 def _rows(file: str) -> list[dict[str, Any]]:
     if not file:
         return [{}]
-    from prompts.rows import read_table
-
     return read_table(Path(file)).rows
+
+
+class CompareFlags(Flags):
+    """The experiment as a file, because variants are too much for flags."""
+
+    experiment: CliPositionalArg[str] = Field(description="JSON or YAML: variants, scorer, reference, seed ...")
+    rows: str = Field(description="CSV, TSV, JSONL or JSON with the columns that the variants' slots name.")
+    owner: str = Field(LOCAL, description="Whose cache and adapters; on your own machine: local.")
+    replies: bool = Field(False, description="Add every row's replies to the document.")
+
+
+def _compare(flags: CompareFlags, show: Show) -> Any:
+    experiment = read_experiment(Path(flags.experiment))
+    table = read_table(Path(flags.rows))
+    document: dict[str, Any] = {}
+    for document in run(experiment, table, flags.owner, opener(flags.owner)):
+        if document["event"] == "asking":
+            show(f"{document['variant']}: {document['done']} of {document['of']}")
+    return {key: value for key, value in document.items() if key != "event" and (key != "replies" or flags.replies)}
+
+
+def _renderer(technique: Technique) -> Callable[[Any, Show], Any]:
+    def render(flags: Any, show: Show) -> Any:
+        settings = flags.of(technique.settings)
+        return [
+            rendered_document(technique, settings, opener(flags.owner), row) for row in _rows(flags.rows)[:SHOWN_ROWS]
+        ]
+
+    return render
 
 
 COMMANDS = {
@@ -62,7 +96,15 @@ COMMANDS = {
         _flags(technique), _asker(technique), f"{technique.title}: ask a model, once or for each row."
     )
     for technique in TECHNIQUES
+} | {
+    f"render {technique.name}": Command(
+        _flags(technique),
+        _renderer(technique),
+        "The exact string and token ids that a model would read; nothing is asked.",
+    )
+    for technique in TECHNIQUES
 }
+COMMANDS["compare"] = Command(CompareFlags, _compare, "Compare variants on the same rows, with intervals and verdicts.")
 
 if __name__ == "__main__":
     sys.exit(main("prompts", COMMANDS, sys.argv[1:]))

@@ -78,3 +78,26 @@ def rendered_prompt(
     prompt = technique.build(settings, row or {})
     rendered = open_model(settings.model).render(prompt)
     return Asked(technique, settings, prompt, rendered, rendered.notes if rendered else ())
+
+
+def rendered_document(
+    technique: Technique, settings: AskSettings, open_model: Open, row: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """{"messages", "plain", "rendered", "ids", "spans", "tokens", "window", "notes"}: the prompt as the model reads it.
+
+    "rendered", "ids" and "spans" are None for a server, which applies its own template and does not show it.
+    """
+    asked = rendered_prompt(technique, settings, open_model, row)
+    found = asked.rendered
+    return {
+        "technique": technique.name,
+        "model": settings.model,
+        "messages": asked.prompt.as_dicts(),
+        "plain": asked.prompt.plain(),
+        "rendered": found.text if found else None,
+        "ids": list(found.ids) if found else None,
+        "spans": [[span.start, span.end, span.source] for span in found.spans] if found else None,
+        "tokens": len(found.ids) if found else None,
+        "window": found.window if found else None,
+        "notes": list(asked.notes),
+    }

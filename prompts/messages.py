@@ -77,6 +77,7 @@ class Rendered:
     ids: tuple[int, ...]
     spans: tuple[Span, ...] = ()
     notes: tuple[str, ...] = ()
+    window: int | None = None  # the longest conversation the model can hold, in tokens
 
 
 def message(role: Role, *parts: tuple[str, str]) -> Message:

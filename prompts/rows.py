@@ -139,3 +139,18 @@ def _row(found: Any, where: str) -> Row:
     if not isinstance(found, dict):
         raise UserError(f"{where}: expected an object with named fields, found {type(found).__name__}")
     return found
+
+
+# Data of the app's own, beside this file in samples/.
+SAMPLE_TITLES = {
+    "support_emails": "Customer-support e-mails → label",
+    "english_spanish": "Short English → Spanish",
+    "word_problems": "Arithmetic word problems → number",
+}
+
+
+def sample_table(name: str) -> Table:
+    """Raises UserError that lists the samples."""
+    if name not in SAMPLE_TITLES:
+        raise UserError(f"there is no sample {name[:40]!r}; there are {', '.join(SAMPLE_TITLES)}", field="sample")
+    return read_table(Path(__file__).parent / "samples" / f"{name}.jsonl")

@@ -1,13 +1,19 @@
 """Is B really better, or was it luck? Intervals, paired tests and the sentence that says it."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+POWER = 0.8
+RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of passed rows with its interval. All three are fractions, 0 to 1."""
+    """A mean score with its interval. All three are fractions, 0 to 1."""
 
     value: float
     low: float
@@ -26,6 +32,30 @@ def rate(passed: int, rows: int) -> Rate:
     return Rate(passed / rows, float(interval.low), float(interval.high), rows)
 
 
+def mean(values: Sequence[float], seed: int = 0) -> Rate:
+    """The mean of graded scores (0 to 1) with its bootstrap percentile interval (Efron 1979), 95 %."""
+    import numpy as np
+
+    found = np.asarray(values, dtype=float)
+    low, high = np.quantile(_means(found, seed), [ALPHA / 2, 1 - ALPHA / 2])
+    return Rate(float(found.mean()), float(low), float(high), len(found))
+
+
+def summary(values: Sequence[float], *, graded: bool) -> Rate:
+    """`mean` of graded scores, `rate` of passes and fails."""
+    return mean(values) if graded else rate(sum(value >= 1 for value in values), len(values))
+
+
+def _means(values: Any, seed: int) -> Any:
+    """Means of RESAMPLES bootstrap samples, shape: (RESAMPLES,), drawn in slices so that memory stays small."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    slices = max(1, RESAMPLES * len(values) // 4_000_000)
+    sizes = [len(part) for part in np.array_split(np.empty(RESAMPLES), slices)]
+    return np.concatenate([values[rng.integers(0, len(values), (size, len(values)))].mean(axis=1) for size in sizes])
+
+
 def mcnemar(wins: int, losses: int) -> float:
     """The two-sided exact p-value of McNemar's test (McNemar 1947): ties say nothing, wins are a fair coin's."""
     from scipy.stats import binomtest
@@ -33,10 +63,65 @@ def mcnemar(wins: int, losses: int) -> float:
     return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
+def paired_bootstrap(differences: Sequence[float], seed: int = 0) -> float:
+    """The two-sided p-value that the mean difference is zero (Efron and Tibshirani 1993, ch. 16: shifted bootstrap)."""
+    import numpy as np
+
+    found = np.asarray(differences, dtype=float)
+    if not found.any():
+        return 1.0
+    shifted = np.abs(_means(found - found.mean(), seed))
+    return float((1 + (shifted >= abs(found.mean()) - 1e-12).sum()) / (1 + RESAMPLES))
+
+
+BETS = tuple(sign * size / 20 for size in range(1, 20) for sign in (1, -1))
+
+
+def e_value(differences: Sequence[float]) -> float:
+    """Evidence against "no difference on average" that may be looked at after every row; 20 is as good as p = 0.05.
+
+    The wealth of a mixture of constant bets on differences in [-1, 1] (Waudby-Smith and Ramdas 2024, "Estimating means of
+    bounded random variables by betting", J. R. Stat. Soc. B; Ville's inequality makes it valid at any stopping time).
+    """
+    import numpy as np
+
+    found = np.asarray(differences, dtype=float)
+    wealth = [np.log1p(bet * found).sum() for bet in BETS]
+    return float(np.exp(np.logaddexp.reduce(wealth) - math.log(len(BETS))))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted for looking at several comparisons (Holm 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda at: p_values[at])
+    adjusted = [0.0] * len(p_values)
+    worst = 0.0
+    for rank, at in enumerate(order):
+        worst = max(worst, min(1.0, p_values[at] * (len(p_values) - rank)))
+        adjusted[at] = worst
+    return adjusted
+
+
+def more_rows(differences: Sequence[float]) -> int | None:
+    """About how many rows more would decide, if what was seen so far is the truth (power 0.8); None where none would.
+
+    The usual normal approximation: n = (z_0.975 + z_0.8)^2 * variance / mean^2.
+    """
+    import numpy as np
+    from scipy.stats import norm
+
+    found = np.asarray(differences, dtype=float)
+    if len(found) < 2 or not found.mean():
+        return None
+    needed = (norm.ppf(1 - ALPHA / 2) + norm.ppf(POWER)) ** 2 * found.var() / found.mean() ** 2
+    return max(1, math.ceil(needed - len(found))) if needed < 100_000 else None
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What a paired comparison came to: `better` names the better side, or is None."""
+    """What a paired comparison came to: `better` names the better side, or is None. `p` is adjusted by Holm."""
 
+    first: str
+    second: str
     better: str | None
     p: float
     wins: int
@@ -44,18 +129,60 @@ class Verdict:
     ties: int
     sentence: str
 
+    def document(self) -> dict[str, Any]:
+        return {
+            "first": self.first, "second": self.second, "better": self.better, "p": round(self.p, 6), "wins": self.wins,
+            "losses": self.losses, "ties": self.ties, "sentence": self.sentence,
+        }  # fmt: skip
+
 
 def compare(first: str, second: str, passed: list[tuple[bool, bool]]) -> Verdict:
     """(first passed, second passed) of each row -> the verdict on `second` against `first`."""
-    wins = sum(b and not a for a, b in passed)
-    losses = sum(a and not b for a, b in passed)
-    ties = len(passed) - wins - losses
-    p = mcnemar(wins, losses)
-    tally = f"{second} wins {wins}, loses {losses}, ties {ties} of {len(passed)} rows; exact McNemar p {_p(p)}"
-    if p < 1 - CONFIDENCE:
-        better, worse = (second, first) if wins > losses else (first, second)
-        return Verdict(better, p, wins, losses, ties, f"{better} is better than {worse}: {tally}.")
-    return Verdict(None, p, wins, losses, ties, f"No measurable difference: {tally}.")
+    return verdicts({first: [float(a) for a, _ in passed], second: [float(b) for _, b in passed]}, graded=False)[0]
+
+
+def verdicts(scores: dict[str, Sequence[float]], *, graded: bool, looking: bool = False) -> list[Verdict]:
+    """The verdict on every pair of variants, from their scores on the same rows.
+
+    Exact McNemar for passes and fails, paired bootstrap for graded scores; with `looking`, the e-value that stays valid
+    when one stops as soon as it is decided. Holm's adjustment where there are more than two variants.
+    """
+    names = list(scores)
+    pairs = [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]]
+    differences = {pair: [y - x for x, y in zip(scores[pair[0]], scores[pair[1]], strict=True)] for pair in pairs}
+    raw = [_p_value(differences[pair], graded=graded, looking=looking) for pair in pairs]
+    test = _test_name(graded=graded, looking=looking, pairs=len(pairs))
+    return [_verdict(*pair, differences[pair], p, test) for pair, p in zip(pairs, holm(raw), strict=True)]
+
+
+def decided(scores: dict[str, Sequence[float]]) -> bool:
+    """Is every pair decided by the test that allows looking?"""
+    return all(verdict.better for verdict in verdicts(scores, graded=True, looking=True))
+
+
+def _p_value(differences: Sequence[float], *, graded: bool, looking: bool) -> float:
+    if looking:
+        return min(1.0, 1 / e_value(differences))
+    if graded:
+        return paired_bootstrap(differences)
+    return mcnemar(sum(d > 0 for d in differences), sum(d < 0 for d in differences))
+
+
+def _test_name(*, graded: bool, looking: bool, pairs: int) -> str:
+    name = "anytime-valid betting test" if looking else "paired bootstrap" if graded else "exact McNemar"
+    return f"{name}{', Holm-adjusted,' if pairs > 1 else ''}"
+
+
+def _verdict(first: str, second: str, differences: Sequence[float], p: float, test: str) -> Verdict:
+    wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
+    ties = len(differences) - wins - losses
+    tally = f"{second} wins {wins}, loses {losses}, ties {ties} of {len(differences)} rows; {test} p {_p(p)}"
+    if p < ALPHA:
+        better, worse = (second, first) if sum(differences) > 0 else (first, second)
+        return Verdict(first, second, better, p, wins, losses, ties, f"{better} is better than {worse}: {tally}.")
+    more = more_rows(differences)
+    hint = f"about {more:,} more rows like these would be needed" if more else "nothing points either way"
+    return Verdict(first, second, None, p, wins, losses, ties, f"No measurable difference: {tally}; {hint}.")
 
 
 def _p(p: float) -> str:

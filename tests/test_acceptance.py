@@ -22,7 +22,7 @@ def test_support_emails_are_learned_with_the_defaults() -> None:
     if shared.is_file():
         table, columns = read_table(shared), Columns(input=("subject", "email"), output="label")
     else:
-        table, columns = open_table("local", "sample:support_emails"), SAMPLES[0].columns
+        table, columns = open_table("local", "sample:support_emails"), SAMPLES["sample:support_emails"]
     run = executed(runs.create("local", table, Recipe(), columns), then=evaluate)
     found = runs.snapshot(run)["evaluation"]
     assert found["rows"] >= 40

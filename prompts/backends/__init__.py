@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from prompts.backends.plan import Batch
 from prompts.messages import Prompt, Rendered, Reply
 from prompts.settings import Settings, knob
 
@@ -56,10 +57,16 @@ class Backend(Protocol):
     def stream(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[Reply]:
         """Replies that grow, the last one finished. Closing the iterator or setting `stop` ends the generation."""
 
+    def fingerprint(self) -> str:
+        """What decides this model's replies, for the cache."""
+
+    def plan(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Batch]:
+        """Which prompts are answered together. Raises UserError for one that does not fit."""
+
     def batch(
-        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
     ) -> Iterator[tuple[int, Reply]]:
-        """(position, reply) of every prompt, in the order they are done."""
+        """(position, reply) of every prompt in `plan` (default: all), in the order they are done."""
 
 
 def open_backend(

@@ -1,44 +1,80 @@
 """Answers with transformers on this machine's device."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity
+from prompts.backends.plan import Batch, plan_batches
 from prompts.errors import UserError
 from prompts.loading import Loaded, load
 from prompts.messages import Finish, Prompt, Rendered, Reply
 from prompts.models import locate
 from prompts.rendering import render
 
-BATCH_TOKENS = 8192  # prompt and reply tokens of one batch, padding included
-BATCH_ROWS = 64
-
 
 class LocalBackend:
     """A base model or an adapter on it, loaded on first use."""
 
     def __init__(self, model: str, owner: str, *, token: str | None = None, on_device: OnDevice = identity) -> None:
-        self.name, self._owner, self._token = model, owner, token
-        self._stream, self._batch = on_device(stream_replies), on_device(batch_replies)
+        self.name, self._who = model, (model, owner, token)
+        self._stream, self._batch, self._labels = (on_device(f) for f in (stream_replies, batch_replies, batch_labels))
+
+    def _loaded(self) -> Loaded:
+        model, owner, token = self._who
+        return load(locate(model, owner)[0], token=token)
 
     def render(self, prompt: Prompt) -> Rendered:
-        source, _ = locate(self.name, self._owner)
-        return render(prompt, load(source, token=self._token).tokenizer)
+        loaded = self._loaded()
+        return replace(render(prompt, loaded.tokenizer), window=loaded.context)
+
+    def fingerprint(self) -> str:
+        """What decides this model's replies, for the cache: base, its revision or files, and the adapter's."""
+        model, owner, _ = self._who
+        source, adapter = locate(model, owner)
+        revision = getattr(self._loaded().model.config, "_commit_hash", None) or stamp(Path(source))
+        return f"{source}@{revision}+{stamp(adapter) if adapter else ''}"
+
+    def plan(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Batch]:
+        """The batches of these prompts; the same prompts give the same plan. Raises UserError for one too long."""
+        lengths = [len(self.render(prompt).ids) for prompt in prompts]
+        for at, length in enumerate(lengths):
+            _check_length(length, sampling, self._loaded(), row=at)
+        return plan_batches(lengths, sampling.max_new_tokens)
 
     def stream(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[Reply]:
-        for reply in self._stream(self.name, self._owner, self._token, prompt, sampling):
+        for reply in self._stream(*self._who, prompt, sampling):
             yield reply
             if stop.is_set() and reply.finish == "running":
                 yield Reply(reply.text, reply.tokens_in, reply.tokens_out, reply.seconds, "cancelled")
                 return
 
     def batch(
-        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
     ) -> Iterator[tuple[int, Reply]]:
-        for found in self._batch(self.name, self._owner, self._token, list(prompts), sampling):
-            yield found
+        batches = plan if plan is not None else self.plan(prompts, sampling)
+        for found in self._batch(*self._who, list(prompts), list(batches), sampling):
+            if found is not None:
+                yield found
+            if stop.is_set():
+                return
+
+    def labels(
+        self,
+        prompts: Sequence[Prompt],
+        labels: Sequence[str],
+        stop: threading.Event,
+        plan: Sequence[Batch] | None = None,
+    ) -> Iterator[tuple[int, Reply]]:
+        """(position, the label that is likeliest as the whole reply) of every prompt, by log-probability."""
+        batches = plan if plan is not None else self.plan(prompts, Sampling(max_new_tokens=64))
+        for found in self._labels(*self._who, list(prompts), list(batches), list(labels)):
+            if found is not None:
+                yield found
             if stop.is_set():
                 return
 
@@ -54,7 +90,7 @@ def stream_replies(model: str, owner: str, token: str | None, prompt: Prompt, sa
     streamer = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
     generation = _Generation(loaded, adapter, sampling, streamer)
     started = time.perf_counter()
-    thread = threading.Thread(target=generation.run, args=([list(ids)],), daemon=True)
+    thread = threading.Thread(target=generation.run, args=(list(ids),), daemon=True)
     thread.start()
     text = ""
     try:
@@ -67,81 +103,114 @@ def stream_replies(model: str, owner: str, token: str | None, prompt: Prompt, sa
         thread.join()
     if generation.failure:
         raise generation.failure
-    new = generation.replies[0]
+    new = generation.new
     yield Reply(text.strip(), len(ids), len(new), time.perf_counter() - started, _finish(new, loaded))
 
 
 def batch_replies(
-    model: str, owner: str, token: str | None, prompts: list[Prompt], sampling: Sampling
-) -> Iterator[tuple[int, Reply]]:
-    """(position, reply) of every prompt, longest first, in left-padded batches under a token budget."""
+    model: str, owner: str, token: str | None, prompts: list[Prompt], batches: list[Batch], sampling: Sampling
+) -> Iterator[tuple[int, Reply] | None]:
+    """(row, reply) of every row in `batches`, and None now and then so that closing it stops the work."""
+    from prompts.backends.batching import generate, heartbeats
+
     source, adapter = locate(model, owner)
     loaded = load(source, token=token)
-    ids = [list(render(prompt, loaded.tokenizer).ids) for prompt in prompts]
-    for at, row in enumerate(ids):
-        _check_length(len(row), sampling, loaded, row=at)
-    for rows in plan_batches([len(row) for row in ids], sampling.max_new_tokens):
-        started = time.perf_counter()
-        generation = _Generation(loaded, adapter, sampling, None)
-        generation.run([ids[at] for at in rows])
-        if generation.failure:
-            raise generation.failure
-        each = (time.perf_counter() - started) / len(rows)
-        for at, new in zip(rows, generation.replies, strict=True):
+    ids = [render(prompt, loaded.tokenizer).ids for prompt in prompts]
+    seeds = [row_seed(row, sampling.seed) for row in ids]
+
+    def work(stop: threading.Event) -> Iterator[Any]:
+        with loaded.using(adapter) as found:
+            yield from generate(loaded, found, ids, batches, sampling, seeds, _ends(loaded), stop)
+
+    for done in heartbeats(work):
+        if done is None:
+            yield None
+            continue
+        batch, replies, seconds = done
+        for at, new in zip(batch, replies, strict=True):
             text = loaded.tokenizer.decode(new, skip_special_tokens=True).strip()
-            yield at, Reply(text, len(ids[at]), len(new), each, _finish(new, loaded))
+            yield at, Reply(text, len(ids[at]), len(new), seconds / len(batch), _finish(new, loaded))
 
 
-def plan_batches(lengths: Sequence[int], new_tokens: int) -> list[list[int]]:
-    """Row numbers grouped so that similar lengths share a batch and padded tokens stay under the budget."""
-    order = sorted(range(len(lengths)), key=lambda at: -lengths[at])
-    batches: list[list[int]] = []
-    for at in order:
-        if batches:
-            widest = lengths[batches[-1][0]] + new_tokens
-            if len(batches[-1]) < BATCH_ROWS and widest * (len(batches[-1]) + 1) <= BATCH_TOKENS:
-                batches[-1].append(at)
-                continue
-        batches.append([at])
-    return batches
+def batch_labels(
+    model: str, owner: str, token: str | None, prompts: list[Prompt], batches: list[Batch], labels: list[str]
+) -> Iterator[tuple[int, Reply] | None]:
+    """(row, the likeliest label as a reply) of every row in `batches`, and None now and then."""
+    from prompts.backends.batching import heartbeats, label_scores
+
+    source, adapter = locate(model, owner)
+    loaded = load(source, token=token)
+    ids = [render(prompt, loaded.tokenizer).ids for prompt in prompts]
+    end = loaded.tokenizer.eos_token_id
+    tokens = [[*loaded.tokenizer(label, add_special_tokens=False)["input_ids"], end] for label in labels]
+
+    def work(stop: threading.Event) -> Iterator[Any]:
+        with loaded.using(adapter) as found:
+            yield from label_scores(loaded, found, ids, batches, tokens, stop)
+
+    for done in heartbeats(work):
+        if done is None:
+            yield None
+            continue
+        batch, scores, seconds = done
+        for at, row in zip(batch, scores, strict=True):
+            best = max(range(len(labels)), key=row.__getitem__)
+            yield at, Reply(labels[best], len(ids[at]), len(tokens[best]), seconds / len(batch), "stop")
+
+
+def stamp(folder: Path) -> str:
+    """A fingerprint of a folder's weights by name, size and time of change; empty for what is no folder."""
+    files = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    return "|".join(f"{folder}/{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}" for file in files)
+
+
+def row_seed(ids: Sequence[int], seed: int) -> int:
+    """A row's own seed from what is asked and the seed of the whole: where the row stands does not change its draw."""
+    digest = hashlib.sha256(f"{seed}:{','.join(map(str, ids))}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
 
 
 class _Generation:
-    """One call of `generate`, which can be stopped from another thread."""
+    """One streamed call of `generate`, which can be stopped from another thread."""
 
     def __init__(self, loaded: Loaded, adapter: Any, sampling: Sampling, streamer: Any) -> None:
         self._loaded, self._adapter, self._sampling, self._streamer = loaded, adapter, sampling, streamer
         self.stop = threading.Event()
         self.seen = 0
-        self.replies: list[list[int]] = []
+        self.new: list[int] = []
         self.failure: Exception | None = None
 
-    def run(self, prompts: list[list[int]]) -> None:
-        """`prompts`: token ids, one list a row. Fills `replies` (without padding), or `failure`."""
+    def run(self, ids: list[int]) -> None:
+        """Fills `new` with the reply's tokens, or `failure`."""
         try:
-            self._run(prompts)
+            self._run(ids)
         except Exception as error:
             self.failure = error
-            if self._streamer:
-                self._streamer.end()
+            self._streamer.end()
 
-    def _run(self, prompts: list[list[int]]) -> None:
+    def _run(self, ids: list[int]) -> None:
         import torch
 
-        tokenizer = self._loaded.tokenizer
+        from prompts.backends.batching import SeededSampling, until
+
+        draw = (
+            [SeededSampling(self._sampling, [row_seed(ids, self._sampling.seed)])] if self._sampling.temperature else []
+        )
         with self._loaded.using(self._adapter) as model, torch.inference_mode():
-            inputs = tokenizer.pad({"input_ids": prompts}, padding_side="left", return_tensors="pt").to(model.device)
-            torch.manual_seed(self._sampling.seed)
+            inputs = torch.tensor([ids], device=model.device)
             output = model.generate(
-                input_ids=inputs["input_ids"],
-                attention_mask=inputs["attention_mask"],
+                input_ids=inputs,
+                attention_mask=torch.ones_like(inputs),
+                max_new_tokens=self._sampling.max_new_tokens,
+                do_sample=False,
+                temperature=None,
+                top_p=None,
+                top_k=None,
+                logits_processor=draw,
                 streamer=self._streamer,
                 stopping_criteria=[self._stopped],
-                **_arguments(self._sampling),
             )
-        width = inputs["input_ids"].shape[1]
-        ends = _ends(self._loaded)
-        self.replies = [_until(row[width:].tolist(), ends) for row in output]
+        self.new = until(output[0, len(ids) :].tolist(), _ends(self._loaded))
 
     def _stopped(self, ids: Any, _scores: Any, **_: Any) -> Any:
         import torch
@@ -150,21 +219,10 @@ class _Generation:
         return torch.full((ids.shape[0],), self.stop.is_set(), dtype=torch.bool, device=ids.device)
 
 
-def _arguments(sampling: Sampling) -> dict[str, Any]:
-    draw = {"do_sample": True, "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
-    greedy = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-    return {"max_new_tokens": sampling.max_new_tokens, **(draw if sampling.temperature > 0 else greedy)}
-
-
 def _ends(loaded: Loaded) -> set[int]:
     found = loaded.model.generation_config.eos_token_id
     ends = set(found) if isinstance(found, list) else {found}
     return {end for end in (*ends, loaded.tokenizer.eos_token_id) if end is not None}
-
-
-def _until(row: list[int], ends: set[int]) -> list[int]:
-    """The tokens up to and including the first end token."""
-    return row[: next((at + 1 for at, token in enumerate(row) if token in ends), len(row))]
 
 
 def _finish(new: list[int], loaded: Loaded) -> Finish:

@@ -2,17 +2,19 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
 from prompts.backends import Sampling
+from prompts.backends.plan import Batch
 from prompts.errors import UserError, WorldError
 from prompts.messages import Finish, Prompt, Reply
 
 TIMEOUT = 120.0  # seconds without a byte from the server
 AT_ONCE = 8  # requests in flight
+PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before a request is tried again
 
 
 class RemoteBackend:
@@ -43,11 +45,19 @@ class RemoteBackend:
                 yield _reply(text, used, started, "running")
         yield _reply(text.strip(), used, started, "stop" if finish == "stop" else "length")
 
+    def fingerprint(self) -> str:
+        return self.name
+
+    def plan(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Batch]:
+        """Each prompt by itself: what the server does with them is its own business."""
+        return [[at] for at in range(len(prompts))]
+
     def batch(
-        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
     ) -> Iterator[tuple[int, Reply]]:
+        rows = [at for batch in (plan if plan is not None else self.plan(prompts, sampling)) for at in batch]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            waiting = {pool.submit(self._ask, prompt, sampling, stop): at for at, prompt in enumerate(prompts)}
+            waiting = {pool.submit(self._ask, prompts[at], sampling, stop): at for at in rows}
             try:
                 for done in as_completed(waiting):
                     if (reply := done.result()) is not None:
@@ -61,10 +71,23 @@ class RemoteBackend:
             return None
         started = time.perf_counter()
         with server_errors(self._url):
-            answer = self._client.chat_completion(**self._arguments(prompt, sampling))
+            answer = self._patiently(lambda: self._client.chat_completion(**self._arguments(prompt, sampling)), stop)
             choice = answer.choices[0]
         finish: Finish = "stop" if choice.finish_reason == "stop" else "length"
         return _reply((choice.message.content or "").strip(), answer.usage, started, finish)
+
+    def _patiently(self, call: Callable[[], Any], stop: threading.Event) -> Any:
+        """Tries again after 429 and 5xx, waiting longer each time, unless stopped."""
+        from huggingface_hub.errors import HfHubHTTPError
+
+        for pause in PAUSES:
+            try:
+                return call()
+            except HfHubHTTPError as error:
+                status = error.response.status_code if error.response is not None else 0
+                if (status != 429 and status < 500) or stop.wait(pause):
+                    raise
+        return call()
 
     def _arguments(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
         return {

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 
 from prompts.backends import Sampling
+from prompts.backends.plan import Batch
 from prompts.messages import Prompt, Rendered, Reply
 
 
@@ -30,13 +31,20 @@ class ScriptedBackend:
             yield Reply(" ".join(words[:end]), reply.tokens_in, end, 0.0, "running")
         yield reply
 
+    def fingerprint(self) -> str:
+        return self.name
+
+    def plan(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Batch]:
+        return [[at] for at in range(len(prompts))]
+
     def batch(
-        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+        self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
     ) -> Iterator[tuple[int, Reply]]:
-        for at, prompt in enumerate(prompts):
-            if stop.is_set():
-                return
-            yield at, self._reply(prompt)
+        for batch in plan if plan is not None else self.plan(prompts, sampling):
+            for at in batch:
+                if stop.is_set():
+                    return
+                yield at, self._reply(prompts[at])
 
     def _reply(self, prompt: Prompt) -> Reply:
         self.asked.append(prompt)

@@ -48,6 +48,7 @@ class Technique:
     settings: type[AskSettings]
     build: Callable[[Any, Mapping[str, Any]], Prompt]
     read: Callable[[Any, str], Answer]
+    whole: bool = True  # is the whole reply the answer? Then labels can be scored by log-probability
     revise: Callable[[Any, Backend], tuple[Any, list[str]]] | None = None
 
 

@@ -83,4 +83,4 @@ def _joined(*texts: str) -> str:
     return "\n\n".join(text.strip() for text in texts if text.strip())
 
 
-TECHNIQUE = Technique("chain_of_thought", "Chain of thought", LESSON, ChainSettings, build, read)
+TECHNIQUE = Technique("chain_of_thought", "Chain of thought", LESSON, ChainSettings, build, read, whole=False)

@@ -99,5 +99,5 @@ def fault(before: str, after: str) -> str:
 
 
 TECHNIQUE = Technique(
-    "iterative_refinement", "Iterative refinement", LESSON, RefinementSettings, build, whole_reply, revise
+    "iterative_refinement", "Iterative refinement", LESSON, RefinementSettings, build, whole_reply, revise=revise
 )

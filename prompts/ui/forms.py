@@ -28,11 +28,11 @@ class Form:
     def inputs(self) -> list[Any]:
         return list(self.widgets.values())
 
-    def read(self, values: Sequence[Any]) -> Any:
-        """Widget values, in the order of `inputs`, as settings. Raises UserError naming the field."""
+    def read(self, values: Sequence[Any], **more: Any) -> Any:
+        """Widget values, in the order of `inputs`, as settings, with fields that have no widget. Raises UserError."""
         found = zip(self.widgets, values, strict=True)
         given = {name: _given(value, self.model.model_fields[name]) for name, value in found}
-        return build(self.model, {name: value for name, value in given.items() if value is not _ABSENT})
+        return build(self.model, {**{name: value for name, value in given.items() if value is not _ABSENT}, **more})
 
     def show(self, settings: Settings) -> list[Any]:
         """The inverse: what to put into the widgets."""
@@ -42,9 +42,9 @@ class Form:
 _ABSENT = object()
 
 
-def form(model: type[Settings], values: Settings | None = None) -> Form:
+def form(model: type[Settings], values: Settings | None = None, *, leave_out: Sequence[str] = ()) -> Form:
     """Lays out the basic fields in a group and the advanced ones in a closed accordion."""
-    fields = in_order(model)
+    fields = {name: info for name, info in in_order(model).items() if name not in leave_out}
     widgets: dict[str, Any] = {}
     with gr.Group():
         for together in _lines([name for name, info in fields.items() if not look(info, "advanced")], fields):
@@ -80,6 +80,8 @@ def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
             [default] if default else [], value=default or None, allow_custom_value=True, min_width=280, **common
         )
     if options := choices(kind):
+        if len(options) > 3:
+            return gr.Dropdown(options, value=default, min_width=280, **common)
         return gr.Radio(options, value=default, min_width=280, **common)
     if kind is bool:
         return gr.Checkbox(value=bool(default), min_width=280, **common)
@@ -251,8 +253,14 @@ def _api_type(annotation: Any) -> Any:
     kind = plain_type(annotation)
     if get_origin(kind) is tuple:
         item = get_args(kind)[0]
-        return list[dict[str, str]] if isinstance(item, type) and issubclass(item, BaseModel) else list[str]
+        return _api_rows(item) if isinstance(item, type) and issubclass(item, BaseModel) else list[str]
     return annotation
+
+
+def _api_rows(item: type[BaseModel]) -> Any:
+    """Models as plain objects; of texts alone where they hold nothing else."""
+    texts = all(info.annotation is str for info in item.model_fields.values())
+    return list[dict[str, str]] if texts else list[dict[str, Any]]
 
 
 def _api_default(info: FieldInfo) -> Any:

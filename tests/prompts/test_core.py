@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from prompts import library
 from prompts.asking import ask, rendered_prompt
-from prompts.backends.local import plan_batches
+from prompts.backends.plan import plan_batches
 from prompts.backends.scripted import ScriptedBackend
 from prompts.errors import NotFound, UserError
 from prompts.messages import Prompt
@@ -210,7 +210,7 @@ def test_library_keeps_each_owners_prompts_apart() -> None:
 
 @given(st.lists(st.integers(1, 3000), max_size=60), st.integers(1, 500))
 def test_batches_hold_every_row_once_and_keep_the_budget(lengths: list[int], new: int) -> None:
-    from prompts.backends.local import BATCH_ROWS, BATCH_TOKENS
+    from prompts.backends.plan import BATCH_ROWS, BATCH_TOKENS
 
     batches = plan_batches(lengths, new)
     assert sorted(at for batch in batches for at in batch) == list(range(len(lengths)))

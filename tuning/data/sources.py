@@ -2,43 +2,29 @@
 
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import new_id, owner_folder
-from prompts.rows import Limits, Table, read_table
+from prompts.rows import Limits, Table, read_table, sample_table
 from tuning.data.columns import Columns
 
 _UPLOAD = re.compile(r"[0-9a-f]{20}")
-_FOLDER = Path(__file__).parents[1] / "samples"
 
 
-@dataclass(frozen=True)
-class Sample:
-    """Data of the app's own with the mapping it is meant for."""
-
-    name: str
-    title: str
-    columns: Columns
-
-
-SAMPLES = (
-    Sample(
-        "support_emails", "Customer-support e-mails → label",
-        Columns(input=("subject", "email"), output="label", instruction="Which team should answer this e-mail?"),
+# The mapping that each sample is meant for.
+SAMPLES = {
+    "sample:support_emails": Columns(
+        input=("subject", "email"), output="label", instruction="Which team should answer this e-mail?"
     ),
-    Sample(
-        "english_spanish", "Short English → Spanish",
-        Columns(input=("english",), output="spanish", instruction="Translate into Spanish."),
-    ),
-    Sample("word_problems", "Arithmetic word problems → number", Columns(input=("question",), output="answer")),
-)  # fmt: skip
+    "sample:english_spanish": Columns(input=("english",), output="spanish", instruction="Translate into Spanish."),
+    "sample:word_problems": Columns(input=("question",), output="answer"),
+}
 
 
-def sample(source: str) -> Sample | None:
-    """The sample of a source's name, None for an upload."""
-    return next((found for found in SAMPLES if source == f"sample:{found.name}"), None)
+def mapping(source: str, columns: Columns) -> Columns:
+    """The mapping given, or the one a sample is meant for where none is given."""
+    return SAMPLES.get(source, columns) if columns == Columns() else columns
 
 
 def save_upload(owner: str, path: Path, name: str | None = None, limits: Limits | None = None) -> str:
@@ -58,12 +44,11 @@ def save_upload(owner: str, path: Path, name: str | None = None, limits: Limits 
 
 def open_table(owner: str, source: str) -> Table:
     """The table of a source. Raises NotFound for an upload that is not this owner's."""
-    if found := sample(source):
-        return read_table(_FOLDER / f"{found.name}.jsonl")
     kind, _, upload = source.partition(":")
+    if source in SAMPLES:
+        return sample_table(upload)
     if kind != "upload":
-        names = ", ".join(f"sample:{found.name}" for found in SAMPLES)
-        raise UserError(f"{source[:60]!r} is no data; upload a file, or use one of {names}", field="data")
+        raise UserError(f"{source[:60]!r} is no data; upload a file, or use one of {', '.join(SAMPLES)}", field="data")
     folder = owner_folder(owner, "uploads", upload) if _UPLOAD.fullmatch(upload) else None
     files = list(folder.iterdir()) if folder and folder.is_dir() else []
     if not files:

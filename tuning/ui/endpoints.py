@@ -2,21 +2,20 @@
 
 from collections.abc import Iterator
 from inspect import Parameter
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from prompts.backends import OnDevice
 from prompts.errors import UserError
+from prompts.ui.endpoints import uploaded
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
 from tuning.data.columns import Columns
 from tuning.data.inspect import inspection
-from tuning.data.sources import open_table, sample, save_upload
+from tuning.data.sources import mapping, open_table, save_upload
 from tuning.evaluate import evaluate
 from tuning.launch.process import start
 from tuning.publish import Publish, publish
@@ -40,22 +39,12 @@ def source_of(who: Caller, file: Any, data: str) -> str:
         raise UserError("give either a file or the name of data", field="file")
     if not file:
         return data
-    given = file if isinstance(file, dict) else file.model_dump()
-    path = Path(str(given.get("path"))).resolve()
-    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
-        raise UserError("upload the file first; a path of this machine is not read", field="file")
-    return save_upload(who.owner, path, given.get("orig_name"))
+    return save_upload(who.owner, uploaded(file), file["orig_name"] if isinstance(file, dict) else file.orig_name)
 
 
 def inspect_data(who: Caller, columns: Columns, file: Any = None, data: str = "") -> dict[str, Any]:
     source = source_of(who, file, data)
     return {"source": source, **inspection(open_table(who.owner, source), mapping(source, columns))}
-
-
-def mapping(source: str, columns: Columns) -> Columns:
-    """The mapping given, or the one a sample is meant for where none is given."""
-    found = sample(source)
-    return found.columns if found and columns == Columns() else columns
 
 
 def start_run(who: Caller, settings: RunSettings, file: Any = None, data: str = "") -> dict[str, Any]:

@@ -13,19 +13,19 @@ import gradio as gr
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.home import adapter_folder
+from prompts.rows import SAMPLE_TITLES
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
 from tuning.data.columns import Columns
 from tuning.data.inspect import inspection
-from tuning.data.sources import SAMPLES, open_table, save_upload
+from tuning.data.sources import mapping, open_table, save_upload
 from tuning.evaluate import evaluate
 from tuning.launch.process import start
 from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
 from tuning.ui import views
-from tuning.ui.endpoints import mapping
 
 LESSON = """When no prompt is good enough, **teach the model with examples of your own**.
 
@@ -65,7 +65,7 @@ class TuneTab:
     def _build_data(self) -> None:
         gr.Markdown("## 1 · Data")
         self.sample = gr.Dropdown(
-            [(found.title, f"sample:{found.name}") for found in SAMPLES], value=None, label="Sample data", min_width=280,
+            [(title, f"sample:{name}") for name, title in SAMPLE_TITLES.items()], value=None, label="Sample data", min_width=280,
             info="Data of the app's own, to try the whole way in a few minutes.",
         )  # fmt: skip
         self.file = gr.File(

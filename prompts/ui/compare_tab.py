@@ -1,0 +1,295 @@
+"""The Compare tab: rows, variants, a scorer; scores with intervals, and a verdict under each pair."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from prompts import experiment as experiments
+from prompts.backends import OnDevice
+from prompts.errors import UserError
+from prompts.experiment import Experiment, Variant
+from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
+from prompts.settings import build
+from prompts.ui.forms import Form, form, listen
+from prompts.ui.technique_tab import TechniqueTab, opener
+from prompts.ui.visitor import Caller
+
+LESSON = """Two outputs side by side prove nothing. **Ask every variant the same rows, and let the numbers speak.**
+
+1. Bring rows with a right answer; twenty tell little, two hundred tell a lot.
+2. Change one thing between two variants, or you will not know what helped.
+3. The interval says how far luck alone could move a score; the verdict says whether the difference is more than that.
+4. "No measurable difference" is a result: take the cheaper prompt.
+5. Rows that you looked at while improving a prompt cannot judge it: set them aside as development rows."""
+
+STARTER = [
+    {
+        "name": "zero-shot",
+        "technique": "few_shot",
+        "settings": {
+            "task": "Which team should answer this e-mail: billing, delivery, login, refund or technical?",
+            "input": "{{ subject }}\n\n{{ email }}",
+            "max_new_tokens": 8,
+        },
+    },
+    {
+        "name": "with context",
+        "technique": "contextual",
+        "settings": {
+            "role": "You sort the e-mails of a help desk.",
+            "background": "billing: charges and invoices. delivery: parcels. login: access to the account. "
+            "refund: money back. technical: something does not work.",
+            "task": "Which team should answer this e-mail? Answer with one word.",
+            "input": "{{ subject }}\n\n{{ email }}",
+            "max_new_tokens": 8,
+        },
+    },
+]
+MOST_SHOWN = 10_000  # rows in the page's table
+
+
+class CompareTab:
+    """`variants` is made at once, so that every technique tab can add to it; `build` fills the tab."""
+
+    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
+        self.visitor, self.on_device = visitor, on_device
+        self.kept = gr.BrowserState(json.dumps(STARTER), storage_key="prompt-or-tune-variants", secret="variants")
+
+    def build(self) -> None:
+        with gr.Accordion("What a comparison teaches", open=False):
+            gr.Markdown(LESSON)
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                self._build_question()
+            with gr.Column(scale=7, min_width=320):
+                self._build_result()
+        self._connect()
+
+    def _build_question(self) -> None:
+        gr.Markdown("## Rows")
+        titles = [(title, name) for name, title in SAMPLE_TITLES.items()]
+        self.sample = gr.Dropdown(titles, value=titles[0][1], label="Sample data", min_width=280,
+                                  info="Data of the app's own; your file takes its place.")  # fmt: skip
+        self.file = gr.File(
+            label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=150, elem_id="compare-file"
+        )
+        self.pasted = gr.Textbox(
+            label="Or paste rows", lines=3, max_lines=10, min_width=280,
+            info="CSV with a header line, or one JSON object a line. Pasted rows take the place of a file.",
+        )  # fmt: skip
+        gr.Markdown("## Variants")
+        self.variants = gr.Code(
+            json.dumps(STARTER, indent=1, ensure_ascii=False), language="json", max_lines=18,
+            label="Variants: add from any technique's tab, edit here",
+        )  # fmt: skip
+        self.reset = gr.Button("Start over with two", size="md", scale=0, min_width=160)
+        gr.Markdown("## Scoring")
+        start = Experiment(variants=tuple(build(Variant, variant) for variant in STARTER), scorer="label")
+        self.form: Form = form(Experiment, start, leave_out=("variants",))
+        with gr.Accordion("Model server", open=False):
+            self.key = gr.Textbox(label="Server key", type="password", info="Only for <url>#<model>; stored nowhere.")
+
+    def _build_result(self) -> None:
+        with gr.Row():
+            self.go = gr.Button("Compare", variant="primary", min_width=140)
+            self.stop = gr.Button("Stop", size="md", scale=0, min_width=90)
+        self.status = gr.Markdown("Nothing compared yet.", elem_classes="quiet status")
+        self.verdict = gr.Markdown("The verdict appears here.", container=True, elem_classes="verdict")
+        self.chart = gr.BarPlot(None, x="variant", y="score", y_lim=[0, 1], height=260, label="Score", sort=None)
+        self.scores = gr.Dataframe(
+            headers=["Variant", "Score", "95 % interval", "Unreadable", "Tokens in", "Tokens out", "Seconds", "From cache"],
+            datatype="str", interactive=False, wrap=True, show_search="none", label="Scores", elem_classes="rows",
+        )  # fmt: skip
+        self.matrix = gr.Markdown("", elem_classes="quiet")
+        self.only = gr.Radio(["all rows", "rows where they differ"], value="all rows", label="Replies side by side")
+        self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
+                                    show_search="none", label="Replies", elem_classes="rows")  # fmt: skip
+        self.document = gr.State(None)
+        self.file_out = gr.DownloadButton(
+            "Download the result (JSON)", size="md", scale=0, min_width=220, visible=False
+        )
+
+    def _connect(self) -> None:
+        shown = [
+            self.status,
+            self.verdict,
+            self.chart,
+            self.scores,
+            self.matrix,
+            self.replies,
+            self.document,
+            self.file_out,
+        ]
+        going = listen(
+            self.go.click, self._compare, self.visitor,
+            [self.sample, self.file, self.pasted, self.variants, self.key, self.only, *self.form.inputs], shown,
+            name="ui_compare", show_progress="minimal",
+        )  # fmt: skip
+        self.stop.click(lambda: "Stopped; what was answered is kept, so that Compare goes on from here.", None, self.status,
+                        cancels=[going], api_name="ui_stop_compare", api_visibility="private")  # fmt: skip
+        listen(self.only.input, lambda _who, document, only: _replies(document, only), self.visitor, [self.document, self.only],
+               self.replies, name="ui_filter_replies")  # fmt: skip
+        listen(self.variants.blur, lambda _who, text: text, self.visitor, [self.variants], self.kept, name="ui_keep_variants",
+               show_progress="hidden")  # fmt: skip
+        listen(self.reset.click, lambda _who: [_pretty(STARTER)] * 2, self.visitor, [], [self.variants, self.kept],
+               name="ui_reset_variants")  # fmt: skip
+
+    def on_load(self, demo: Any) -> None:
+        """After a reload the variants come back."""
+        listen(demo.load, lambda _who, text: _pretty(json.loads(text)) if _is_json(text) else text, self.visitor, [self.kept],
+               self.variants, name="ui_reload_variants", show_progress="hidden")  # fmt: skip
+
+    def add_from(self, tab: TechniqueTab) -> None:
+        """Connects a technique tab's button: its settings become one more variant."""
+
+        def add(_who: Caller, text: str, *values: Any) -> list[str]:
+            settings = tab.form.read(values)
+            known = _parsed(text)
+            given = {k: v for k, v in settings.to_json().items() if k != "feedback"}
+            names = {variant["name"] for variant in known}
+            name = next(n for n in (f"{tab.technique.title} {i}" for i in range(1, 99)) if n not in names)
+            made = _pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
+            gr.Info(f"Added to Compare as {name!r}.")
+            return [made, made]
+
+        listen(tab.add.click, add, self.visitor, [self.kept, *tab.form.inputs], [self.variants, self.kept],
+               name=f"ui_add_{tab.technique.name}")  # fmt: skip
+
+    def _compare(
+        self, who: Caller, sample: str, path: str | None, pasted: str, variants: str, key: str, only: str, *values: Any
+    ) -> Iterator[Any]:
+        made = [build(Variant, variant) for variant in _parsed(variants)]
+        settings = self.form.read(values, variants=made)
+        table = _table(sample, path, pasted)
+        skipped = [gr.skip()] * 7
+        for event in experiments.run(settings, table, who.owner, opener(who, self.on_device, key)):
+            if event["event"] == "asking":
+                yield [f"{event['variant']}: {event['done']} of {event['of']} rows…", *skipped]
+        document = {name: value for name, value in event.items() if name != "event"}
+        yield [
+            f"{document['rows']} rows, seed {document['seed']}, data fingerprint {document['fingerprint']}.",
+            verdict_text(document),
+            _chart(document),
+            score_rows(document),
+            _matrices(document),
+            _replies(document, only),
+            document,
+            gr.DownloadButton(value=_saved(document), visible=True),
+        ]
+
+
+def _table(sample: str, path: str | None, pasted: str) -> Table:
+    if pasted.strip():
+        suffix = ".jsonl" if pasted.lstrip().startswith("{") else ".csv"
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"pasted{suffix}"
+            file.write_text(pasted, encoding="utf-8")
+            return read_table(file)
+    return read_table(Path(path)) if path else sample_table(sample)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (json.JSONDecodeError, TypeError):
+        return False
+    return True
+
+
+def _parsed(text: str) -> list[dict[str, Any]]:
+    if not text.strip():
+        return []
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"the variants are not valid JSON, line {error.lineno}: {error.msg}", field="variants"
+        ) from None
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise UserError("the variants are a list of objects with name, technique and settings", field="variants")
+    return found
+
+
+def _pretty(variants: Any) -> str:
+    return json.dumps(variants, indent=1, ensure_ascii=False)
+
+
+def verdict_text(document: dict[str, Any]) -> str:
+    """Every pair's verdict and the notes, as Markdown."""
+    lines = [f"- {verdict['sentence']}" for verdict in document["verdicts"]] or [
+        "One variant: nothing to compare it with."
+    ]
+    return "\n".join([*lines, *(f"- {note}" for note in document["notes"])])
+
+
+def score_rows(document: dict[str, Any]) -> list[list[str]]:
+    """One line a variant."""
+    return [
+        [
+            v["name"], f"{v['score']:.1%}", f"{v['interval'][0]:.1%} to {v['interval'][1]:.1%}", str(v["parse_failures"]),
+            _count(v["tokens_in"]), _count(v["tokens_out"]), f"{v['seconds']:.1f}", str(v["from_cache"]),
+        ]
+        for v in document["variants"]
+    ]  # fmt: skip
+
+
+def _count(value: int | None) -> str:
+    return "not told" if value is None else f"{value:,}"
+
+
+def _chart(document: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {"variant": [v["name"] for v in document["variants"]], "score": [v["score"] for v in document["variants"]]}
+    )
+
+
+def _matrices(document: dict[str, Any]) -> str:
+    """Macro-F1 and the confusion matrix of each variant whose answers are labels."""
+    found = [v for v in document["variants"] if "matrix" in v]
+    lines: list[str] = []
+    for v in found:
+        names = [*v["labels"], "(none)"]
+        lines += [f"**{v['name']}**: macro-F1 {v['macro_f1']:.2f}; rows are references, columns answers", ""]
+        lines += [f"| | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
+        lines += [
+            f"| {label} | {' | '.join(map(str, row))} |" for label, row in zip(v["labels"], v["matrix"], strict=True)
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _replies(document: dict[str, Any] | None, only: str) -> Any:
+    """Replies side by side; ✓ right, ✗ wrong, ? unreadable, a number where the scorer grades."""
+    if not document:
+        return gr.skip()
+    names = [v["name"] for v in document["variants"]]
+    rows = document["replies"]
+    if only != "all rows":
+        rows = [row for row in rows if len({row["answers"][name]["score"] for name in names}) > 1]
+    table = [
+        [str(row["row"]), row["reference"], *(_cell(row["answers"][name]) for name in names), _shortened(row["input"])]
+        for row in rows[:MOST_SHOWN]
+    ]
+    return gr.Dataframe(value=table, headers=["#", "Reference", *names, "Row"])
+
+
+def _shortened(row: dict[str, Any]) -> str:
+    return " · ".join(str(value) for value in row.values())[:400]
+
+
+def _cell(answer: dict[str, Any]) -> str:
+    score = answer["score"]
+    mark = "?" if answer["unparsed"] else "✓" if score >= 1 else "✗" if score <= 0 else f"{score:.2f}"
+    return f"{mark} {answer['reply']}"
+
+
+def _saved(document: dict[str, Any]) -> str:
+    path = Path(tempfile.mkdtemp()) / f"comparison-{document['id'][:8]}.json"
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+    return str(path)

@@ -1,0 +1,67 @@
+"""The public endpoints of the prompting side that belong to no single technique."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from prompts import experiment as experiments
+from prompts.asking import rendered_document
+from prompts.backends import OnDevice
+from prompts.errors import UserError
+from prompts.experiment import Experiment, Variant
+from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
+from prompts.settings import build
+from prompts.techniques import technique
+from prompts.ui.forms import endpoint
+from prompts.ui.technique_tab import opener
+from prompts.ui.visitor import Caller
+
+
+def uploaded(file: Any) -> Path:
+    """The path of a file that came with this call. Raises UserError for any other path of this machine."""
+    given = file if isinstance(file, dict) else file.model_dump()
+    path = Path(str(given.get("path"))).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()):
+        raise UserError("upload the file first; a path of this machine is not read", field="file")
+    return path
+
+
+def _table(file: Any, rows: list[dict[str, Any]], sample: str) -> Table:
+    if sum(map(bool, (file, rows, sample))) != 1:
+        raise UserError("give one of file, rows and sample", field="file")
+    if file:
+        return read_table(uploaded(file))
+    if sample:
+        return sample_table(sample)
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return Table("rows", columns, [{name: row.get(name) for name in columns} for row in rows])
+
+
+ROWS: dict[str, tuple[Any, Any, str]] = {
+    "file": (gr.FileData | None, None, "CSV, TSV, JSONL or JSON with the columns that the slots name."),
+    "rows": (list[dict[str, Any]], [], "Instead of a file: the rows themselves."),
+    "sample": (str, "", f"Instead of a file: one of {', '.join(SAMPLE_TITLES)}."),
+}
+
+
+def publish_prompt_endpoints(on_device: OnDevice) -> None:
+    """Adds the endpoints to the current Blocks."""
+
+    def compare_prompts(
+        who: Caller, settings: Experiment, file: Any = None, rows: Any = None, sample: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        yield from experiments.run(settings, _table(file, rows or [], sample), who.owner, opener(who, on_device))
+
+    def render_prompt(who: Caller, settings: Variant, row: dict[str, Any]) -> dict[str, Any]:
+        found = technique(settings.technique)
+        return rendered_document(found, build(found.settings, settings.settings), opener(who, on_device), row)
+
+    endpoint(Experiment, compare_prompts, name="compare_prompts", extra=ROWS,
+             text="Compare prompt variants on the same rows: scores with 95 % intervals, and a verdict on every pair. Streams "
+             "progress; the last document is the result.")  # fmt: skip
+    endpoint(Variant, render_prompt, name="render_prompt", extra={"row": (dict[str, Any], {}, "Values for the slots.")},
+            
+             text="The exact string and token ids that a model would read, and where each part came from.")  # fmt: skip
