@@ -1,5 +1,6 @@
 """python -m prompts: asking a model from the shell."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from typing import Any
 from pydantic import Field, create_model
 from pydantic_settings import CliPositionalArg
 
+from prompts import exports, imports
 from prompts.asking import Open, ask, rendered_document
 from prompts.backends import open_backend
 from prompts.commands import Command, Flags, main
-from prompts.experiment import read_experiment, run
+from prompts.comparison import run
+from prompts.experiment import read_experiment
 from prompts.home import LOCAL
 from prompts.rows import read_table
 from prompts.techniques import TECHNIQUES, Technique
@@ -91,6 +94,41 @@ def _renderer(technique: Technique) -> Callable[[Any, Show], Any]:
     return render
 
 
+class ImportFlags(Flags):
+    file: CliPositionalArg[str] = Field(description="promptfoo's .yaml, or OpenAI's chat or Evals .jsonl.")
+    rows_to: str = Field("", description="Write the rows there, as JSONL.")
+    experiment_to: str = Field("", description="Write the experiment there, as JSON for compare.")
+
+
+def _import(flags: ImportFlags, show: Show) -> Any:
+    found = imports.read(Path(flags.file)).document()
+    if flags.rows_to:
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found["rows"])
+        Path(flags.rows_to).write_text(lines, encoding="utf-8")
+    if flags.experiment_to:
+        text = json.dumps(found["experiment"], ensure_ascii=False, indent=1)
+        Path(flags.experiment_to).write_text(text, encoding="utf-8")
+    for line in found["not_imported"]:
+        show(f"not imported: {line}")
+    return found
+
+
+def _export_flags(technique: Technique) -> type[Flags]:
+    return create_model(
+        f"Export{technique.settings.__name__}Flags",
+        __base__=_flags(technique),
+        form=(exports.Form, Field("transformers", description="What to export the prompt as.")),
+    )
+
+
+def _exporter(technique: Technique) -> Callable[[Any, Show], Any]:
+    def export(flags: Any, show: Show) -> Any:
+        text = exports.export(technique, flags.of(technique.settings), flags.form, _rows(flags.rows)[0])
+        return {"form": flags.form, "text": text} if flags.as_json else text
+
+    return export
+
+
 COMMANDS = {
     f"ask {technique.name}": Command(
         _flags(technique), _asker(technique), f"{technique.title}: ask a model, once or for each row."
@@ -104,6 +142,11 @@ COMMANDS = {
     )
     for technique in TECHNIQUES
 }
+COMMANDS |= {
+    f"export {technique.name}": Command(_export_flags(technique), _exporter(technique), "The prompt for use elsewhere.")
+    for technique in TECHNIQUES
+}
+COMMANDS["import"] = Command(ImportFlags, _import, "Read prompts, rows and assertions of promptfoo or OpenAI.")
 COMMANDS["compare"] = Command(CompareFlags, _compare, "Compare variants on the same rows, with intervals and verdicts.")
 
 if __name__ == "__main__":

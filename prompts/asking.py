@@ -62,7 +62,7 @@ def ask(
     if technique.revise:
         settings, notes = technique.revise(settings, backend)
     prompt = technique.build(settings, row or {})
-    rendered = backend.render(prompt)
+    rendered = backend.render(prompt, settings.thinking)
     notes += rendered.notes if rendered else ()
     asked = Asked(technique, settings, prompt, rendered, tuple(notes))
     yield asked
@@ -76,7 +76,7 @@ def rendered_prompt(
 ) -> Asked:
     """The prompt as it would be asked, without asking."""
     prompt = technique.build(settings, row or {})
-    rendered = open_model(settings.model).render(prompt)
+    rendered = open_model(settings.model).render(prompt, settings.thinking)
     return Asked(technique, settings, prompt, rendered, rendered.notes if rendered else ())
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from prompts.backends import Thinking
 from prompts.errors import UserError
 from prompts.messages import Message, Part, Prompt, Rendered, Span
 
@@ -14,9 +15,9 @@ PLAIN_TEMPLATE = (
 )
 
 
-def render(prompt: Prompt, tokenizer: Any) -> Rendered:
+def render(prompt: Prompt, tokenizer: Any, thinking: Thinking = "default") -> Rendered:
     """The string that asks `tokenizer`'s model for the next assistant turn, with its ids and where each part lies."""
-    messages, text, notes = _ask_text(prompt, tokenizer)
+    messages, text, notes = _ask_text(prompt, tokenizer, thinking)
     return Rendered(text, _ids(text, tokenizer), _spans(messages, text), notes)
 
 
@@ -44,23 +45,24 @@ def has_template(tokenizer: Any) -> bool:
     return bool(getattr(tokenizer, "chat_template", None))
 
 
-def _ask_text(prompt: Prompt, tokenizer: Any) -> tuple[Prompt, str, tuple[str, ...]]:
-    notes = (
-        () if has_template(tokenizer) else ("This model has no chat template: texts are put on lines of their own.",)
-    )
+def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Prompt, str, tuple[str, ...]]:
+    notes: tuple[str, ...] = () if has_template(tokenizer) else (_NO_TEMPLATE_NOTE,)
+    if thinking != "default" and "enable_thinking" not in str(tokenizer.chat_template):
+        notes = (*notes, "This model's template has no switch for thinking.")
     if not any(m.role == "system" for m in prompt.messages):
-        return prompt, _apply(prompt, tokenizer, asking=True), notes
+        return prompt, _apply(prompt, tokenizer, asking=True, thinking=thinking), notes
     system = next(m.content for m in prompt.messages if m.role == "system")
     try:
-        text = _apply(prompt, tokenizer, asking=True)
+        text = _apply(prompt, tokenizer, asking=True, thinking=thinking)
         if system in text:
             return prompt, text, notes
     except UserError:
         pass
     merged = _without_system(prompt)
-    return merged, _apply(merged, tokenizer, asking=True), (*notes, _MERGED_NOTE)
+    return merged, _apply(merged, tokenizer, asking=True, thinking=thinking), (*notes, _MERGED_NOTE)
 
 
+_NO_TEMPLATE_NOTE = "This model has no chat template: texts are put on lines of their own."
 _MERGED_NOTE = "This model's template has no system role: the system text stands at the start of the first message."
 
 
@@ -77,12 +79,13 @@ def _without_system(prompt: Prompt) -> Prompt:
     return Prompt((Message(rest[0].role, (*parts, *rest[0].parts)), *rest[1:]))
 
 
-def _apply(prompt: Prompt, tokenizer: Any, *, asking: bool) -> str:
+def _apply(prompt: Prompt, tokenizer: Any, *, asking: bool, thinking: Thinking = "default") -> str:
+    switch = {} if thinking == "default" else {"enable_thinking": thinking == "on"}
     template = None if has_template(tokenizer) else PLAIN_TEMPLATE
     try:
         return str(
             tokenizer.apply_chat_template(
-                prompt.as_dicts(), chat_template=template, tokenize=False, add_generation_prompt=asking
+                prompt.as_dicts(), chat_template=template, tokenize=False, add_generation_prompt=asking, **switch
             )
         )
     except TemplateError as error:

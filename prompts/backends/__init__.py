@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from prompts.backends.plan import Batch
 from prompts.messages import Prompt, Rendered, Reply
 from prompts.settings import Settings, knob
 
+Thinking = Literal["default", "on", "off"]
 OnDevice = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -43,6 +44,10 @@ class Sampling(Settings):
         1.0, title="Top-p", help="Draw only from the likeliest tokens that together have this probability.",
         gt=0, le=1, step=0.05, advanced=True, place=92,
     )  # fmt: skip
+    thinking: Thinking = knob(
+        "default", title="Thinking", place=92, advanced=True,
+        help="For models that can think first: default leaves it to the model's template.",
+    )  # fmt: skip
     seed: int = knob(0, title="Seed", help="Same seed, same reply.", ge=0, le=2**31 - 1, advanced=True, place=93)
 
 
@@ -51,7 +56,7 @@ class Backend(Protocol):
 
     name: str
 
-    def render(self, prompt: Prompt) -> Rendered | None:
+    def render(self, prompt: Prompt, thinking: Thinking = "default") -> Rendered | None:
         """The exact string the model reads; None where a server keeps its template to itself."""
 
     def stream(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[Reply]:

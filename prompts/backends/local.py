@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prompts.backends import OnDevice, Sampling, identity
+from prompts.backends import OnDevice, Sampling, Thinking, identity
 from prompts.backends.plan import Batch, plan_batches
 from prompts.errors import UserError
 from prompts.loading import Loaded, load
@@ -28,9 +28,9 @@ class LocalBackend:
         model, owner, token = self._who
         return load(locate(model, owner)[0], token=token)
 
-    def render(self, prompt: Prompt) -> Rendered:
+    def render(self, prompt: Prompt, thinking: Thinking = "default") -> Rendered:
         loaded = self._loaded()
-        return replace(render(prompt, loaded.tokenizer), window=loaded.context)
+        return replace(render(prompt, loaded.tokenizer, thinking), window=loaded.context)
 
     def fingerprint(self) -> str:
         """What decides this model's replies, for the cache: base, its revision or files, and the adapter's."""
@@ -41,7 +41,7 @@ class LocalBackend:
 
     def plan(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Batch]:
         """The batches of these prompts; the same prompts give the same plan. Raises UserError for one too long."""
-        lengths = [len(self.render(prompt).ids) for prompt in prompts]
+        lengths = [len(self.render(prompt, sampling.thinking).ids) for prompt in prompts]
         for at, length in enumerate(lengths):
             _check_length(length, sampling, self._loaded(), row=at)
         return plan_batches(lengths, sampling.max_new_tokens)
@@ -85,7 +85,7 @@ def stream_replies(model: str, owner: str, token: str | None, prompt: Prompt, sa
 
     source, adapter = locate(model, owner)
     loaded = load(source, token=token)
-    ids = render(prompt, loaded.tokenizer).ids
+    ids = render(prompt, loaded.tokenizer, sampling.thinking).ids
     _check_length(len(ids), sampling, loaded)
     streamer = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
     generation = _Generation(loaded, adapter, sampling, streamer)
@@ -115,7 +115,7 @@ def batch_replies(
 
     source, adapter = locate(model, owner)
     loaded = load(source, token=token)
-    ids = [render(prompt, loaded.tokenizer).ids for prompt in prompts]
+    ids = [render(prompt, loaded.tokenizer, sampling.thinking).ids for prompt in prompts]
     seeds = [row_seed(row, sampling.seed) for row in ids]
 
     def work(stop: threading.Event) -> Iterator[Any]:

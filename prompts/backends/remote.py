@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
-from prompts.backends import Sampling
+from prompts.backends import Sampling, Thinking
 from prompts.backends.plan import Batch
 from prompts.errors import UserError, WorldError
 from prompts.messages import Finish, Prompt, Reply
@@ -27,23 +27,24 @@ class RemoteBackend:
         self._url = url
         self._client = InferenceClient(base_url=url, api_key=key or "none", timeout=TIMEOUT)
 
-    def render(self, prompt: Prompt) -> None:
+    def render(self, prompt: Prompt, thinking: Thinking = "default") -> None:
         """A server applies its own template and does not show it."""
 
     def stream(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Iterator[Reply]:
         started = time.perf_counter()
-        text, used, finish = "", None, "length"
+        text, thought, used, finish = "", "", None, "length"
         with server_errors(self._url):
             for chunk in self._client.chat_completion(**self._arguments(prompt, sampling), stream=True):
                 used = getattr(chunk, "usage", None) or used
                 for choice in chunk.choices or []:
+                    thought += getattr(choice.delta, "reasoning_content", None) or ""
                     text += choice.delta.content or ""
                     finish = choice.finish_reason or finish
                 if stop.is_set():
                     yield _reply(text, used, started, "cancelled")
                     return
-                yield _reply(text, used, started, "running")
-        yield _reply(text.strip(), used, started, "stop" if finish == "stop" else "length")
+                yield _reply(_with_thought(thought, text), used, started, "running")
+        yield _reply(_with_thought(thought, text.strip()), used, started, "stop" if finish == "stop" else "length")
 
     def fingerprint(self) -> str:
         return self.name
@@ -74,7 +75,8 @@ class RemoteBackend:
             answer = self._patiently(lambda: self._client.chat_completion(**self._arguments(prompt, sampling)), stop)
             choice = answer.choices[0]
         finish: Finish = "stop" if choice.finish_reason == "stop" else "length"
-        return _reply((choice.message.content or "").strip(), answer.usage, started, finish)
+        thought = getattr(choice.message, "reasoning_content", None) or ""
+        return _reply(_with_thought(thought, (choice.message.content or "").strip()), answer.usage, started, finish)
 
     def _patiently(self, call: Callable[[], Any], stop: threading.Event) -> Any:
         """Tries again after 429 and 5xx, waiting longer each time, unless stopped."""
@@ -90,7 +92,9 @@ class RemoteBackend:
         return call()
 
     def _arguments(self, prompt: Prompt, sampling: Sampling) -> dict[str, Any]:
+        switch = {"chat_template_kwargs": {"enable_thinking": sampling.thinking == "on"}}
         return {
+            **({} if sampling.thinking == "default" else {"extra_body": switch}),
             "model": self._model,
             "messages": prompt.as_dicts(),
             "max_tokens": sampling.max_new_tokens,
@@ -98,6 +102,11 @@ class RemoteBackend:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
+
+
+def _with_thought(thought: str, text: str) -> str:
+    """A server that splits off the thought gives it apart; here it stands before the answer, as local models write it."""
+    return f"<think>{thought}</think>{text}" if thought else text
 
 
 def _reply(text: str, used: Any, started: float, finish: Finish) -> Reply:

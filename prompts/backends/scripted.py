@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from prompts.backends import Sampling
+from prompts.backends import Sampling, Thinking
 from prompts.backends.plan import Batch
 from prompts.messages import Prompt, Rendered, Reply
 
@@ -17,7 +17,7 @@ class ScriptedBackend:
         self._answer = answer
         self.asked: list[Prompt] = []
 
-    def render(self, prompt: Prompt) -> Rendered:
+    def render(self, prompt: Prompt, thinking: Thinking = "default") -> Rendered:
         text = prompt.plain()
         return Rendered(text, tuple(map(ord, text)))
 

@@ -53,8 +53,17 @@ class Technique:
 
 
 def whole_reply(_settings: AskSettings, reply: str) -> Answer:
-    """The reply is the answer."""
-    return Answer(reply.strip())
+    """The reply is the answer, its thought aside."""
+    thought, rest = split_thinking(reply)
+    return Answer(rest.strip(), thought)
+
+
+def split_thinking(reply: str) -> tuple[str, str]:
+    """A thinking model's reply -> (thought, the rest); a thought that never ends leaves nothing."""
+    head, found, tail = reply.partition("</think>")
+    if found:
+        return head.replace("<think>", "").strip(), tail.strip()
+    return (reply.removeprefix("<think>").strip(), "") if reply.lstrip().startswith("<think>") else ("", reply)
 
 
 def filled(settings: AskSettings, field: str, row: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from prompts.errors import UserError
 from prompts.messages import Prompt, message, prompt
 from prompts.settings import knob
-from prompts.techniques.base import Answer, AskSettings, Technique, filled
+from prompts.techniques.base import Answer, AskSettings, Technique, filled, split_thinking
 
 LESSON = """Some questions need steps. **Ask for the reasoning, and for the answer in a place you can find.**
 
@@ -71,12 +71,6 @@ def read(settings: ChainSettings, reply: str) -> Answer:
         if matches := list(re.finditer(pattern, reply)):
             return Answer(matches[-1].group(1).strip(" *`"), _joined(thought, reply))
     return Answer(None, _joined(thought, reply))
-
-
-def split_thinking(reply: str) -> tuple[str, str]:
-    """A thinking model's reply -> (thought, the rest)."""
-    head, found, tail = reply.partition("</think>")
-    return (head.replace("<think>", "").strip(), tail.strip()) if found else ("", reply)
 
 
 def _joined(*texts: str) -> str:

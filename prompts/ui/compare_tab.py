@@ -8,8 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from prompts import experiment as experiments
+from prompts import imports
 from prompts.backends import OnDevice
+from prompts.comparison import run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
 from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
@@ -81,6 +82,9 @@ class CompareTab:
             label="Or paste rows", lines=3, max_lines=10, min_width=280,
             info="CSV with a header line, or one JSON object a line. Pasted rows take the place of a file.",
         )  # fmt: skip
+        with gr.Accordion("Import from promptfoo or OpenAI", open=False):
+            self.imported = gr.File(label="promptfoo .yaml, OpenAI chat or Evals .jsonl", type="filepath", height=150)
+            self.not_imported = gr.Markdown("Variants and rows go into the fields here.", elem_classes="quiet")
         gr.Markdown("## Variants")
         self.variants = gr.Code(
             json.dumps(STARTER, indent=1, ensure_ascii=False), language="json", max_lines=18,
@@ -131,6 +135,9 @@ class CompareTab:
         )  # fmt: skip
         self.stop.click(lambda: "Stopped; what was answered is kept, so that Compare goes on from here.", None, self.status,
                         cancels=[going], api_name="ui_stop_compare", api_visibility="private")  # fmt: skip
+        scoring = [self.form.widgets[name] for name in ("scorer", "pattern", "reference")]
+        listen(self.imported.upload, self._import, self.visitor, [self.imported],
+               [self.variants, self.kept, self.pasted, *scoring, self.not_imported], name="ui_import")  # fmt: skip
         listen(self.only.input, lambda _who, document, only: _replies(document, only), self.visitor, [self.document, self.only],
                self.replies, name="ui_filter_replies")  # fmt: skip
         listen(self.variants.blur, lambda _who, text: text, self.visitor, [self.variants], self.kept, name="ui_keep_variants",
@@ -159,6 +166,16 @@ class CompareTab:
         listen(tab.add.click, add, self.visitor, [self.kept, *tab.form.inputs], [self.variants, self.kept],
                name=f"ui_add_{tab.technique.name}")  # fmt: skip
 
+    def _import(self, _who: Caller, path: str) -> list[Any]:
+        found = imports.read(Path(path)).document()
+        experiment, skipped = found["experiment"], found["not_imported"]
+        rows = "\n".join(json.dumps(row, ensure_ascii=False) for row in found["rows"])
+        note = f"{len(experiment['variants'])} variants and {len(found['rows'])} rows imported."
+        if skipped:
+            note += " Not imported:\n" + "\n".join(f"- {line}" for line in skipped)
+        made = _pretty(experiment["variants"])
+        return [made, made, rows, experiment["scorer"], experiment["pattern"], experiment["reference"], note]
+
     def _compare(
         self, who: Caller, sample: str, path: str | None, pasted: str, variants: str, key: str, only: str, *values: Any
     ) -> Iterator[Any]:
@@ -166,7 +183,7 @@ class CompareTab:
         settings = self.form.read(values, variants=made)
         table = _table(sample, path, pasted)
         skipped = [gr.skip()] * 7
-        for event in experiments.run(settings, table, who.owner, opener(who, self.on_device, key)):
+        for event in run(settings, table, who.owner, opener(who, self.on_device, key)):
             if event["event"] == "asking":
                 yield [f"{event['variant']}: {event['done']} of {event['of']} rows…", *skipped]
         document = {name: value for name, value in event.items() if name != "event"}

@@ -17,8 +17,15 @@ def lens(rendered: Rendered | None, notes: tuple[str, ...] = ()) -> str:
         for span in rendered.spans
     )
     legend = "".join(f'<span class="{colour[source]}">{escape(source)}</span>' for source in sources)
+    bar = ""
+    if rendered.window:
+        share = len(rendered.ids) / rendered.window
+        bar = (
+            f'<p><meter min="0" max="{rendered.window}" value="{len(rendered.ids)}" aria-label="Context window used"></meter> '
+            f"{share:.1%} of the model's window of {rendered.window:,} tokens</p>"
+        )
     return (
-        f"<p><b>{len(rendered.ids):,} tokens</b> as the model reads them; what has no colour is the model's template.</p>"
+        f"{bar}<p><b>{len(rendered.ids):,} tokens</b> as the model reads them; what has no colour is the model's template.</p>"
         f'{said}<div class="lens" tabindex="0" role="region" aria-label="Exact prompt">{body}</div>'
         f'<div class="lens legend" style="border:0;padding:0">{legend}</div>'
     )

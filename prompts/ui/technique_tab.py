@@ -9,6 +9,7 @@ from prompts import library
 from prompts.asking import Asked, ask, rendered_prompt
 from prompts.backends import OnDevice, open_backend
 from prompts.errors import UserError
+from prompts.exports import FORMS, export
 from prompts.techniques import Technique
 from prompts.ui.forms import Form, endpoint, form, listen
 from prompts.ui.lens import lens
@@ -117,11 +118,17 @@ class TechniqueTab:
             going = listen(
                 self.go.click, self._ask, self.visitor, inputs, shown, name=f"ui_ask_{name}", show_progress="minimal"
             )
+        with gr.Accordion("Export for use elsewhere", open=False):
+            self.export_form = gr.Dropdown(list(FORMS), value="transformers", label="As", min_width=280)
+            self.export = gr.Button("Export", size="md", scale=0, min_width=90)
+            self.exported = gr.Code(label="Export", interactive=False, max_lines=20)
         self.stop.click(
             lambda: "Stopped.", None, self.status, cancels=[going], api_name=f"ui_stop_{name}", api_visibility="private"
         )
         listen(self.preview.click, self._preview, self.visitor, inputs, [self.exact, self.plain, self.status],
                name=f"ui_preview_{name}")  # fmt: skip
+        listen(self.export.click, lambda _who, kind, *values: export(self.technique, self.form.read(values), kind),
+               self.visitor, [self.export_form, *self.form.inputs], self.exported, name=f"ui_export_{name}")  # fmt: skip
         listen(
             self.starter.input,
             self._start_from,

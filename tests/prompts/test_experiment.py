@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from prompts import experiment as experiments
 from prompts.backends import Sampling, open_backend
 from prompts.backends.batching import heartbeats
 from prompts.backends.plan import common_prefix
 from prompts.backends.scripted import ScriptedBackend
+from prompts.comparison import run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, in_development
 from prompts.messages import message, prompt
@@ -43,7 +43,7 @@ def compared(settings: Experiment, answer: Any = right, rows: Table | None = Non
         backends.append(ScriptedBackend(answer))
         return backends[-1]
 
-    *_, last = experiments.run(settings, rows or table(), owner, opened)
+    *_, last = run(settings, rows or table(), owner, opened)
     return last, [asked for backend in backends for asked in backend.asked]
 
 
@@ -77,7 +77,7 @@ def test_an_interrupted_experiment_goes_on_where_it_stopped() -> None:
     settings = experiment(variant("a"))
     stop = threading.Event()
     backend = ScriptedBackend(right)
-    for event in experiments.run(settings, table(), "local", lambda name: backend, stop=stop):
+    for event in run(settings, table(), "local", lambda name: backend, stop=stop):
         if event["done"] >= 15:
             stop.set()
     done = len(backend.asked)
@@ -108,7 +108,7 @@ def test_run_until_decided_stops_early_and_says_how() -> None:
         and f"Decided after {found['rows']} of 400" in found["notes"][0]
     )
     same, _ = compared(
-        experiment(variant("a"), variant("b", "B?"), until_decided=True, most_rows=60), right, table(400)
+        experiment(variant("a"), variant("b", "B?"), until_decided=True, most_rows=60), right, table(400), "else"
     )
     assert same["rows"] == 60 and same["verdicts"][0]["better"] is None
 
@@ -214,10 +214,8 @@ def test_a_row_longer_than_the_window_is_named_and_may_be_skipped(tiny: str) -> 
     rows = Table("t.csv", ("text", "label"), [{"text": "x 1", "label": "a"}, {"text": "y" * 2000, "label": "b"}])
     settings = experiment(variant("a", model=tiny, max_new_tokens=4))
     with pytest.raises(UserError, match=r"1 rows do not fit the model's window \(rows 2\)"):
-        list(experiments.run(settings, rows, "local", lambda name: open_backend(name, "local")))
-    *_, found = experiments.run(
-        settings.changed(too_long="skip"), rows, "local", lambda name: open_backend(name, "local")
-    )
+        list(run(settings, rows, "local", lambda name: open_backend(name, "local")))
+    *_, found = run(settings.changed(too_long="skip"), rows, "local", lambda name: open_backend(name, "local"))
     assert found["rows"] == 1 and "1 rows do not fit" in found["notes"][0]
 
 

@@ -1,0 +1,316 @@
+"""Variants x rows -> results: cached by content, resumable by the same plan, with a verdict under each pair.
+
+An experiment's folder, owners/<owner>/experiments/<id>/, holds experiment.json (settings, fingerprint, versions) and
+result.json. The id is a fingerprint of the settings and the rows, so that the same experiment continues where it stopped.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from prompts.asking import Open
+from prompts.backends import Backend, Sampling
+from prompts.errors import UserError
+from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
+from prompts.home import owner_folder
+from prompts.messages import Prompt, Reply, message, prompt
+from prompts.replies import Replies, key_of
+from prompts.rows import Table
+from prompts.scoring import GRADED, Score, check, confusion, score
+from prompts.statistics import decided, summary, verdicts
+from prompts.techniques import Answer, AskSettings, Technique, technique
+from prompts.techniques.base import slots
+from prompts.templates import slot_name
+
+LOOK_EVERY = 10  # rows between two looks of "run until decided"
+Event = dict[str, Any]
+
+
+@dataclass
+class Side:
+    """One variant at work: its prompts and what came back, by row number of the experiment's rows."""
+
+    name: str
+    technique: Technique
+    settings: AskSettings
+    backend: Backend
+    prompts: list[Prompt]
+    keys: list[str] = field(default_factory=list)
+    replies: dict[int, Reply] = field(default_factory=dict)
+    answers: dict[int, Answer] = field(default_factory=dict)
+    scores: dict[int, Score] = field(default_factory=dict)
+    from_cache: int = 0
+    other_plan: int = 0
+
+
+def run(
+    experiment: Experiment, table: Table, owner: str, open_model: Open, *, stop: threading.Event | None = None
+) -> Iterator[Event]:
+    """Events "asking" (variant, done, of) and last "compared" (the document, with a row for each scored row).
+
+    Raises UserError naming variant, slot, column or row; what was answered so far is kept in the cache.
+    """
+    stop = stop or threading.Event()
+    check(experiment)
+    task = task_of(experiment, table)
+    sides = [_side(variant, task, open_model) for variant in experiment.variants]
+    task, sides = _fitting(experiment, task, sides, open_model)
+    folder = _folder(owner, experiment, task)
+    cache = Replies(owner)
+    total = len(task.rows)
+    looks = [*range(LOOK_EVERY, total, LOOK_EVERY), total] if experiment.until_decided else [total]
+    asked = 0
+    for look in looks:
+        wanted = list(range(asked, look))
+        for side in sides:
+            for done in _answer(side, wanted, cache, experiment, task, stop):
+                yield {"event": "asking", "variant": side.name, "done": asked + done, "of": total}
+            if stop.is_set():
+                return
+        yield from _judged(experiment, task, sides, wanted, open_model, stop)
+        asked = look
+        if experiment.until_decided and len(sides) > 1 and decided(_values(sides, asked)):
+            break
+    document = _document(experiment, task, sides, asked, folder)
+    (folder / "result.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    yield {"event": "compared", **document}
+
+
+def _side(variant: Variant, task: Task, open_model: Open) -> Side:
+    found, settings = technique(variant.technique), settings_of(variant)
+    if task.rows and not any(slot in {slot_name(name) for name in task.rows[0]} for slot in slots(settings)):
+        columns = ", ".join(f"{{{{ {slot_name(name)} }}}}" for name in task.rows[0])
+        raise UserError(
+            f"variant {variant.name!r} uses no column, so every row would be asked the same; write one of {columns}"
+        )
+    if getattr(settings, "feedback", ""):
+        raise UserError(
+            f"variant {variant.name!r} has feedback left; ask once with it, then compare the version it made"
+        )
+    prompts = []
+    for number, row in zip(task.numbers, task.rows, strict=True):
+        try:
+            prompts.append(found.build(settings, row))
+        except UserError as error:
+            raise UserError(f"variant {variant.name!r}, row {number + 1}: {error}") from None
+    return Side(variant.name, found, settings, open_model(settings.model), prompts)
+
+
+def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: Open) -> tuple[Task, list[Side]]:
+    """Leaves out the rows that do not fit a window, if that was asked for; computes the cache keys."""
+    long: set[int] = set()
+    for side in sides:
+        for at, asked in enumerate(side.prompts):
+            rendered = side.backend.render(asked, side.settings.thinking)
+            if (
+                rendered is not None
+                and rendered.window
+                and len(rendered.ids) + side.settings.max_new_tokens > rendered.window
+            ):
+                long.add(at)
+            side.keys.append(_key(side, experiment, task, rendered.ids if rendered else asked.as_dicts()))
+    if not long:
+        return task, sides
+    if experiment.too_long == "stop":
+        shown = ", ".join(str(task.numbers[at] + 1) for at in sorted(long)[:5])
+        raise UserError(
+            f"{len(long)} rows do not fit the model's window (rows {shown}); shorten them, or set too_long to skip"
+        )
+    keep = [at for at in range(len(task.rows)) if at not in long]
+    if not keep:
+        raise UserError("no row fits the model's window")
+    for side in sides:
+        side.prompts, side.keys = [side.prompts[at] for at in keep], [side.keys[at] for at in keep]
+    notes = [*task.notes, f"{len(long)} rows do not fit a model's window and are left out for every variant."]
+    kept = replace(
+        task,
+        numbers=[task.numbers[at] for at in keep],
+        rows=[task.rows[at] for at in keep],
+        references=[task.references[at] for at in keep],
+        notes=notes,
+    )
+    return kept, sides
+
+
+def _key(side: Side, experiment: Experiment, task: Task, asked: Any) -> str:
+    sampling = {name: getattr(side.settings, name) for name in Sampling.model_fields}
+    labels = task.labels if _by_probability(side, experiment) else None
+    return key_of(model=side.backend.fingerprint(), asked=asked, sampling=None if labels else sampling, labels=labels)
+
+
+def _by_probability(side: Side, experiment: Experiment) -> bool:
+    """Are labels scored by log-probability? Where the model is here and the reply is the answer, without reasoning."""
+    return experiment.scorer == "label" and hasattr(side.backend, "labels") and side.technique.whole
+
+
+def _answer(
+    side: Side, wanted: Sequence[int], cache: Replies, experiment: Experiment, task: Task, stop: threading.Event
+) -> Iterator[int]:
+    """Fills the side's answers and scores for the wanted rows; yields how many are done.
+
+    The plan is made from all wanted rows, so that a resumed experiment repeats the very batches that were interrupted.
+    """
+    prompts = [side.prompts[at] for at in wanted]
+    plan = side.backend.plan(prompts, side.settings)
+    names = [_plan_name(batch, [side.keys[at] for at in wanted]) for batch in plan]
+    known = cache.get({side.keys[at] for at in wanted})
+    pending = []
+    for batch, name in zip(plan, names, strict=True):
+        keys = [side.keys[wanted[at]] for at in batch]
+        if all(key in known for key in keys):
+            side.from_cache += len(batch)
+            side.other_plan += sum(known[key][1] != name for key in keys)
+            for at, key in zip(batch, keys, strict=True):
+                _take(side, wanted[at], known[key][0], experiment, task)
+        else:
+            pending.append((batch, name))
+    done = len(wanted) - sum(len(batch) for batch, _ in pending)
+    yield done
+    batches = [batch for batch, _ in pending]
+    found: dict[int, Reply] = {}
+    backend: Any = side.backend
+    ask = backend.labels if _by_probability(side, experiment) else backend.batch
+    extra: Any = task.labels if _by_probability(side, experiment) else side.settings
+    for at, reply in ask(prompts, extra, stop, plan=batches) if batches else ():
+        found[at] = reply
+        _take(side, wanted[at], reply, experiment, task)
+        for batch, name in [(batch, name) for batch, name in pending if all(row in found for row in batch)]:
+            cache.put([(side.keys[wanted[row]], found[row]) for row in batch], name)
+            pending.remove((batch, name))
+        yield done + len(found)
+
+
+def _plan_name(batch: Sequence[int], keys: Sequence[str]) -> str:
+    return key_of(batch=[keys[at] for at in batch])[:16]
+
+
+def _take(side: Side, at: int, reply: Reply, experiment: Experiment, task: Task) -> None:
+    answer = side.technique.read(side.settings, reply.text)
+    side.replies[at], side.answers[at] = reply, answer
+    if experiment.scorer != "judge":
+        side.scores[at] = score(answer.text, task.references[at], experiment, task.labels)
+
+
+def _judged(
+    experiment: Experiment,
+    task: Task,
+    sides: list[Side],
+    wanted: Sequence[int],
+    open_model: Open,
+    stop: threading.Event,
+) -> Iterator[Event]:
+    """Asks the judge about every answer of the wanted rows."""
+    if experiment.scorer != "judge":
+        return
+    backend = open_model(experiment.judge_model)
+    sampling = Sampling(max_new_tokens=256, seed=experiment.seed)
+    for side in sides:
+        rows = [at for at in wanted if side.answers[at].text is not None]
+        for at in wanted:
+            side.scores[at] = Score(0.0, None)
+        prompts = [_to_judge(experiment, task, side, at) for at in rows]
+        for done, (at, reply) in enumerate(backend.batch(prompts, sampling, stop), 1):
+            side.scores[rows[at]] = score(reply.text, "", experiment)
+            yield {"event": "asking", "variant": f"judge of {side.name}", "done": done, "of": len(rows)}
+
+
+def _to_judge(experiment: Experiment, task: Task, side: Side, at: int) -> Prompt:
+    reference = f"Reference answer:\n{task.references[at]}" if task.references[at] else ""
+    return prompt(message(
+        "user",
+        (f"Judge an answer by this rubric:\n{experiment.pattern}", "rubric"),
+        (f"Question:\n{side.prompts[at].plain()}", "question"),
+        (f"Answer to judge:\n{side.answers[at].text}", "answer"),
+        (reference, "reference"),
+        ("Give your reason in one sentence, then write PASS or FAIL on a line of its own.", "task"),
+    ))  # fmt: skip
+
+
+def _values(sides: list[Side], asked: int) -> dict[str, Sequence[float]]:
+    return {side.name: [side.scores[at].value for at in range(asked)] for side in sides}
+
+
+def _folder(owner: str, experiment: Experiment, task: Task) -> Path:
+    name = key_of(experiment=experiment.to_json(), rows=task.rows)[:20]
+    folder = owner_folder(owner, "experiments", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "experiment": experiment.to_json(),
+        "fingerprint": key_of(rows=task.rows)[:16],
+        "versions": {name: version(name) for name in ("transformers", "torch", "peft", "huggingface-hub")},
+    }
+    (folder / "experiment.json").write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+    return folder
+
+
+def _document(experiment: Experiment, task: Task, sides: list[Side], asked: int, folder: Path) -> dict[str, Any]:
+    graded = experiment.scorer in GRADED
+    looking = experiment.until_decided
+    values = _values(sides, asked)
+    found = verdicts(values, graded=graded, looking=looking) if len(sides) > 1 else []
+    about = json.loads((folder / "experiment.json").read_text("utf-8"))
+    notes = list(task.notes)
+    if looking and asked < len(task.rows):
+        notes.append(f"Decided after {asked} of {len(task.rows)} rows.")
+    if other := sum(side.other_plan for side in sides):
+        notes.append(f"{other} replies were computed in other batches before; in bf16 a reply can depend on its batch.")
+    return {
+        "id": folder.name,
+        "rows": asked,
+        "scorer": experiment.scorer,
+        "seed": experiment.seed,
+        "fingerprint": about["fingerprint"],
+        "versions": about["versions"],
+        "notes": notes,
+        "variants": [_variant_document(side, task, asked, experiment, graded=graded) for side in sides],
+        "verdicts": [verdict.document() for verdict in found],
+        "replies": [_row_document(task, sides, at) for at in range(asked)],
+    }
+
+
+def _variant_document(side: Side, task: Task, asked: int, experiment: Experiment, *, graded: bool) -> dict[str, Any]:
+    scores = [side.scores[at] for at in range(asked)]
+    replies = [side.replies[at] for at in range(asked)]
+    found = summary([s.value for s in scores], graded=graded)
+    document = {
+        "name": side.name,
+        "technique": side.technique.name,
+        "model": side.settings.model,
+        "score": round(found.value, 4),
+        "interval": [round(found.low, 4), round(found.high, 4)],
+        "parse_failures": sum(s.unparsed for s in scores),
+        "tokens_in": _total([reply.tokens_in for reply in replies]),
+        "tokens_out": _total([reply.tokens_out for reply in replies]),
+        "seconds": round(sum(reply.seconds for reply in replies), 3),
+        "from_cache": side.from_cache,
+        "by_probability": _by_probability(side, experiment),
+    }
+    if experiment.scorer == "label":
+        document |= confusion([s.found for s in scores], task.references[:asked], task.labels)
+    return document
+
+
+def _total(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _row_document(task: Task, sides: list[Side], at: int) -> dict[str, Any]:
+    return {
+        "row": task.numbers[at] + 1,
+        "reference": task.references[at],
+        "input": task.rows[at],
+        "answers": {
+            side.name: {
+                "reply": side.replies[at].text,
+                "answer": side.answers[at].text,
+                "score": round(side.scores[at].value, 4),
+                "unparsed": side.scores[at].unparsed,
+            }
+            for side in sides
+        },
+    }
