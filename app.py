@@ -65,7 +65,7 @@ def build() -> gr.Blocks:
             lambda secret: secret or new_id(), visitor, visitor, api_name="ui_greet", api_visibility="private",
             show_progress="hidden",
         )  # fmt: skip
-        fill_on_load(demo, tabs, visitor, [tune.model], greeted.then)
+        fill_on_load(demo, tabs, visitor, greeted.then)
         compare.on_load(demo)
         tune.on_load(demo, greeted.then)
     return demo

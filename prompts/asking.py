@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompts.backends import Backend
+from prompts.errors import UserError
 from prompts.messages import Prompt, Rendered, Reply
 from prompts.techniques import Answer, AskSettings, Technique
 
@@ -56,12 +57,12 @@ def ask(
 
     Raises UserError naming the field or the slot, WorldError where the model cannot be had.
     """
-    technique.build(settings, row or {})  # faults in the fields are told before any model is loaded
+    _built(technique, settings, row)  # faults in the fields are told before any model is loaded
     backend = open_model(settings.model)
     notes: list[str] = []
     if technique.revise:
         settings, notes = technique.revise(settings, backend)
-    prompt = technique.build(settings, row or {})
+    prompt = _built(technique, settings, row)
     rendered = backend.render(prompt, settings.thinking)
     notes += rendered.notes if rendered else ()
     asked = Asked(technique, settings, prompt, rendered, tuple(notes))
@@ -71,11 +72,18 @@ def ask(
         yield Asked(technique, settings, prompt, rendered, tuple(notes), reply, answer)
 
 
+def _built(technique: Technique, settings: AskSettings, row: Mapping[str, Any] | None) -> Prompt:
+    prompt = technique.build(settings, row or {})
+    if not any(message.role == "user" for message in prompt.messages):
+        raise UserError("write what the model should do", field="task")
+    return prompt
+
+
 def rendered_prompt(
     technique: Technique, settings: AskSettings, open_model: Open, row: Mapping[str, Any] | None = None
 ) -> Asked:
     """The prompt as it would be asked, without asking."""
-    prompt = technique.build(settings, row or {})
+    prompt = _built(technique, settings, row)
     rendered = open_model(settings.model).render(prompt, settings.thinking)
     return Asked(technique, settings, prompt, rendered, rendered.notes if rendered else ())
 

@@ -1,6 +1,7 @@
 """The command line, derived from Settings: one flag a field, `--json` everywhere, exit codes 0, 1 and 2."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -51,7 +52,10 @@ def main(program: str, commands: Mapping[str, Command], arguments: Iterable[str]
         return _refused(error, WORLD)
     except KeyboardInterrupt:
         return _refused(KeyboardInterrupt("stopped"), WORLD)
-    print(json.dumps(document, ensure_ascii=False, indent=1) if flags.as_json else readable(document))
+    try:
+        print(json.dumps(document, ensure_ascii=False, indent=1) if flags.as_json else readable(document), flush=True)
+    except BrokenPipeError:  # `... | head` has read enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (Python flushes it at exit)
     return DONE
 
 

@@ -59,7 +59,7 @@ def run_folder(owner: str, run: str) -> Path:
     run = run.removeprefix(RUN_PREFIX)
     folder = owner_folder(owner, "runs", run) if _RUN.fullmatch(run) else None
     if folder is None or not (folder / "recipe.json").is_file():
-        raise NotFound(f"there is no run {run[:40]!r}; `python -m tuning runs` lists yours", field="run")
+        raise NotFound(f"there is no run {run[:40]!r}", field="run")
     return folder
 
 

@@ -1,5 +1,6 @@
 """Loading models: one lock, one bounded cache, one place that says what went wrong."""
 
+import hashlib
 import re
 import threading
 from collections import OrderedDict
@@ -69,7 +70,7 @@ class Loaded:
         self.model.eval()
 
 
-_loaded: OrderedDict[str, Loaded] = OrderedDict()
+_loaded: OrderedDict[tuple[str, str], Loaded] = OrderedDict()  # what one token opened is not there for another
 
 
 def load(source: str, *, token: str | None = None) -> Loaded:
@@ -77,19 +78,14 @@ def load(source: str, *, token: str | None = None) -> Loaded:
 
     Raises UserError for a model that does not exist or cannot be used, WorldError where the Hub refuses.
     """
+    key = (source, hashlib.sha256(token.encode()).hexdigest() if token and not Path(source).is_dir() else "")
     with LOAD_LOCK:
-        if source in _loaded:
-            _loaded.move_to_end(source)
-            return _loaded[source]
-        while len(_loaded) >= KEPT:
-            _loaded.popitem(last=False)
-        model, tokenizer = read_model(source, token)
-        _loaded[source] = Loaded(model, tokenizer, source)
-        return _loaded[source]
-
-
-def is_loaded(source: str) -> bool:
-    return source in _loaded
+        if key not in _loaded:
+            while len(_loaded) >= KEPT:
+                _loaded.popitem(last=False)
+            _loaded[key] = Loaded(*read_model(source, token), source)
+        _loaded.move_to_end(key)
+        return _loaded[key]
 
 
 def clear() -> None:
@@ -141,6 +137,10 @@ def hub_errors(source: str) -> Iterator[None]:
         raise UserError(f"there is no model {source!r} on the Hub, or it is private", field="model") from None
     except (OSError, ValueError) as error:
         raise _explained(source, error) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise UserError(f"{source} has broken weights ({error}); download it again", field="model") from None
 
 
 def _explained(source: str, error: Exception) -> UserError | WorldError:

@@ -59,6 +59,13 @@ def _table(path: Path, rows: list[Row], limits: Limits) -> Table:
     columns = tuple(dict.fromkeys(key for row in rows for key in row))
     if len(columns) > limits.max_columns:
         raise UserError(f"{path.name} has {len(columns):,} columns; at most {limits.max_columns:,} are read")
+    for number, row in enumerate(rows, 1):
+        try:
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"{path.name}, row {number}: half a character (a lone surrogate); save the text again"
+            ) from None
     return Table(path.name, columns, [{column: row.get(column) for column in columns} for row in rows])
 
 
@@ -133,6 +140,8 @@ def _parsed(text: str, where: str) -> Any:
         raise UserError(f"{where}{line}: not valid JSON at column {error.colno}: {error.msg}") from None
     except RecursionError:
         raise UserError(f"{where}: nested too deeply") from None
+    except ValueError:
+        raise UserError(f"{where}: a number with thousands of digits; write it as a text") from None
 
 
 def _row(found: Any, where: str) -> Row:

@@ -81,6 +81,22 @@ def test_every_event_has_a_name(url: str) -> None:
         ("/run_status", {"run": "../../etc"}, "there is no run"),
         ("/cancel_run", {"run": "0123456789"}, "there is no run"),
         ("/publish_run", {"run": "0123456789", "repo_id": "x"}, "there is no run"),
+        ("/contextual", {"task": ""}, "write what the model should do"),
+        ("/compare_prompts", {"variants": [], "sample": "support_emails"}, "variants"),
+        (
+            "/compare_prompts",
+            {"variants": [{"name": "a", "technique": "few_shot", "settings": {"task": "x"}}]},
+            "give one of",
+        ),
+        (
+            "/compare_prompts",
+            {
+                "variants": [{"name": "a", "technique": "few_shot", "settings": {"task": "x"}}],
+                "sample": "support_emails",
+            },
+            "uses no column",
+        ),
+        ("/render_prompt", {"name": "a", "technique": "nothing", "settings": {}}, "there is no technique"),
         ("/start_run", {}, "give either a file or the name of data"),
         ("/start_run", {"data": "upload:" + "0" * 20}, "does not exist"),
         ("/inspect_data", {"data": "nothing"}, "is no data"),
@@ -91,6 +107,19 @@ def test_bad_input_is_a_sentence_for_api_callers(
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(complaint)):
         client.predict(api_name=endpoint, **settings)
+
+
+def test_prompts_are_compared_and_rendered_over_http(client: Any, tiny: str) -> None:
+    settings = {"task": "Odd?", "input": "{{ n }}", "model": tiny, "max_new_tokens": 4}
+    variants = [{"name": name, "technique": "few_shot", "settings": settings} for name in ("a", "b")]
+    rows = [{"n": str(n), "label": "odd" if n % 2 else "even"} for n in range(6)]
+    found = client.predict(variants=variants, rows=rows, scorer="label", api_name="/compare_prompts")
+    assert found["rows"] == 6 and found["verdicts"][0]["better"] is None and len(found["replies"]) == 6
+    rendered = client.predict(**variants[0], row={"n": "7"}, api_name="/render_prompt")
+    assert rendered["rendered"] == "<|user|>Odd?\n\n7<|end|><|assistant|>" and rendered["tokens"] == len(
+        rendered["ids"]
+    )
+    assert rendered["window"] == 1024 and [span[2] for span in rendered["spans"]].count("input") == 1
 
 
 def test_a_file_of_this_machine_cannot_be_read_through_the_api(url: str) -> None:
@@ -187,6 +216,20 @@ def test_mcp_lists_the_tools_and_runs_one(url: str) -> None:
     assert "billing" in answer.content[0].text
 
 
+async def mcp(url: str, tool: str, arguments: dict[str, Any]) -> Any:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async with (
+        streamablehttp_client(f"{url}/gradio_api/mcp/") as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        tools = await session.list_tools()
+        name = next(found.name for found in tools.tools if found.name.endswith(tool))  # a Space puts its name before it
+        return await session.call_tool(name, arguments)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("embedded")
 def test_techniques_answer_with_the_real_model(client: Any) -> None:
@@ -237,6 +280,8 @@ def test_the_app_starts_as_a_space_and_keeps_visitors_apart(tmp_path: Path, hub_
             first.predict(run=run, repo_id="x", api_name="/publish_run")
         with pytest.raises(ValueError, match="private address"):
             first.predict(task="x", model=f"{hub_url}/v1#m", api_name="/few_shot")
+        tools = asyncio.run(mcp(found, "list_runs", {}))
+        assert tools.isError and "give your token" in tools.content[0].text, "MCP callers share a session"
         signed = Client(found, verbose=False, oauth_token="hf_other")
         assert signed.predict(api_name="/list_runs") == []
 

@@ -41,7 +41,7 @@ A LoRA adapter for `{base}`, trained with Prompt or Tune.
 
 {state["rows"]["train"]} rows trained on, {state["rows"]["held_out"]} held out and never trained on; fingerprint
 `{run.about["fingerprint"]}`. Input: {", ".join(run.columns.input) or run.columns.messages}; learned:
-{run.columns.output or "the last assistant turn"}.
+{run.columns.output or "the last assistant turn"}. Instruction before every input: {run.columns.instruction or "none"}.
 
 ## Recipe
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
+from prompts.home import adapter_folder
 from prompts.scoring import exact_match
 from prompts.statistics import compare, rate
 from tuning.data.columns import Conversation
@@ -24,6 +25,7 @@ def evaluate(run: Run, *, token: str | None = None, on_device: OnDevice = identi
         raise UserError(
             "this run held out no rows, so there is nothing to measure on; train again with held_out above 0"
         )
+    adapter_folder(run.owner, run.id)
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
     sampling = Sampling(max_new_tokens=_room(run, rows, token))
     replies: dict[str, list[str]] = {side: [""] * len(rows) for side in SIDES}
@@ -56,7 +58,7 @@ def scored(run: Run, rows: list[Conversation], replies: dict[str, list[str]]) ->
     }
     verdict = compare("base", "tuned", list(zip(passed["base"], passed["tuned"], strict=True)))
     examples = [
-        {"row": number + 1, "input": row.prompt.plain(), "reference": row.answer, "base": base, "tuned": tuned,
+        {"row": number + 1, "input": row.prompt.plain(), "text": _text(row), "reference": row.answer, "base": base, "tuned": tuned,
          "base_passed": base_ok, "tuned_passed": tuned_ok}
         for number, row, base, tuned, base_ok, tuned_ok in zip(
             run.numbers("held_out"), rows, replies["base"], replies["tuned"], passed["base"], passed["tuned"], strict=True
@@ -70,6 +72,12 @@ def scored(run: Run, rows: list[Conversation], replies: dict[str, list[str]]) ->
         "verdict": verdict.sentence,
         "examples": examples,
     }
+
+
+def _text(row: Conversation) -> str:
+    """The row's input without the instruction: what a person would type."""
+    parts = [part.text for message in row.prompt.messages for part in message.parts if part.source == "input"]
+    return "\n\n".join(parts) or row.prompt.plain()
 
 
 def _score(passed: list[bool]) -> dict[str, Any]:

@@ -4,12 +4,12 @@ import errno
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 from filelock import FileLock, Timeout
 
 from prompts.backends import OnDevice, identity
-from prompts.errors import AppError, WorldError
+from prompts.errors import AppError, UserError, WorldError
 from prompts.home import home
 from tuning.data.encode import Encoded, encode
 from tuning.run import Event, Run, place_in_line
@@ -27,7 +27,13 @@ def execute(
 
     A failure is written down as the run's state and raised.
     """
-    with FileLock(run.folder / "alive.lock"):
+    try:
+        alive = FileLock(run.folder / "alive.lock").acquire(timeout=5)
+    except Timeout:
+        raise UserError(f"run {run.id} is being executed already", field="run") from None
+    with alive:
+        if (state := run.status_written()) != "starting":
+            raise UserError(f"run {run.id} is {state}; only a new or resumed run can be executed", field="run")
         try:
             with closing(_in_line(run, _work(run, token, on_device, then))) as events:
                 for event in events:
@@ -37,9 +43,16 @@ def execute(
             run.set_state("cancelled", "the process that ran it was stopped")
             raise
         except BaseException as error:
-            run.set_state("failed", _reason(error))
-            run.append({"event": "failed", "reason": _reason(error), "trace": traceback.format_exc()[-4000:]})
+            _write_down(run, error)
             raise _explained(error) from error
+
+
+def _write_down(run: Run, error: BaseException) -> None:
+    """The failure as the run's state; on a full disk there may be room for one of the two, or for none."""
+    with suppress(OSError):
+        run.set_state("failed", _reason(error))
+    with suppress(OSError):
+        run.append({"event": "failed", "reason": _reason(error), "trace": traceback.format_exc()[-4000:]})
 
 
 def _in_line(run: Run, work: Iterator[Event]) -> Generator[Event, None, None]:
@@ -73,16 +86,21 @@ def _work(
     data, held_out = encoded(run, token)
     yield {"event": "data", "train_rows": len(data.rows), "train_tokens": data.tokens,
            "dropped": len(data.dropped), "cut": len(data.cut), "held_out_rows": len(held_out.rows) if held_out else 0}  # fmt: skip
-    run.set_state("training")
-    event: Event = {}
-    for event in on_device(train)(run.recipe, data, held_out, run.folder, owner=run.owner, token=token):
-        yield event
-    if event.get("event") == "cancelled":
-        run.set_state("cancelled")
-        return
+    if not (run.folder / "adapter").is_dir():  # else it was trained, and stopped while it was measured
+        run.set_state("training")
+        event: Event = {}
+        for event in on_device(train)(run.recipe, data, held_out, run.folder, owner=run.owner, token=token):
+            yield event
+        if event.get("event") == "cancelled":
+            run.set_state("cancelled")
+            return
     if then and held_out:
         run.set_state("evaluating")
-        yield from then(run)
+        for event in then(run):
+            yield event
+            if (run.folder / "cancel").exists():
+                run.set_state("finished", "measuring was cancelled; the adapter is there")
+                return
     run.set_state("finished")
     yield {"event": "finished"}
 

@@ -46,6 +46,8 @@ def publish(run: Run, settings: Publish, *, token: str | None) -> dict[str, Any]
     adapter = adapter_folder(run.owner, run.id)
     if token is None and on_space():
         raise UserError("sign in with Hugging Face, or give a token with write access", field="token")
+    if token is not None and not token.isascii():
+        raise UserError("a token has no such characters; copy it again", field="token")
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
     with hub_refusals(settings.repo_id), tempfile.TemporaryDirectory() as scratch:
         repo = _create(api, run, settings)
@@ -68,14 +70,21 @@ def _create(api: Any, run: Run, settings: Publish) -> str:
 
     name = settings.repo_id.strip()
     repo = name if "/" in name else f"{api.whoami()['name']}/{name}"
-    known = run.folder / "published.json"
-    mine = known.is_file() and json.loads(known.read_text("utf-8"))["repo"] == repo
+    known = run.folder / "repos.json"  # what this run has made, also where the upload broke off afterwards
+    made = json.loads(known.read_text("utf-8")) if known.is_file() else []
+    mine = repo in made
     try:
         api.create_repo(repo, private=settings.private, exist_ok=mine or settings.update)
     except HfHubHTTPError as error:
         if error.response is not None and error.response.status_code == 409:
             raise UserError(f"{repo} exists already; choose another name, or set update", field="repo_id") from None
         raise
+    write_json(known, sorted({*made, repo}))
+    if api.repo_info(repo).private != settings.private:
+        is_now = "public" if settings.private else "private"
+        raise UserError(
+            f"{repo} exists and is {is_now}; set private to match it, or choose another name", field="private"
+        )
     return repo
 
 

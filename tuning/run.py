@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import home, new_id, owner_folder, run_folder
+from prompts.models import parse
 from prompts.rows import Row, Table
 from prompts.settings import build
 from tuning.data.columns import Columns, Conversation, conversations, resolve
@@ -60,7 +61,7 @@ class Run:
 
     @cached_property
     def rows(self) -> list[Row]:
-        return [json.loads(line) for line in (self.folder / "rows.jsonl").read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in (self.folder / "rows.jsonl").read_text("utf-8").split("\n")[:-1]]
 
     @cached_property
     def conversations(self) -> list[Conversation]:
@@ -79,16 +80,22 @@ class Run:
         file = self.folder / "events.jsonl"
         if not file.is_file():
             return []
-        lines = file.read_text("utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        found = (_event(line) for line in file.read_text("utf-8", errors="replace").split("\n")[:-1])
+        return [event for event in found if event]
 
     def status(self) -> dict[str, Any]:
         """{"state", "reason"?}: what the folder says, or "dead" where its process is gone."""
         status = _read(self.folder / "status.json")
         if status["state"] in ACTIVE and not self._alive(status):
+            status = _read(self.folder / "status.json")  # it may have ended well between the two looks
+        if status["state"] in ACTIVE and not self._alive(status):
             reason = "its process ended without a word (killed, out of memory, or the machine stopped)"
             return {"state": "dead", "reason": f"{reason}; resume continues from the last checkpoint"}
         return status
+
+    def status_written(self) -> str:
+        """The state as the folder has it, alive or not."""
+        return str(_read(self.folder / "status.json")["state"])
 
     def _alive(self, status: dict[str, Any]) -> bool:
         if status["state"] == "starting" and time.time() - status["time"] < STARTING_SECONDS:
@@ -105,12 +112,25 @@ class Run:
         write_json(self.folder / "status.json", document)
 
     def append(self, event: Event) -> None:
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+        with (self.folder / "events.jsonl").open("ab+") as file:
+            file.seek(0, 2)
+            if file.tell() and (file.seek(-1, 2), file.read(1))[1] != b"\n":
+                file.write(b"\n")  # a line that a crash cut off stays a line of its own
+            file.write(json.dumps({"time": round(time.time(), 3), **event}).encode() + b"\n")
+
+
+def _event(line: str) -> Event | None:
+    """A line of events.jsonl; None for one that a crash cut off."""
+    try:
+        return dict(json.loads(line))
+    except (json.JSONDecodeError, TypeError, ValueError):
+        return None
 
 
 def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
     """Checks everything that can be checked without a model, and writes the folder. Raises UserError, WorldError."""
+    if parse(recipe.model).kind in ("run", "server"):
+        raise UserError("train on a base model: embedded, a Hub id or a folder", field="model")
     columns = resolve(columns, table)
     talks = conversations(table.rows, columns)
     parts = split(talks, recipe.held_out, recipe.seed)
@@ -228,10 +248,12 @@ def place_in_line(run: Run) -> int:
     mine = _read(run.folder / "status.json")["time"]
     before = 0
     for file in home().glob("owners/*/runs/*/status.json"):
-        status = json.loads(file.read_text("utf-8"))
-        if status["state"] == "queued" and status["time"] < mine:
-            other = Run(file.parents[2].name, file.parent.name, file.parent)
-            before += other.status()["state"] == "queued"
+        try:
+            status = _read(file)
+            if status["state"] == "queued" and status["time"] < mine:
+                before += Run(file.parents[2].name, file.parent.name, file.parent).status()["state"] == "queued"
+        except (NotFound, OSError):
+            continue  # deleted meanwhile
     return 1 + before
 
 

@@ -60,21 +60,31 @@ def _work(
     recipe: Recipe, data: Encoded, held_out: Encoded | None, folder: Path, owner: str, token: str | None,
     emit: Any, closed: threading.Event,
 ) -> None:  # fmt: skip
-    from transformers.trainer_utils import get_last_checkpoint
-
     source, _ = locate(recipe.model, owner)
     base, tokenizer = read_model(source, token)
     model = _with_adapter(base, recipe)
     watch = _Watch(emit, lambda: closed.is_set() or (folder / "cancel").exists())
     trainer = _trainer(model, recipe, data, held_out, folder / CHECKPOINTS, watch)
-    last = get_last_checkpoint(str(folder / CHECKPOINTS)) if (folder / CHECKPOINTS).is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    last = last_checkpoint(folder / CHECKPOINTS)
+    trainer.train(resume_from_checkpoint=None if last is None else str(last))
     if watch.stopped:
         emit({"event": "cancelled", "step": trainer.state.global_step})
         return
     _save(model, tokenizer, recipe, folder / "adapter")
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     emit({"event": "trained", **watch.summary(trainer)})
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; those that a kill cut off are removed. trainer_state.json is what is written last."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
+    for checkpoint in found:
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+            return checkpoint
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint, ignore_errors=True)
+    return None
 
 
 def _with_adapter(base: Any, recipe: Recipe) -> Any:

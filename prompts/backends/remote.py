@@ -74,9 +74,10 @@ class RemoteBackend:
         with server_errors(self._url):
             answer = self._patiently(lambda: self._client.chat_completion(**self._arguments(prompt, sampling)), stop)
             choice = answer.choices[0]
+            text = choice.message.content or ""
         finish: Finish = "stop" if choice.finish_reason == "stop" else "length"
         thought = getattr(choice.message, "reasoning_content", None) or ""
-        return _reply(_with_thought(thought, (choice.message.content or "").strip()), answer.usage, started, finish)
+        return _reply(_with_thought(thought, text.strip()), answer.usage, started, finish)
 
     def _patiently(self, call: Callable[[], Any], stop: threading.Event) -> Any:
         """Tries again after 429 and 5xx, waiting longer each time, unless stopped."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from prompts.errors import NotFound, UserError
+from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import owner_folder
 from prompts.settings import build
 from prompts.techniques import AskSettings, technique
@@ -32,20 +32,31 @@ def starters(technique_name: str) -> tuple[Entry, ...]:
     return tuple(_read(file) for file in files)
 
 
-def names(owner: str) -> list[str]:
-    """The names of this owner's saved prompts, sorted."""
-    folder = owner_folder(owner, "prompts")
-    return sorted(file.stem for file in folder.glob("*.yaml")) if folder.is_dir() else []
+def names(owner: str, technique_name: str) -> list[str]:
+    """The names of this owner's saved prompts of one technique, sorted; a file that cannot be read is left out."""
+    found = []
+    for file in sorted(owner_folder(owner, "prompts").glob("*.yaml")):
+        try:
+            if _read(file).technique == technique_name:
+                found.append(file.stem)
+        except UserError:
+            continue
+    return found
 
 
 def save(owner: str, name: str, technique_name: str, settings: AskSettings) -> Path:
     """Writes `owners/<owner>/prompts/<name>.yaml`, replacing an older one of that name. Raises UserError."""
     file = _file(owner, name)
+    if file.is_file() and (older := _read(file).technique) != technique_name:
+        raise UserError(f"{name.strip()!r} is a prompt of the technique {older}; choose another name", field="name")
     file.parent.mkdir(parents=True, exist_ok=True)
     document = {"name": name.strip(), "technique": technique_name, "settings": settings.to_json()}
     partial = file.with_suffix(".partial")
-    partial.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
-    partial.replace(file)
+    try:
+        partial.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        raise WorldError(f"the prompt cannot be saved: {error.strerror}; free some disk space") from error
     return file
 
 

@@ -10,7 +10,7 @@ import gradio as gr
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from prompts.errors import AppError
+from prompts.errors import AppError, UserError
 from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
 from prompts.ui.visitor import caller
 
@@ -163,10 +163,12 @@ def endpoint(
     name: str,
     text: str,
     extra: Mapping[str, tuple[Any, Any, str]] | None = None,
+    personal: bool = False,
 ) -> None:
     """Publishes `run(caller, settings, **extra)` as API endpoint and MCP tool `name`, its parameters from the model.
 
-    `extra`: name -> (type, default, help) of parameters that are no settings. `run` may be a generator.
+    `extra`: name -> (type, default, help) of parameters that are no settings. `run` may be a generator. `personal`: it
+    works on what belongs to the caller, so the caller has to be known.
     """
     fields = {} if model is None else model.model_fields
     kinds = {
@@ -179,6 +181,8 @@ def endpoint(
     def call(values: tuple[Any, ...]) -> Any:
         given = dict(zip([*ordered, *_SPECIAL], values, strict=True))
         who = caller(given.pop("request"), given.pop("oauth_token"))
+        if personal and who.shared:
+            raise UserError("over MCP a Space cannot tell callers apart; give your token in the header X-HF-Token")
         more = {field: given.pop(field) for field in extra or {}}
         return run(who, build(model, given), **more) if model else run(who, **more)
 

@@ -22,15 +22,15 @@ def prompt_tabs(visitor: Any, on_device: OnDevice) -> list[TechniqueTab]:
     return made
 
 
-def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, more_models: list[Any], after: Any) -> None:
+def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) -> None:
     """On every page load: the visitor's adapters in each model list, saved prompts and versions."""
 
     def fill(who: Caller) -> list[Any]:
         models = gr.Dropdown(choices=[EMBEDDED, *adapters(who.owner)])
         saved = [gr.Dropdown(choices=tab.saved_names(who.owner)) for tab in tabs]
-        return [*[models] * (len(tabs) + len(more_models)), *saved]
+        return [*[models] * len(tabs), *saved]
 
-    outputs = [*(tab.model for tab in tabs), *more_models, *(tab.saved for tab in tabs)]
+    outputs = [*(tab.model for tab in tabs), *(tab.saved for tab in tabs)]
     listen(after, fill, visitor, [], outputs, name="ui_fill", show_progress="hidden")
     for tab in tabs:
         if tab.versions is not None:

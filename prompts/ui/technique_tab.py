@@ -221,7 +221,7 @@ class TechniqueTab:
 
     def saved_names(self, owner: str) -> list[str]:
         """This owner's saved prompts of this technique."""
-        return [name for name in library.names(owner) if library.load(owner, name).technique == self.technique.name]
+        return library.names(owner, self.technique.name)
 
 
 def _answer(asked: Asked) -> str:

@@ -17,6 +17,7 @@ class Caller:
     owner: str
     token: str | None = None  # the caller's own Hub token
     key: str | None = None  # a model server's key
+    shared: bool = False  # one of many that cannot be told apart: what belongs to one of them is shown to none
 
 
 def caller(request: Any, oauth: Any, profile: Any = None, secret: str = "") -> Caller:
@@ -29,6 +30,8 @@ def caller(request: Any, oauth: Any, profile: Any = None, secret: str = "") -> C
         return Caller(LOCAL, token, key)
     if name := (profile.username if profile else _account(token)):
         return Caller("hf-" + re.sub(r"[^a-z0-9_-]", "-", name.lower()), token, key)
+    if headers.get("x-gradio-user") == "mcp":  # Gradio serves all MCP callers from one session
+        return Caller("anon-mcp", token, key, shared=True)
     seed = secret or str(getattr(request, "session_hash", "") or "")
     return Caller("anon-" + hashlib.sha256(seed.encode()).hexdigest()[:40], token, key)
 
@@ -40,9 +43,13 @@ def _account(token: str | None) -> str | None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
-    from prompts.errors import UserError
+    from prompts.errors import UserError, WorldError
 
     try:
         return str(HfApi(token=token).whoami(cache=True)["name"])
     except HfHubHTTPError:
         raise UserError("the Hub does not know this token", field="token") from None
+    except Exception as error:
+        if "httpx" not in type(error).__module__:
+            raise
+        raise WorldError("the Hub cannot be asked whose token this is; try again later") from None

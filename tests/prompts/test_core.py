@@ -198,7 +198,9 @@ def test_library_keeps_each_owners_prompts_apart() -> None:
     settings = FewShotSettings(task="Ünïcode {{ x }}", k=0)
     library.save("local", "Mine", "few_shot", settings)
     assert library.load("local", "Mine").settings == settings
-    assert library.names("local") == ["Mine"]
+    assert library.names("local", "few_shot") == ["Mine"] and library.names("local", "contextual") == []
+    with pytest.raises(UserError, match="is a prompt of the technique few_shot"):
+        library.save("local", "Mine", "contextual", technique("contextual").settings(task="x"))
     with pytest.raises(NotFound):
         library.load("other", "Mine")
     with pytest.raises(NotFound):

@@ -144,8 +144,9 @@ def test_promptfoo_is_read_and_the_rest_is_listed(tmp_path: Path) -> None:
 
 
 def test_openai_files_are_read_and_the_rest_is_listed(tmp_path: Path) -> None:
+    system_and_user = [{"role": "system", "content": "s"}, {"role": "user", "content": "{{ q }}"}]
     chat = [
-        {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "{{ q }}"}, {"role": "assistant", "content": "a"}]},
+        {"messages": [*system_and_user, {"role": "assistant", "content": "a"}]},
         {"messages": [{"role": "user", "content": "q"}], "tools": []},
     ]  # fmt: skip
     evals = [

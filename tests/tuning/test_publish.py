@@ -32,6 +32,10 @@ def test_an_adapter_is_published_private_with_a_card_and_read_back(finished: run
     assert runs.snapshot(runs.find("local", finished.id))["published"]["revision"] == document["revision"]
     again = publish(finished, Publish(repo_id="ana/my-emails"), token="hf_writer")
     assert again["repo"] == document["repo"], "the same run may publish again"
+    with pytest.raises(UserError, match="exists and is private"):
+        publish(finished, Publish(repo_id="ana/my-emails", private=False), token="hf_writer")
+    with pytest.raises(UserError, match="no such characters"):
+        publish(finished, Publish(repo_id="ana/my-emails"), token="hf_wrïter")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +65,7 @@ def test_a_refused_commit_loses_nothing(finished: runs.Run, hub: Any, status: in
         publish(finished, Publish(repo_id="x"), token="hf_writer")
     assert runs.snapshot(finished)["published"] is None
     hub.fault = lambda line: None
-    assert publish(finished, Publish(repo_id="x", update=True), token="hf_writer")["repo"] == "ana/x"
+    assert publish(finished, Publish(repo_id="x"), token="hf_writer")["repo"] == "ana/x", "no second repo, no refusal"
 
 
 def test_a_file_that_comes_back_different_is_not_called_published(finished: runs.Run, hub: Any) -> None:

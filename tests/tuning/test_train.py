@@ -201,6 +201,9 @@ def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> Non
     wait(lambda: run.status()["state"] == "dead", run)
     assert "resume continues" in run.status()["reason"]
     before = runs.snapshot(run)["step"]
+    half = run.folder / "checkpoints" / "checkpoint-9999"  # as if the kill had come while it was written
+    half.mkdir()
+    (half / "adapter_model.safetensors").write_bytes(b"half")
     again = executed(runs.prepare_again("local", run.id))
     assert again.status()["state"] == "finished"
     assert [e["step"] for e in again.events() if e["event"] == "training"][-1] > 0, "it went on from a checkpoint"
@@ -301,3 +304,47 @@ def test_exit_codes_say_who_has_to_act(words: list[str], code: int, message: str
     done = shell(*words, home=home)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
+
+
+def test_odd_line_breaks_in_the_data_survive(tiny: str) -> None:
+    rows = [{"text": f"a\u2028b\x85c {n}", "label": "x"} for n in range(10)]
+    run = runs.create("local", Table("t", ("text", "label"), rows), recipe(tiny), COLUMNS)
+    assert runs.find("local", run.id).rows == rows
+
+
+def test_an_event_that_a_crash_cut_off_hides_nothing_else(tiny: str) -> None:
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    run.append({"event": "loading"})
+    with (run.folder / "events.jsonl").open("a") as file:
+        file.write('{"event": "step", "loss": 1')
+    run.append({"event": "queued"})
+    assert [event["event"] for event in run.events()] == ["loading", "queued"]
+    assert runs.snapshot(run)["step"] is None
+
+
+def test_a_finished_run_is_not_trained_again(tiny: str) -> None:
+    run = executed(runs.create("local", table(), recipe(tiny), COLUMNS))
+    with pytest.raises(UserError, match="is finished; only a new or resumed run"):
+        executed(run)
+    assert run.status()["state"] == "finished"
+
+
+def test_a_run_stopped_while_it_was_measured_keeps_its_adapter(tiny: str) -> None:
+    def broken(run: runs.Run) -> Any:
+        raise WorldError("no")
+        yield
+
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    with pytest.raises(WorldError):
+        executed(run, then=broken)
+    assert run.status()["state"] == "failed"
+    again = executed(runs.prepare_again("local", run.id), then=evaluate)
+    assert again.status()["state"] == "finished"
+    assert [event["event"] for event in again.events()].count("trained") == 1
+    assert runs.snapshot(again)["evaluation"]["rows"] == 8
+
+
+@pytest.mark.parametrize("model", ["run:abcdef", "http://127.0.0.1:1/v1#m"])
+def test_only_bases_are_trained(model: str) -> None:
+    with pytest.raises(UserError, match="train on a base model"):
+        runs.create("local", table(), Recipe(model=model), COLUMNS)

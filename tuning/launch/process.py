@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+from prompts.errors import WorldError
 from prompts.home import on_space
 from tuning.run import Run
 
@@ -14,21 +15,35 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def start(run: Run, token: str | None = None) -> None:
     """Starts `python -m tuning train --run ID` and returns at once. The token travels by pipe, never by argument."""
+    _free_the_gpu()
     command = [sys.executable, "-m", "tuning", "train", "--run", run.id, "--owner", run.owner, "--evaluate"]
-    with (run.folder / "log.txt").open("ab") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=_ROOT,
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    try:
+        with (run.folder / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=_ROOT,
+                env=_environment(),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+    except OSError as error:
+        run.set_state("failed", f"the process cannot be started: {error.strerror}")
+        raise WorldError(f"the training cannot be started: {error.strerror}") from error
     assert process.stdin is not None
     process.stdin.write((token or "").encode() + b"\n")
     process.stdin.close()
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie behind
+
+
+def _free_the_gpu() -> None:
+    """The app's models make room on a GPU; on a CPU there is memory for both."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        from prompts.loading import clear
+
+        clear()
 
 
 def _environment() -> dict[str, str]:

@@ -78,22 +78,24 @@ def publish_endpoints(on_device: OnDevice) -> None:
     endpoint(
         Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>)."
     )
-    endpoint(Columns, inspect_data, name="inspect_data", extra=DATA,
+    endpoint(Columns, inspect_data, name="inspect_data", personal=True, extra=DATA,
              text="Read a data file: rows, columns, how they would be used, and what is wrong with them.")  # fmt: skip
-    endpoint(RunSettings, start_run, name="start_run", extra=DATA,
+    endpoint(RunSettings, start_run, name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
-    endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", extra=RUN,
+    endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", personal=True, extra=RUN,
              text="Where a run stands: state, step, loss, tokens per second, time left, scores. Returns at once.")  # fmt: skip
-    endpoint(None, lambda who, run: runs.cancel(who.owner, run), name="cancel_run", extra=RUN,
+    endpoint(None, lambda who, run: runs.cancel(who.owner, run), name="cancel_run", personal=True, extra=RUN,
              text="Stop a run after its current step; its checkpoint stays.")  # fmt: skip
-    endpoint(None, resume_run, name="resume_run", extra=RUN,
+    endpoint(None, resume_run, name="resume_run", personal=True, extra=RUN,
              text="Continue a cancelled, failed or dead run from its last checkpoint.")  # fmt: skip
-    endpoint(None, lambda who: [runs.snapshot(run) for run in runs.runs(who.owner)], name="list_runs",
+    endpoint(None, lambda who: [runs.snapshot(run) for run in runs.runs(who.owner)], name="list_runs", personal=True,
              text="Your runs, the newest first.")  # fmt: skip
-    endpoint(None, evaluate_run, name="evaluate_run", extra=RUN,
+    endpoint(None, evaluate_run, name="evaluate_run", personal=True, extra=RUN,
              text="Measure base against tuned on the run's held-out rows; the last document has scores and verdict.")  # fmt: skip
-    endpoint(None, delete_run, name="delete_run", extra=RUN, text="Remove a run with its data and adapter.")
+    endpoint(
+        None, delete_run, name="delete_run", personal=True, extra=RUN, text="Remove a run with its data and adapter."
+    )
     endpoint(Publish, lambda who, settings, run: publish(runs.find(who.owner, run), settings, token=who.token),
-             name="publish_run", extra=RUN,
+             name="publish_run", personal=True, extra=RUN,
              text="Push a run's adapter with a model card to the Hub, read it back and compare. Give your token "
                   "(oauth_token, or the header X-HF-Token).")  # fmt: skip

@@ -14,6 +14,7 @@ from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.home import adapter_folder
 from prompts.rows import SAMPLE_TITLES
+from prompts.settings import build
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import run as runs
@@ -36,12 +37,16 @@ LESSON = """When no prompt is good enough, **teach the model with examples of yo
 5. *Measure* base against tuned on rows that training never saw, publish what you measured, and keep measuring."""
 
 
+NO_RUN = "No run yet. Training runs on by itself: you may close or reload the page."
+
+
 class TuneTab:
     """What the tab remembers is made at once, outside any tab, where the browser restores it on load; `build` fills the tab."""
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
         self.visitor, self.on_device = visitor, on_device
         self.source = gr.BrowserState("", storage_key="prompt-or-tune-data", secret="data")
+        self.mapping = gr.BrowserState({}, storage_key="prompt-or-tune-mapping", secret="mapping")
         self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
         self.timer = gr.Timer(1, active=False)
 
@@ -88,8 +93,7 @@ class TuneTab:
             self.start = gr.Button("Start training", variant="primary", min_width=140)
             self.cancel = gr.Button("Cancel", size="md", scale=0, min_width=90)
             self.resume = gr.Button("Resume", size="md", scale=0, min_width=90)
-        self.progress = gr.Markdown("No run yet. Training runs on by itself: you may close or reload the page.",
-                                    elem_classes="quiet status")  # fmt: skip
+        self.progress = gr.Markdown(NO_RUN, elem_classes="quiet status")
         self.loss = gr.LinePlot(
             None, x="step", y="loss", color="part", x_title="Step", y_title="Loss", height=320,
             label="Loss (teal: training rows, amber: held-out rows)",
@@ -128,16 +132,36 @@ class TuneTab:
             self.pushed = gr.Markdown("Not published.", elem_classes="quiet")
 
     def _connect(self) -> None:
-        visitor, columns = self.visitor, self.columns.inputs
-        inspected = [self.source, *columns, self.found, self.rows]
-        listen(self.sample.input, self._use_sample, visitor, [self.sample, self.recipe.widgets["held_out"]], inspected,
-               name="ui_use_sample")  # fmt: skip
-        listen(self.file.upload, self._use_file, visitor, [self.file, self.recipe.widgets["held_out"]], inspected,
-               name="ui_use_file")  # fmt: skip
-        for number, box in enumerate([*columns, self.recipe.widgets["held_out"]]):
-            listen(box.change, self._remap, visitor, [self.source, self.recipe.widgets["held_out"], *columns],
-                   [self.found, self.rows], name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
-        watched = [
+        visitor, columns, held_out = self.visitor, self.columns.inputs, self.recipe.widgets["held_out"]
+        inspected = [self.source, *columns, self.found, self.rows, self.mapping]
+        listen(self.sample.input, self._use_sample, visitor, [self.sample, held_out], inspected, name="ui_use_sample")
+        listen(self.file.upload, self._use_file, visitor, [self.file, held_out], inspected, name="ui_use_file")
+        for number, box in enumerate([*columns, held_out]):
+            listen(box.input, self._remap, visitor, [self.source, held_out, *columns], [self.found, self.rows, self.mapping],
+                   name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
+        started = listen(
+            self.start.click, self._start, visitor, [self.source, *columns, *self.recipe.inputs], [self.run, self.mine],
+            name="ui_start",
+        )  # fmt: skip
+        chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
+        resumed = listen(self.resume.click, self._resume, visitor, [self.run], self.progress, name="ui_resume")
+        deleted = listen(
+            self.delete.click, self._delete, visitor, [self.run], [self.run, self.mine], name="ui_delete_run"
+        )
+        for name, event in {"start": started, "choice": chosen, "resume": resumed, "delete": deleted}.items():
+            self._watch(event.success, f"ui_show_after_{name}")
+        self._watch(self.timer.tick, "ui_tick", concurrency_limit=None)
+        listen(self.cancel.click, self._cancel, visitor, [self.run], self.progress, name="ui_cancel")
+        listen(self.again.click, self._measure, visitor, [self.run], [self.verdict, self.examples], name="ui_measure")
+        listen(self.ask.click, self._ask, visitor, [self.run, self.question], self.reply, name="ui_ask_tuned",
+               show_progress="minimal")  # fmt: skip
+        listen(self.download.click, self._download, visitor, [self.run], self.zip, name="ui_download")
+        listen(self.push.click, self._push, visitor, [self.run, self.token, *self.publish_form.inputs],
+               [self.pushed, self.token], name="ui_publish")  # fmt: skip
+
+    def _watch(self, trigger: Any, name: str, **more: Any) -> None:
+        """Shows the run in hand after an event."""
+        shown = [
             self.progress,
             self.loss,
             self.rate,
@@ -147,31 +171,14 @@ class TuneTab:
             self.question,
             self.pushed,
         ]
-        listen(self.start.click, self._start, visitor, [self.source, *columns, *self.recipe.inputs],
-               [self.run, self.mine, self.timer, self.progress, self.loss], name="ui_start")  # fmt: skip
-        listen(self.timer.tick, self._tick, visitor, [self.run], watched, name="ui_tick", show_progress="hidden",
-               concurrency_limit=None)  # fmt: skip
-        chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
-        listen(chosen.then, self._tick, visitor, [self.run], watched, name="ui_show_run", show_progress="hidden")
-        listen(self.cancel.click, self._cancel, visitor, [self.run], self.progress, name="ui_cancel")
-        listen(self.resume.click, self._resume, visitor, [self.run], [self.timer, self.progress], name="ui_resume")
-        listen(self.delete.click, self._delete, visitor, [self.run], [self.run, self.mine, self.progress, self.loss],
-               name="ui_delete_run")  # fmt: skip
-        listen(self.again.click, self._measure, visitor, [self.run], [self.verdict, self.examples], name="ui_measure")
-        listen(self.ask.click, self._ask, visitor, [self.run, self.question], self.reply, name="ui_ask_tuned",
-               show_progress="minimal")  # fmt: skip
-        listen(self.download.click, self._download, visitor, [self.run], self.zip, name="ui_download")
-        listen(self.push.click, self._push, visitor, [self.run, self.token, *self.publish_form.inputs], [self.pushed, self.token],
-               name="ui_publish")  # fmt: skip
+        listen(trigger, self._tick, self.visitor, [self.run], shown, name=name, show_progress="hidden", **more)
 
     def on_load(self, demo: Any, after: Any) -> None:
         """After a reload: the data, the mapping and the run in hand come back."""
-        listen(after, self._reload, self.visitor, [self.source, self.run, self.recipe.widgets["held_out"]],
-               [*self.columns.inputs, self.found, self.rows, self.mine, self.timer, self.run], name="ui_reload",
+        listen(after, self._reload, self.visitor, [self.source, self.mapping, self.run, self.recipe.widgets["held_out"]],
+               [*self.columns.inputs, self.found, self.rows, self.mine, self.run], name="ui_reload",
                show_progress="hidden")  # fmt: skip
-        listen(demo.load, self._tick, self.visitor, [self.run],
-               [self.progress, self.loss, self.rate, self.timer, self.verdict, self.examples, self.question, self.pushed],
-               name="ui_reload_run", show_progress="hidden")  # fmt: skip
+        self._watch(demo.load, "ui_reload_run")
 
     # -- data
 
@@ -183,6 +190,7 @@ class TuneTab:
         return [source, *self._inspected(who, source, Columns(), held_out)]
 
     def _inspected(self, who: Caller, source: str, columns: Columns, held_out: float) -> list[Any]:
+        """Updates for the mapping's widgets, then what was found, the rows, and the mapping to remember."""
         found = inspection(open_table(who.owner, source), columns)
         names = found["columns"]
         shown = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
@@ -193,11 +201,12 @@ class TuneTab:
         return [*updates, *self._look(found, held_out)]
 
     def _look(self, found: dict[str, Any], held_out: float) -> list[Any]:
-        return [views.inspected_line(found, held_out), gr.Dataframe(value=views.preview_rows(found), visible=True)]
+        rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
+        return [views.inspected_line(found, held_out), rows, found["mapping"]]
 
     def _remap(self, who: Caller, source: str, held_out: float, *values: Any) -> Any:
         if not source:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), gr.skip()
         return self._look(inspection(open_table(who.owner, source), self.columns.read(values)), held_out)
 
     # -- training
@@ -209,8 +218,7 @@ class TuneTab:
         columns, recipe = self.columns.read(values[:split]), self.recipe.read(values[split:])
         run = runs.create(who.owner, open_table(who.owner, source), recipe, columns)
         start(run, who.token)
-        state = runs.snapshot(run)
-        return [run.id, self._mine(who, run.id), gr.Timer(active=True), views.progress_line(state), None]
+        return [run.id, self._mine(who, run.id)]
 
     def _mine(self, who: Caller, chosen: str | None) -> Any:
         states = [runs.snapshot(run) for run in runs.runs(who.owner)]
@@ -222,7 +230,7 @@ class TuneTab:
         except NotFound:
             found = None
         if found is None:
-            return [gr.skip(), gr.skip(), gr.skip(), gr.Timer(active=False), *[gr.skip()] * 4]
+            return [NO_RUN, None, None, gr.Timer(active=False), views.verdict(None), [], "", "Not published."]
         state, events = runs.snapshot(found), found.events()
         active = state["status"] in runs.ACTIVE
         line = [
@@ -231,37 +239,35 @@ class TuneTab:
             views.rate_points(events),
             gr.Timer(active=active),
         ]
-        if active:
-            return [*line, *[gr.skip()] * 4]
-        evaluation = _evaluation(found)
-        example = evaluation["examples"][0]["input"] if evaluation else gr.skip()
+        evaluation = None if active else _evaluation(found)
+        example = evaluation["examples"][0]["text"] if evaluation else gr.skip()
         return [*line, views.verdict(evaluation), views.example_rows(evaluation), example, _published(state)]
 
     def _cancel(self, who: Caller, run: str) -> str:
-        return f"{views.progress_line(runs.cancel(who.owner, run))} · stopping after this step…"
+        return f"{views.progress_line(runs.cancel(who.owner, _chosen(run)))} · stopping after this step…"
 
     def _resume(self, who: Caller, run: str) -> Any:
-        found = runs.prepare_again(who.owner, run)
+        found = runs.prepare_again(who.owner, _chosen(run))
         start(found, who.token)
-        return gr.Timer(active=True), views.progress_line(runs.snapshot(found))
+        return views.progress_line(runs.snapshot(found))
 
     def _delete(self, who: Caller, run: str) -> list[Any]:
-        runs.delete(who.owner, run)
-        return ["", self._mine(who, None), "Deleted.", None]
+        runs.delete(who.owner, _chosen(run))
+        return ["", self._mine(who, None)]
 
-    def _reload(self, who: Caller, source: str, run: str, held_out: float) -> list[Any]:
+    def _reload(self, who: Caller, source: str, columns: dict[str, Any], run: str, held_out: float) -> list[Any]:
         data = [gr.skip()] * (len(self.columns.inputs) + 2)
         if source:
-            with contextlib.suppress(NotFound):
-                data = self._inspected(who, source, mapping(source, Columns()), held_out)
+            with contextlib.suppress(UserError):  # the upload is gone, or its columns are others now
+                data = self._inspected(who, source, build(Columns, columns or {}), held_out)[:-1]
         known = {found.id for found in runs.runs(who.owner)}
         run = run if run in known else ""
-        return [*data, self._mine(who, run), gr.Timer(active=bool(run)), run]
+        return [*data, self._mine(who, run), run]
 
     # -- result
 
     def _measure(self, who: Caller, run: str) -> Iterator[Any]:
-        found = runs.find(who.owner, run)
+        found = runs.find(who.owner, _chosen(run))
         for event in evaluate(found, token=who.token, on_device=self.on_device):
             if event["event"] == "evaluating":
                 yield f"{event['done']} of {event['of']} answers…", gr.skip()
@@ -269,24 +275,26 @@ class TuneTab:
         yield views.verdict(evaluation), views.example_rows(evaluation)
 
     def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
-        if not run:
-            raise UserError("there is no run to ask; train one first")
         for document in ask_text(
-            who.owner, Ask(model=f"run:{run}", text=text or " "), token=who.token, on_device=self.on_device
+            who.owner, Ask(model=f"run:{_chosen(run)}", text=text or " "), token=who.token, on_device=self.on_device
         ):
             yield document["reply"]
 
     def _download(self, who: Caller, run: str) -> Any:
-        folder = adapter_folder(who.owner, run)
-        name = Path(tempfile.mkdtemp()) / f"adapter-{run}"
+        folder = adapter_folder(who.owner, _chosen(run))
+        name = Path(tempfile.gettempdir()) / f"adapter-{run}"  # one file a run, replaced each time
         return gr.File(value=shutil.make_archive(str(name), "zip", folder), visible=True)
 
     def _push(self, who: Caller, run: str, token: str, *values: Any) -> Any:
-        if not run:
-            raise UserError("there is no run to publish; train one first")
         settings = self.publish_form.read(values)
-        publish(runs.find(who.owner, run), settings, token=token.strip() or who.token)
+        publish(runs.find(who.owner, _chosen(run)), settings, token=token.strip() or who.token)
         return _published(runs.snapshot(runs.find(who.owner, run))), ""
+
+
+def _chosen(run: str) -> str:
+    if not run:
+        raise UserError("there is no run yet; start one, or choose one of yours")
+    return run
 
 
 def _evaluation(run: runs.Run) -> dict[str, Any] | None:

@@ -1,0 +1,74 @@
+"""make screenshots: every tab at desktop and phone width, light and dark, with real content, into screenshots/."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.serving import ROOT, serving
+
+TABS = [
+    "Iterative refinement",
+    "Contextual prompting",
+    "Chain of thought",
+    "Zero- and few-shot",
+    "Compare",
+    "Fine-tune",
+]
+LOOKS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Also where the phone's bar hides it behind the menu."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if tab.is_visible():
+        tab.click()
+    else:
+        page.locator(".overflow-menu button").first.click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
+
+
+def fill(page: Page, name: str) -> None:
+    """Real content: an answer in the technique tabs, the sample's rows in the fine-tune tab."""
+    if name == "Fine-tune":
+        page.get_by_label("Sample data").filter(visible=True).first.click()
+        page.get_by_role("option", name="Customer-support").first.click()
+    elif name == "Compare":
+        page.get_by_label("Most rows (rows)").fill("20")
+        page.get_by_role("button", name="Compare", exact=True).click()
+        page.get_by_text("data fingerprint").wait_for(timeout=120_000)
+    else:
+        panel = page.get_by_role("tabpanel").filter(visible=True).first
+        panel.get_by_role("button", name="Ask the model").click()
+        panel.get_by_text(" tokens out ").wait_for(timeout=120_000)
+        page.wait_for_timeout(6000)
+    page.wait_for_timeout(1500)
+
+
+def main() -> None:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    target = ROOT / "screenshots"
+    target.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        models = ROOT / ".cache" / "models"
+        models.mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "models").symlink_to(models)
+        with serving(Path(folder)) as url:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            for width, height, look in LOOKS:
+                page = browser.new_page(viewport={"width": width, "height": height})
+                page.goto(f"{url}/?__theme={look}")
+                page.get_by_role("heading", name="Prompt or Tune").wait_for()
+                for number, name in enumerate(TABS):
+                    open_tab(page, name)
+                    fill(page, name)
+                    path = target / f"{number}-{name.lower().replace(' ', '-')}-{width}-{look}.png"
+                    page.screenshot(path=path, full_page=True)
+                    print(os.path.relpath(path))
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
