@@ -82,7 +82,7 @@ def run(
 
 def _side(variant: Variant, task: Task, open_model: Open) -> Side:
     found, settings = technique(variant.technique), settings_of(variant)
-    if task.rows and not any(slot in {slot_name(name) for name in task.rows[0]} for slot in slots(settings)):
+    if not slots(settings):
         columns = ", ".join(f"{{{{ {slot_name(name)} }}}}" for name in task.rows[0])
         raise UserError(
             f"variant {variant.name!r} uses no column, so every row would be asked the same; write one of {columns}"

@@ -47,7 +47,12 @@ class Experiment(Scoring):
         help="Stop as soon as every pair is decided, by a test that allows looking every 10 rows.",
     )  # fmt: skip
     most_rows: int = knob(
-        10_000, title="Most rows", help="At most so many rows are asked.", unit="rows", ge=1, place=32
+        10_000,
+        title="At most",
+        help="So many rows are asked; which ones, the seed decides.",
+        unit="rows",
+        ge=1,
+        place=32,
     )
     too_long: str = knob(
         "stop", title="Rows too long", pattern="^(stop|skip)$", place=33, advanced=True,
@@ -101,7 +106,7 @@ def task_of(experiment: Experiment, table: Table) -> Task:
     ):
         shown = ", ".join(map(str, empty[:5]))
         raise UserError(f"{len(empty)} rows have no reference in {column!r} (rows {shown}); fill or remove them")
-    labels = list(experiment.labels) or sorted(set(references))
+    labels = list(experiment.labels) or sorted({_text(row.get(column)) for row in table.rows} - {""})
     if experiment.scorer == "label" and len(labels) > 100:
         raise UserError(f"{column!r} holds {len(labels)} different answers, too many for labels", field="scorer")
     return Task(numbers, [table.rows[at] for at in numbers], references, labels, notes)

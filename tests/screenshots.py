@@ -36,7 +36,7 @@ def fill(page: Page, name: str) -> None:
         page.get_by_label("Sample data").filter(visible=True).first.click()
         page.get_by_role("option", name="Customer-support").first.click()
     elif name == "Compare":
-        page.get_by_label("Most rows (rows)").fill("20")
+        page.get_by_label("At most (rows)").fill("20")
         page.get_by_role("button", name="Compare", exact=True).click()
         page.get_by_text("data fingerprint").wait_for(timeout=120_000)
     else:

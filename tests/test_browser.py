@@ -1,5 +1,6 @@
 """The main paths in a real browser, at desktop and phone width."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,14 @@ from tests.conftest import SESSION_MODELS
 from tests.serving import serving
 
 pytestmark = pytest.mark.slow
-TABS = ["Iterative refinement", "Contextual prompting", "Chain of thought", "Zero- and few-shot", "Fine-tune"]
+TABS = [
+    "Iterative refinement",
+    "Contextual prompting",
+    "Chain of thought",
+    "Zero- and few-shot",
+    "Compare",
+    "Fine-tune",
+]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +113,7 @@ def test_training_survives_a_reload_and_shows_its_result(page: Any, tiny: str) -
     page.get_by_role("button", name="Ask the tuned model").first.click()
     question = page.get_by_role("textbox", name="Text What a row")
     question.wait_for()
-    assert "Which team" in question.input_value()
+    assert question.input_value().startswith("Subject: "), "a row's input, without the instruction"
 
 
 def test_an_upload_with_a_fault_is_a_message_and_a_good_one_follows(page: Any, tmp_path: Path) -> None:
@@ -134,3 +142,31 @@ def test_nothing_overflows_and_nothing_is_logged_as_an_error(page: Any, width: i
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert not page.faults
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> None:
+    open_tab(page, "Zero- and few-shot")
+    panel = page.get_by_role("tabpanel").filter(visible=True).first
+    panel.get_by_role("textbox", name="Text to work on").fill("{{ text }}")
+    panel.get_by_role("button", name="Add to Compare").click()
+    page.get_by_text("Added to Compare as").wait_for()
+    open_tab(page, "Compare")
+    panel = page.get_by_role("tabpanel").filter(visible=True).first
+    page.get_by_text("Zero- and few-shot 1").first.wait_for()
+    rows = "text,label\nI love it,positive\nI hate it,negative\nwonderful,positive\nawful,negative"
+    panel.get_by_label("Or paste rows").fill(rows)
+    panel.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_text(re.compile("variant 'zero-shot', row 1: .*nothing fills the slot")).wait_for()
+    variants = [
+        {"name": name, "technique": "few_shot", "settings": {"task": task, "input": "{{ text }}", "max_new_tokens": 4}}
+        for name, task in (("one", "Positive or negative?"), ("two", "Is the mood positive or negative?"))
+    ]
+    code = panel.locator(".cm-content").first
+    code.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(json.dumps(variants))
+    panel.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for(timeout=90_000)
+    page.get_by_text(re.compile(r"ties \d of 4 rows; exact McNemar p")).wait_for()
+    assert page.get_by_role("button", name="Download the result").is_visible()

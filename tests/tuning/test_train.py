@@ -192,7 +192,9 @@ def test_a_run_is_its_owners_alone(tiny: str) -> None:
 def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> None:
     run = runs.create("local", table(), recipe(tiny, num_train_epochs=50), COLUMNS)
     start(run, "hf_secret")
-    wait(lambda: any(event["event"] == "evaluation" for event in run.events()), run)
+    wait(
+        lambda: any(event["event"] == "step" and event["step"] > 6 for event in run.events()), run
+    )  # epoch 2 of 4 steps
     with pytest.raises(UserError, match="still working"):
         runs.delete("local", run.id)
     pid = next(p for p in Path("/proc").iterdir() if p.name.isdigit() and run.id in command(p))
