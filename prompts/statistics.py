@@ -32,6 +32,11 @@ def rate(passed: int, rows: int) -> Rate:
     return Rate(passed / rows, float(interval.low), float(interval.high), rows)
 
 
+def agreement(pairs: Sequence[tuple[bool, bool]]) -> Rate:
+    """How often a scorer and a person say the same, with Wilson's interval. Raises ValueError for no pairs."""
+    return rate(sum(a == b for a, b in pairs), len(pairs))
+
+
 def mean(values: Sequence[float], seed: int = 0) -> Rate:
     """The mean of graded scores (0 to 1) with its bootstrap percentile interval (Efron 1979), 95 %."""
     import numpy as np

@@ -57,15 +57,14 @@ class RemoteBackend:
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
     ) -> Iterator[tuple[int, Reply]]:
         rows = [at for batch in (plan if plan is not None else self.plan(prompts, sampling)) for at in batch]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        pool = ThreadPoolExecutor(AT_ONCE)
+        try:
             waiting = {pool.submit(self._ask, prompts[at], sampling, stop): at for at in rows}
-            try:
-                for done in as_completed(waiting):
-                    if (reply := done.result()) is not None:
-                        yield waiting[done], reply
-            finally:
-                for task in waiting:
-                    task.cancel()
+            for done in as_completed(waiting):
+                if (reply := done.result()) is not None:
+                    yield waiting[done], reply
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # what is in flight ends for nobody; nothing new is sent
 
     def _ask(self, prompt: Prompt, sampling: Sampling, stop: threading.Event) -> Reply | None:
         if stop.is_set():

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
 from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
 from prompts.settings import build
+from prompts.statistics import agreement
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.technique_tab import TechniqueTab, opener
 from prompts.ui.visitor import Caller
@@ -112,6 +114,15 @@ class CompareTab:
         self.only = gr.Radio(["all rows", "rows where they differ"], value="all rows", label="Replies side by side")
         self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
                                     show_search="none", label="Replies", elem_classes="rows")  # fmt: skip
+        self.picked = gr.State(None)  # (row's number, variant) of the cell that was clicked
+        self.thumbs = gr.State({})
+        with gr.Row():
+            self.right = gr.Button("👍 I call it right", size="md", scale=0, min_width=150)
+            self.wrong = gr.Button("👎 I call it wrong", size="md", scale=0, min_width=150)
+        self.agreement = gr.Markdown(
+            "Click a reply and give it a thumb: you see how often the scorer, or the judge, agrees with you.",
+            elem_classes="quiet",
+        )
         self.document = gr.State(None)
         self.file_out = gr.DownloadButton(
             "Download the result (JSON)", size="md", scale=0, min_width=220, visible=False
@@ -144,6 +155,23 @@ class CompareTab:
                show_progress="hidden")  # fmt: skip
         listen(self.reset.click, lambda _who: [_pretty(STARTER)] * 2, self.visitor, [], [self.variants, self.kept],
                name="ui_reset_variants")  # fmt: skip
+
+        self._connect_thumbs()
+
+    def _connect_thumbs(self) -> None:
+        def pick(event: gr.SelectData, document: dict[str, Any] | None, only: str) -> Any:
+            column = event.index[1] - 2
+            names = [v["name"] for v in document["variants"]] if document else []
+            if not 0 <= column < len(names) or document is None:
+                return None, "Click on a variant's reply."
+            row = _shown_rows(document, only)[event.index[0]]
+            return (row["row"], names[column]), f"Row {row['row']}, {names[column]}: is this reply right?"
+
+        self.replies.select(pick, [self.document, self.only], [self.picked, self.agreement], api_name="ui_pick_reply",
+                            api_visibility="private", show_progress="hidden")  # fmt: skip
+        for button, name, passed in ((self.right, "right", True), (self.wrong, "wrong", False)):
+            listen(button.click, partial(_thumb, passed), self.visitor, [self.document, self.picked, self.thumbs],
+                   [self.thumbs, self.agreement], name=f"ui_thumb_{name}")  # fmt: skip
 
     def on_load(self, demo: Any) -> None:
         """After a reload the variants come back."""
@@ -286,14 +314,33 @@ def _replies(document: dict[str, Any] | None, only: str) -> Any:
     if not document:
         return gr.skip()
     names = [v["name"] for v in document["variants"]]
-    rows = document["replies"]
-    if only != "all rows":
-        rows = [row for row in rows if len({row["answers"][name]["score"] for name in names}) > 1]
     table = [
         [str(row["row"]), row["reference"], *(_cell(row["answers"][name]) for name in names), _shortened(row["input"])]
-        for row in rows[:MOST_SHOWN]
+        for row in _shown_rows(document, only)
     ]
     return gr.Dataframe(value=table, headers=["#", "Reference", *names, "Row"])
+
+
+def _shown_rows(document: dict[str, Any], only: str) -> list[dict[str, Any]]:
+    rows = document["replies"]
+    if only != "all rows":
+        rows = [row for row in rows if len({answer["score"] for answer in row["answers"].values()}) > 1]
+    return rows[:MOST_SHOWN]
+
+
+def _thumb(
+    passed: bool, _who: Caller, document: dict[str, Any] | None, picked: tuple[int, str] | None, thumbs: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Keeps a thumb and says how often the scorer agrees with the thumbs so far."""
+    if not document or not picked:
+        raise UserError("click a reply in the table first")
+    row, variant = picked
+    thumbs = {**thumbs, f"{row}:{variant}": (row, variant, passed)}
+    rows = {found["row"]: found for found in document["replies"]}
+    known = [(r, v, p) for r, v, p in thumbs.values() if r in rows and v in rows[r]["answers"]]
+    found = agreement([(rows[r]["answers"][v]["score"] >= 1, p) for r, v, p in known])
+    who = "The judge" if document["scorer"] == "judge" else f"The scorer {document['scorer']}"
+    return thumbs, f"{who} agrees with your thumbs on {found} replies (95 % interval)."
 
 
 def _shortened(row: dict[str, Any]) -> str:
