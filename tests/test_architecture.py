@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from prompts.experiment import Experiment
 from prompts.settings import Settings, table
 from prompts.techniques import TECHNIQUES
 from tuning.recipe import Recipe
@@ -88,7 +89,8 @@ def test_every_setting_has_title_and_help() -> None:
 
 def test_readme_tables_are_the_settings() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert table(Recipe) in readme, "make the README's table with prompts.settings.table(Recipe)"
+    for model in (Recipe, Experiment):
+        assert table(model) in readme, f"make the README's table with prompts.settings.table({model.__name__})"
 
 
 def test_each_technique_is_one_file_with_a_lesson_and_an_example() -> None:

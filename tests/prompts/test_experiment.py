@@ -190,8 +190,13 @@ def test_batches_give_what_one_row_at_a_time_gives(tiny: str, temperature: float
 
 
 @pytest.mark.usefixtures("fp32")
-def test_labels_are_scored_as_one_by_one(tiny: str) -> None:
+@pytest.mark.parametrize("packable", [{"llama"}, set()], ids=["packed", "padded"])
+def test_labels_are_scored_as_one_by_one(tiny: str, packable: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
+
+    from prompts.backends import batching
+
+    monkeypatch.setattr(batching, "PACKABLE", packable)
 
     from prompts.backends.batching import label_scores
     from prompts.loading import load
