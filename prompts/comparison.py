@@ -6,6 +6,7 @@ result.json. The id is a fingerprint of the settings and the rows, so that the s
 
 import json
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -78,6 +79,15 @@ def run(
     document = _document(experiment, task, sides, asked, folder)
     (folder / "result.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     yield {"event": "compared", **document}
+
+
+def paced(events: Iterator[Event], seconds: float = 0.25) -> Iterator[Event]:
+    """The events for somebody to look at: of those that tell progress, one every so many seconds."""
+    told = 0.0
+    for event in events:
+        if event["event"] != "asking" or time.monotonic() - told >= seconds:
+            told = time.monotonic()
+            yield event
 
 
 def _side(variant: Variant, task: Task, open_model: Open) -> Side:

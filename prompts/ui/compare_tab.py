@@ -11,7 +11,7 @@ import gradio as gr
 
 from prompts import imports
 from prompts.backends import OnDevice
-from prompts.comparison import run
+from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
 from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
@@ -211,7 +211,7 @@ class CompareTab:
         settings = self.form.read(values, variants=made)
         table = _table(sample, path, pasted)
         skipped = [gr.skip()] * 7
-        for event in run(settings, table, who.owner, opener(who, self.on_device, key)):
+        for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key))):
             if event["event"] == "asking":
                 yield [f"{event['variant']}: {event['done']} of {event['of']} rows…", *skipped]
         document = {name: value for name, value in event.items() if name != "event"}

@@ -9,7 +9,7 @@ from gradio.utils import get_upload_folder
 
 from prompts.asking import rendered_document
 from prompts.backends import OnDevice
-from prompts.comparison import run
+from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
 from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
@@ -53,7 +53,7 @@ def publish_prompt_endpoints(on_device: OnDevice) -> None:
     def compare_prompts(
         who: Caller, settings: Experiment, file: Any = None, rows: Any = None, sample: str = ""
     ) -> Iterator[dict[str, Any]]:
-        yield from run(settings, _table(file, rows or [], sample), who.owner, opener(who, on_device))
+        yield from paced(run(settings, _table(file, rows or [], sample), who.owner, opener(who, on_device)))
 
     def render_prompt(who: Caller, settings: Variant, row: dict[str, Any]) -> dict[str, Any]:
         found = technique(settings.technique)
