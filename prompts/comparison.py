@@ -8,44 +8,28 @@ import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from prompts.asking import Open
-from prompts.backends import Backend, Sampling
+from prompts.backends import Sampling
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
 from prompts.home import owner_folder
 from prompts.messages import Prompt, Reply, message, prompt
 from prompts.replies import Replies, key_of
+from prompts.results import Side, by_probability, document_of, values_of
 from prompts.rows import Table
-from prompts.scoring import GRADED, Score, check, confusion, score
-from prompts.statistics import decided, summary, verdicts
-from prompts.techniques import Answer, AskSettings, Technique, technique
+from prompts.scoring import Score, check, score
+from prompts.statistics import decided
+from prompts.techniques import technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
 
 LOOK_EVERY = 10  # rows between two looks of "run until decided"
 Event = dict[str, Any]
-
-
-@dataclass
-class Side:
-    """One variant at work: its prompts and what came back, by row number of the experiment's rows."""
-
-    name: str
-    technique: Technique
-    settings: AskSettings
-    backend: Backend
-    prompts: list[Prompt]
-    keys: list[str] = field(default_factory=list)
-    replies: dict[int, Reply] = field(default_factory=dict)
-    answers: dict[int, Answer] = field(default_factory=dict)
-    scores: dict[int, Score] = field(default_factory=dict)
-    from_cache: int = 0
-    other_plan: int = 0
 
 
 def run(
@@ -74,9 +58,9 @@ def run(
                 return
         yield from _judged(experiment, task, sides, wanted, open_model, stop)
         asked = look
-        if experiment.until_decided and len(sides) > 1 and decided(_values(sides, asked)):
+        if experiment.until_decided and len(sides) > 1 and decided(values_of(sides, asked)):
             break
-    document = _document(experiment, task, sides, asked, folder)
+    document = document_of(experiment, task, sides, asked, folder)
     (folder / "result.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
     yield {"event": "compared", **document}
 
@@ -148,13 +132,8 @@ def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: 
 
 def _key(side: Side, experiment: Experiment, task: Task, asked: Any) -> str:
     sampling = {name: getattr(side.settings, name) for name in Sampling.model_fields}
-    labels = task.labels if _by_probability(side, experiment) else None
+    labels = task.labels if by_probability(side, experiment) else None
     return key_of(model=side.backend.fingerprint(), asked=asked, sampling=None if labels else sampling, labels=labels)
-
-
-def _by_probability(side: Side, experiment: Experiment) -> bool:
-    """Are labels scored by log-probability? Where the model is here and the reply is the answer, without reasoning."""
-    return experiment.scorer == "label" and hasattr(side.backend, "labels") and side.technique.whole
 
 
 def _answer(
@@ -183,8 +162,8 @@ def _answer(
     batches = [batch for batch, _ in pending]
     found: dict[int, Reply] = {}
     backend: Any = side.backend
-    ask = backend.labels if _by_probability(side, experiment) else backend.batch
-    extra: Any = task.labels if _by_probability(side, experiment) else side.settings
+    ask = backend.labels if by_probability(side, experiment) else backend.batch
+    extra: Any = task.labels if by_probability(side, experiment) else side.settings
     for at, reply in ask(prompts, extra, stop, plan=batches) if batches else ():
         found[at] = reply
         _take(side, wanted[at], reply, experiment, task)
@@ -240,10 +219,6 @@ def _to_judge(experiment: Experiment, task: Task, side: Side, at: int) -> Prompt
     ))  # fmt: skip
 
 
-def _values(sides: list[Side], asked: int) -> dict[str, Sequence[float]]:
-    return {side.name: [side.scores[at].value for at in range(asked)] for side in sides}
-
-
 def _folder(owner: str, experiment: Experiment, task: Task) -> Path:
     name = key_of(experiment=experiment.to_json(), rows=task.rows)[:20]
     folder = owner_folder(owner, "experiments", name)
@@ -255,72 +230,3 @@ def _folder(owner: str, experiment: Experiment, task: Task) -> Path:
     }
     (folder / "experiment.json").write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
     return folder
-
-
-def _document(experiment: Experiment, task: Task, sides: list[Side], asked: int, folder: Path) -> dict[str, Any]:
-    graded = experiment.scorer in GRADED
-    looking = experiment.until_decided
-    values = _values(sides, asked)
-    found = verdicts(values, graded=graded, looking=looking) if len(sides) > 1 else []
-    about = json.loads((folder / "experiment.json").read_text("utf-8"))
-    notes = list(task.notes)
-    if looking and asked < len(task.rows):
-        notes.append(f"Decided after {asked} of {len(task.rows)} rows.")
-    if other := sum(side.other_plan for side in sides):
-        notes.append(f"{other} replies were computed in other batches before; in bf16 a reply can depend on its batch.")
-    return {
-        "id": folder.name,
-        "rows": asked,
-        "scorer": experiment.scorer,
-        "seed": experiment.seed,
-        "fingerprint": about["fingerprint"],
-        "versions": about["versions"],
-        "notes": notes,
-        "variants": [_variant_document(side, task, asked, experiment, graded=graded) for side in sides],
-        "verdicts": [verdict.document() for verdict in found],
-        "replies": [_row_document(task, sides, at) for at in range(asked)],
-    }
-
-
-def _variant_document(side: Side, task: Task, asked: int, experiment: Experiment, *, graded: bool) -> dict[str, Any]:
-    scores = [side.scores[at] for at in range(asked)]
-    replies = [side.replies[at] for at in range(asked)]
-    found = summary([s.value for s in scores], graded=graded)
-    document = {
-        "name": side.name,
-        "technique": side.technique.name,
-        "model": side.settings.model,
-        "score": round(found.value, 4),
-        "interval": [round(found.low, 4), round(found.high, 4)],
-        "parse_failures": sum(s.unparsed for s in scores),
-        "tokens_in": _total([reply.tokens_in for reply in replies]),
-        "tokens_out": _total([reply.tokens_out for reply in replies]),
-        "seconds": round(sum(reply.seconds for reply in replies), 3),
-        "from_cache": side.from_cache,
-        "by_probability": _by_probability(side, experiment),
-    }
-    if experiment.scorer == "label":
-        document |= confusion([s.found for s in scores], task.references[:asked], task.labels)
-    return document
-
-
-def _total(values: Sequence[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if len(known) == len(values) else None
-
-
-def _row_document(task: Task, sides: list[Side], at: int) -> dict[str, Any]:
-    return {
-        "row": task.numbers[at] + 1,
-        "reference": task.references[at],
-        "input": task.rows[at],
-        "answers": {
-            side.name: {
-                "reply": side.replies[at].text,
-                "answer": side.answers[at].text,
-                "score": round(side.scores[at].value, 4),
-                "unparsed": side.scores[at].unparsed,
-            }
-            for side in sides
-        },
-    }

@@ -136,7 +136,8 @@ def batch_labels(
     model: str, owner: str, token: str | None, prompts: list[Prompt], batches: list[Batch], labels: list[str]
 ) -> Iterator[tuple[int, Reply] | None]:
     """(row, the likeliest label as a reply) of every row in `batches`, and None now and then."""
-    from prompts.backends.batching import heartbeats, label_scores
+    from prompts.backends.batching import heartbeats
+    from prompts.backends.labels import label_scores
 
     source, adapter = locate(model, owner)
     loaded = load(source, token=token)

@@ -16,7 +16,7 @@ from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
 from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
 from prompts.settings import build
-from prompts.statistics import agreement
+from prompts.ui import compare_views as views
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.technique_tab import TechniqueTab, opener
 from prompts.ui.visitor import Caller
@@ -52,7 +52,6 @@ STARTER = [
         },
     },
 ]
-MOST_SHOWN = 10_000  # rows in the page's table
 
 
 class CompareTab:
@@ -149,7 +148,7 @@ class CompareTab:
         scoring = [self.form.widgets[name] for name in ("scorer", "pattern", "reference")]
         listen(self.imported.upload, self._import, self.visitor, [self.imported],
                [self.variants, self.kept, self.pasted, *scoring, self.not_imported], name="ui_import")  # fmt: skip
-        listen(self.only.input, lambda _who, document, only: _replies(document, only), self.visitor, [self.document, self.only],
+        listen(self.only.input, lambda _who, *shown: views.replies(*shown), self.visitor, [self.document, self.only],
                self.replies, name="ui_filter_replies")  # fmt: skip
         listen(self.variants.blur, lambda _who, text: text, self.visitor, [self.variants], self.kept, name="ui_keep_variants",
                show_progress="hidden")  # fmt: skip
@@ -164,13 +163,13 @@ class CompareTab:
             names = [v["name"] for v in document["variants"]] if document else []
             if not 0 <= column < len(names) or document is None:
                 return None, "Click on a variant's reply."
-            row = _shown_rows(document, only)[event.index[0]]
+            row = views.shown_rows(document, only)[event.index[0]]
             return (row["row"], names[column]), f"Row {row['row']}, {names[column]}: is this reply right?"
 
         self.replies.select(pick, [self.document, self.only], [self.picked, self.agreement], api_name="ui_pick_reply",
                             api_visibility="private", show_progress="hidden")  # fmt: skip
         for button, name, passed in ((self.right, "right", True), (self.wrong, "wrong", False)):
-            listen(button.click, partial(_thumb, passed), self.visitor, [self.document, self.picked, self.thumbs],
+            listen(button.click, partial(views.thumb, passed), self.visitor, [self.document, self.picked, self.thumbs],
                    [self.thumbs, self.agreement], name=f"ui_thumb_{name}")  # fmt: skip
 
     def on_load(self, demo: Any) -> None:
@@ -217,11 +216,11 @@ class CompareTab:
         document = {name: value for name, value in event.items() if name != "event"}
         yield [
             f"{document['rows']} rows, seed {document['seed']}, data fingerprint {document['fingerprint']}.",
-            verdict_text(document),
-            _chart(document),
-            score_rows(document),
-            _matrices(document),
-            _replies(document, only),
+            views.verdict_text(document),
+            views.chart(document),
+            views.score_rows(document),
+            views.matrices(document),
+            views.replies(document, only),
             document,
             gr.DownloadButton(value=_saved(document), visible=True),
         ]
@@ -261,96 +260,6 @@ def _parsed(text: str) -> list[dict[str, Any]]:
 
 def _pretty(variants: Any) -> str:
     return json.dumps(variants, indent=1, ensure_ascii=False)
-
-
-def verdict_text(document: dict[str, Any]) -> str:
-    """Every pair's verdict and the notes, as Markdown."""
-    lines = [f"- {verdict['sentence']}" for verdict in document["verdicts"]] or [
-        "One variant: nothing to compare it with."
-    ]
-    return "\n".join([*lines, *(f"- {note}" for note in document["notes"])])
-
-
-def score_rows(document: dict[str, Any]) -> list[list[str]]:
-    """One line a variant."""
-    return [
-        [
-            v["name"], f"{v['score']:.1%}", f"{v['interval'][0]:.1%} to {v['interval'][1]:.1%}", str(v["parse_failures"]),
-            _count(v["tokens_in"]), _count(v["tokens_out"]), f"{v['seconds']:.1f}", str(v["from_cache"]),
-        ]
-        for v in document["variants"]
-    ]  # fmt: skip
-
-
-def _count(value: int | None) -> str:
-    return "not told" if value is None else f"{value:,}"
-
-
-def _chart(document: dict[str, Any]) -> Any:
-    import pandas as pd
-
-    return pd.DataFrame(
-        {"variant": [v["name"] for v in document["variants"]], "score": [v["score"] for v in document["variants"]]}
-    )
-
-
-def _matrices(document: dict[str, Any]) -> str:
-    """Macro-F1 and the confusion matrix of each variant whose answers are labels."""
-    found = [v for v in document["variants"] if "matrix" in v]
-    lines: list[str] = []
-    for v in found:
-        names = [*v["labels"], "(none)"]
-        lines += [f"**{v['name']}**: macro-F1 {v['macro_f1']:.2f}; rows are references, columns answers", ""]
-        lines += [f"| | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
-        lines += [
-            f"| {label} | {' | '.join(map(str, row))} |" for label, row in zip(v["labels"], v["matrix"], strict=True)
-        ]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _replies(document: dict[str, Any] | None, only: str) -> Any:
-    """Replies side by side; ✓ right, ✗ wrong, ? unreadable, a number where the scorer grades."""
-    if not document:
-        return gr.skip()
-    names = [v["name"] for v in document["variants"]]
-    table = [
-        [str(row["row"]), row["reference"], *(_cell(row["answers"][name]) for name in names), _shortened(row["input"])]
-        for row in _shown_rows(document, only)
-    ]
-    return gr.Dataframe(value=table, headers=["#", "Reference", *names, "Row"])
-
-
-def _shown_rows(document: dict[str, Any], only: str) -> list[dict[str, Any]]:
-    rows = document["replies"]
-    if only != "all rows":
-        rows = [row for row in rows if len({answer["score"] for answer in row["answers"].values()}) > 1]
-    return rows[:MOST_SHOWN]
-
-
-def _thumb(
-    passed: bool, _who: Caller, document: dict[str, Any] | None, picked: tuple[int, str] | None, thumbs: dict[str, Any]
-) -> tuple[dict[str, Any], str]:
-    """Keeps a thumb and says how often the scorer agrees with the thumbs so far."""
-    if not document or not picked:
-        raise UserError("click a reply in the table first")
-    row, variant = picked
-    thumbs = {**thumbs, f"{row}:{variant}": (row, variant, passed)}
-    rows = {found["row"]: found for found in document["replies"]}
-    known = [(r, v, p) for r, v, p in thumbs.values() if r in rows and v in rows[r]["answers"]]
-    found = agreement([(rows[r]["answers"][v]["score"] >= 1, p) for r, v, p in known])
-    who = "The judge" if document["scorer"] == "judge" else f"The scorer {document['scorer']}"
-    return thumbs, f"{who} agrees with your thumbs on {found} replies (95 % interval)."
-
-
-def _shortened(row: dict[str, Any]) -> str:
-    return " · ".join(str(value) for value in row.values())[:400]
-
-
-def _cell(answer: dict[str, Any]) -> str:
-    score = answer["score"]
-    mark = "?" if answer["unparsed"] else "✓" if score >= 1 else "✗" if score <= 0 else f"{score:.2f}"
-    return f"{mark} {answer['reply']}"
 
 
 def _saved(document: dict[str, Any]) -> str:

@@ -194,11 +194,11 @@ def test_batches_give_what_one_row_at_a_time_gives(tiny: str, temperature: float
 def test_labels_are_scored_as_one_by_one(tiny: str, packable: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from prompts.backends import batching
+    from prompts.backends import labels as scoring
 
-    monkeypatch.setattr(batching, "PACKABLE", packable)
+    monkeypatch.setattr(scoring, "PACKABLE", packable)
 
-    from prompts.backends.batching import label_scores
+    from prompts.backends.labels import label_scores
     from prompts.loading import load
     from prompts.rendering import render
 

@@ -241,7 +241,7 @@ class TuneTab:
         ]
         evaluation = None if active else _evaluation(found)
         example = evaluation["examples"][0]["text"] if evaluation else gr.skip()
-        return [*line, views.verdict(evaluation), views.example_rows(evaluation), example, _published(state)]
+        return [*line, views.verdict(evaluation), views.example_rows(evaluation), example, views.published(state)]
 
     def _cancel(self, who: Caller, run: str) -> str:
         return f"{views.progress_line(runs.cancel(who.owner, _chosen(run)))} · stopping after this step…"
@@ -288,7 +288,7 @@ class TuneTab:
     def _push(self, who: Caller, run: str, token: str, *values: Any) -> Any:
         settings = self.publish_form.read(values)
         publish(runs.find(who.owner, _chosen(run)), settings, token=token.strip() or who.token)
-        return _published(runs.snapshot(runs.find(who.owner, run))), ""
+        return views.published(runs.snapshot(runs.find(who.owner, run))), ""
 
 
 def _chosen(run: str) -> str:
@@ -300,13 +300,3 @@ def _chosen(run: str) -> str:
 def _evaluation(run: runs.Run) -> dict[str, Any] | None:
     file = run.folder / "evaluation.json"
     return json.loads(file.read_text("utf-8")) if file.is_file() else None
-
-
-def _published(state: dict[str, Any]) -> str:
-    if not (found := state["published"]):
-        return "Not published."
-    kind = "private" if found["private"] else "public"
-    return (
-        f"Published as [{found['repo']}]({found['url']}), {kind}, revision `{found['revision'][:10]}`. "
-        f"All {len(found['files'])} files were read back and are the same."
-    )

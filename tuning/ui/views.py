@@ -110,3 +110,14 @@ def preview_rows(found: dict[str, Any]) -> list[list[str]]:
         given = turns[0]["content"] if len(turns) == 1 else "\n".join(f"[{m['role']}] {m['content']}" for m in turns)
         shown.append([str(number), given, example["answer"]])
     return shown
+
+
+def published(state: dict[str, Any]) -> str:
+    """Where a run was published, as Markdown."""
+    if not (found := state["published"]):
+        return "Not published."
+    kind = "private" if found["private"] else "public"
+    return (
+        f"Published as [{found['repo']}]({found['url']}), {kind}, revision `{found['revision'][:10]}`. "
+        f"All {len(found['files'])} files were read back and are the same."
+    )

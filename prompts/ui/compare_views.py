@@ -1,0 +1,101 @@
+"""What a comparison looks like on the page: plain functions from its document to text and tables."""
+
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import UserError
+from prompts.statistics import agreement
+from prompts.ui.visitor import Caller
+
+MOST_SHOWN = 10_000  # rows in the page's table
+
+
+def verdict_text(document: dict[str, Any]) -> str:
+    """Every pair's verdict and the notes, as Markdown."""
+    lines = [f"- {verdict['sentence']}" for verdict in document["verdicts"]] or [
+        "One variant: nothing to compare it with."
+    ]
+    return "\n".join([*lines, *(f"- {note}" for note in document["notes"])])
+
+
+def score_rows(document: dict[str, Any]) -> list[list[str]]:
+    """One line a variant."""
+    return [
+        [
+            v["name"], f"{v['score']:.1%}", f"{v['interval'][0]:.1%} to {v['interval'][1]:.1%}", str(v["parse_failures"]),
+            _count(v["tokens_in"]), _count(v["tokens_out"]), f"{v['seconds']:.1f}", str(v["from_cache"]),
+        ]
+        for v in document["variants"]
+    ]  # fmt: skip
+
+
+def _count(value: int | None) -> str:
+    return "not told" if value is None else f"{value:,}"
+
+
+def chart(document: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {"variant": [v["name"] for v in document["variants"]], "score": [v["score"] for v in document["variants"]]}
+    )
+
+
+def matrices(document: dict[str, Any]) -> str:
+    """Macro-F1 and the confusion matrix of each variant whose answers are labels."""
+    found = [v for v in document["variants"] if "matrix" in v]
+    lines: list[str] = []
+    for v in found:
+        names = [*v["labels"], "(none)"]
+        lines += [f"**{v['name']}**: macro-F1 {v['macro_f1']:.2f}; rows are references, columns answers", ""]
+        lines += [f"| | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
+        lines += [
+            f"| {label} | {' | '.join(map(str, row))} |" for label, row in zip(v["labels"], v["matrix"], strict=True)
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def replies(document: dict[str, Any] | None, only: str) -> Any:
+    """Replies side by side; ✓ right, ✗ wrong, ? unreadable, a number where the scorer grades."""
+    if not document:
+        return gr.skip()
+    names = [v["name"] for v in document["variants"]]
+    table = [
+        [str(row["row"]), row["reference"], *(_cell(row["answers"][name]) for name in names), _shortened(row["input"])]
+        for row in shown_rows(document, only)
+    ]
+    return gr.Dataframe(value=table, headers=["#", "Reference", *names, "Row"])
+
+
+def shown_rows(document: dict[str, Any], only: str) -> list[dict[str, Any]]:
+    rows = document["replies"]
+    if only != "all rows":
+        rows = [row for row in rows if len({answer["score"] for answer in row["answers"].values()}) > 1]
+    return rows[:MOST_SHOWN]
+
+
+def thumb(
+    passed: bool, _who: Caller, document: dict[str, Any] | None, picked: tuple[int, str] | None, thumbs: dict[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Keeps a thumb and says how often the scorer agrees with the thumbs so far."""
+    if not document or not picked:
+        raise UserError("click a reply in the table first")
+    row, variant = picked
+    thumbs = {**thumbs, f"{row}:{variant}": (row, variant, passed)}
+    rows = {found["row"]: found for found in document["replies"]}
+    known = [(r, v, p) for r, v, p in thumbs.values() if r in rows and v in rows[r]["answers"]]
+    found = agreement([(rows[r]["answers"][v]["score"] >= 1, p) for r, v, p in known])
+    who = "The judge" if document["scorer"] == "judge" else f"The scorer {document['scorer']}"
+    return thumbs, f"{who} agrees with your thumbs on {found} replies (95 % interval)."
+
+
+def _shortened(row: dict[str, Any]) -> str:
+    return " · ".join(str(value) for value in row.values())[:400]
+
+
+def _cell(answer: dict[str, Any]) -> str:
+    score = answer["score"]
+    mark = "?" if answer["unparsed"] else "✓" if score >= 1 else "✗" if score <= 0 else f"{score:.2f}"
+    return f"{mark} {answer['reply']}"
