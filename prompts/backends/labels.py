@@ -41,28 +41,42 @@ class _Tree:
 
 
 class _Packed:
-    """Rows of one batch end to end, (1, N), each followed by the tree: nothing is padded. Attention is row by row, and every
-    row sees the shared prefix."""
+    """Rows of one batch end to end, (1, N), each followed by the tree: no layer computes padding. Attention alone lays the
+    rows side by side, where every row sees the shared prefix before it.
+    """
 
-    def __init__(self, reader: Reader, tree: _Tree) -> None:
-        self._prefix, self._tree = reader, tree
-        self._rows: list[int] = []
-        self._masks: dict[int, Any] = {}
-
-    def inputs(self, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
-        own = [list(row[len(self._prefix.prefix) :]) for row in rows]
-        self._rows = [len(row) for row in own]
-        ids = [token for row in own for token in (*row, *self._tree.tokens)]
-        start = len(self._prefix.prefix)
+    def __init__(self, reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> None:
+        self._reader, self._leaves = reader, len(tree.tokens)
+        start = len(reader.prefix)
+        own = [list(row[start:]) for row in rows]
+        self._own = torch.tensor([len(row) for row in own])
+        lengths = self._own + self._leaves
+        self._width = int(lengths.max())
+        ids = [token for row in own for token in (*row, *tree.tokens)]
         positions = [
-            start + at for row in own for at in (*range(len(row)), *(len(row) + depth for depth in self._tree.depths))
+            start + at for row in own for at in (*range(len(row)), *(len(row) + depth for depth in tree.depths))
         ]
-        return {"input_ids": torch.tensor([ids]), "position_ids": torch.tensor([positions])}
+        self.inputs = {"input_ids": torch.tensor([ids]), "position_ids": torch.tensor([positions])}
+        first = lengths.cumsum(0) - lengths
+        column = torch.arange(self._width)
+        self._real = column[None] < lengths[:, None]  # (rows, width)
+        self._at = (first[:, None] + column).masked_fill(~self._real, 0).flatten()  # where in N a cell of it comes from
+        self._mask = self._who_sees_whom(tree)
+
+    def _who_sees_whom(self, tree: _Tree) -> Any:
+        """(rows, 1, width, prefix + width): everything before in the row; of the tree, the own branch only."""
+        rows, width = len(self._own), self._width
+        sees = torch.ones(width, width, dtype=torch.bool).tril().repeat(rows, 1, 1) & self._real[:, None]
+        for row, own in enumerate(self._own.tolist()):
+            end = own + self._leaves
+            sees[row, own:end, own:end] = tree.sees
+        before = torch.ones(rows, width, len(self._reader.prefix), dtype=torch.bool)
+        return torch.cat([before, sees], -1)[:, None]
 
     def wanted(self) -> Any:
         """The positions whose logits are needed: of each row the last of its own and all of the tree's. Shape (N,)."""
-        picked = [at >= row - 1 for row in self._rows for at in range(row + len(self._tree.tokens))]
-        return torch.tensor(picked)
+        column = torch.arange(self._width)
+        return (column[None] >= self._own[:, None] - 1)[self._real]
 
     def attention(
         self,
@@ -77,26 +91,19 @@ class _Packed:
     ) -> tuple[Any, None]:
         """query: (1, heads, N, width); returns (1, N, heads, width)."""
         groups = query.shape[1] // key.shape[1]
-        read = self._prefix.layer(module.layer_idx)
-        lengths = [row + len(self._tree.tokens) for row in self._rows]
-        parts = []
-        for q, k, v in zip(*(x.split(lengths, dim=2) for x in (query, key, value)), strict=True):
-            k, v = (torch.cat([old, new], 2) for old, new in zip(read, (k, v), strict=True)) if read else (k, v)
-            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-            mask = self._mask_of(q.shape[2])
-            parts.append(torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scaling))
-        return torch.cat(parts, dim=2).transpose(1, 2), None
+        query, key, value = (self._side_by_side(x) for x in (query, key, value))
+        if read := self._reader.layer(module.layer_idx):
+            key, value = (
+                torch.cat([old.expand(len(x), -1, -1, -1), x], 2) for old, x in zip(read, (key, value), strict=True)
+            )
+        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=self._mask, scale=scaling)
+        return found.transpose(1, 2)[self._real][None], None
 
-    def _mask_of(self, length: int) -> Any:
-        """Who sees whom among a row's `length` tokens and the prefix before them; (length, prefix + length)."""
-        if length not in self._masks:
-            leaves = len(self._tree.tokens)
-            own = torch.ones(length, length, dtype=torch.bool).tril()
-            if leaves:
-                own[-leaves:, -leaves:] = self._tree.sees
-            before = torch.ones(length, len(self._prefix.prefix), dtype=torch.bool)
-            self._masks[length] = torch.cat([before, own], 1)
-        return self._masks[length]
+    def _side_by_side(self, packed: Any) -> Any:
+        """(1, heads, N, d) -> (rows, heads, width, d)."""
+        laid = packed[0].index_select(1, self._at)
+        return laid.view(packed.shape[1], len(self._own), self._width, -1).transpose(0, 1)
 
 
 PACKABLE = {
@@ -139,15 +146,14 @@ def label_scores(
 
 def _packed_scores(model: Any, reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> Any:
     """One pass over rows without padding."""
-    packed = _Packed(reader, tree)
-    inputs = packed.inputs(rows)
+    packed = _Packed(reader, tree, rows)
     wanted = packed.wanted()
     AttentionInterface.register("packed_labels", packed.attention)
     usual = model.config._attn_implementation
     hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0][:, wanted],))
     model.set_attn_implementation("packed_labels")
     try:
-        logits = model(**inputs, use_cache=False).logits.view(len(rows), len(tree.tokens) + 1, -1)
+        logits = model(**packed.inputs, use_cache=False).logits.view(len(rows), len(tree.tokens) + 1, -1)
     finally:
         hook.remove()
         model.set_attn_implementation(usual)

@@ -9,7 +9,7 @@ from prompts.home import adapters
 from prompts.models import EMBEDDED
 from prompts.techniques import TECHNIQUES
 from prompts.ui.forms import listen
-from prompts.ui.technique_tab import TechniqueTab, _version_views
+from prompts.ui.technique_tab import TechniqueTab, version_views
 from prompts.ui.visitor import Caller
 
 
@@ -34,5 +34,5 @@ def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) 
     listen(after, fill, visitor, [], outputs, name="ui_fill", show_progress="hidden")
     for tab in tabs:
         if tab.versions is not None:
-            listen(demo.load, lambda _who, versions: _version_views(versions or []), visitor, [tab.versions],
+            listen(demo.load, lambda _who, versions: version_views(versions or []), visitor, [tab.versions],
                    [tab.version, tab.history], name="ui_versions", show_progress="hidden")  # fmt: skip

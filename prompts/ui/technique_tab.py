@@ -185,7 +185,7 @@ class TechniqueTab:
         yield [
             *[gr.skip()] * 5,
             versions,
-            *_version_views(versions),
+            *version_views(versions),
             last.settings.task,
             written.feedback if not settings.feedback else "",
         ]
@@ -250,7 +250,7 @@ def _labels(versions: list[dict[str, str]]) -> list[str]:
     return [f"{number}: {version['feedback'] or 'first request'}"[:80] for number, version in enumerate(versions, 1)]
 
 
-def _version_views(versions: list[dict[str, str]]) -> tuple[Any, list[list[str]]]:
+def version_views(versions: list[dict[str, str]]) -> tuple[Any, list[list[str]]]:
     """The dropdown and the table of all versions, the newest first."""
     labels = _labels(versions)
     rows = [[str(n), v["feedback"] or "(first request)", v["task"], v["output"]] for n, v in enumerate(versions, 1)]
