@@ -9,17 +9,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import SESSION_MODELS
+from tests.screenshots import TABS, open_tab
 from tests.serving import serving
 
 pytestmark = pytest.mark.slow
-TABS = [
-    "Iterative refinement",
-    "Contextual prompting",
-    "Chain of thought",
-    "Zero- and few-shot",
-    "Compare",
-    "Fine-tune",
-]
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +38,6 @@ def page(chromium: str, url: str) -> Iterator[Any]:
         found.get_by_role("heading", name="Prompt or Tune").wait_for()
         yield found
         browser.close()
-
-
-def open_tab(page: Any, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
 
 
 @pytest.mark.usefixtures("embedded")
@@ -133,12 +122,7 @@ def test_an_upload_with_a_fault_is_a_message_and_a_good_one_follows(page: Any, t
 def test_nothing_overflows_and_nothing_is_logged_as_an_error(page: Any, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     for name in TABS:
-        tab = page.get_by_role("tab", name=name, exact=True)
-        if tab.is_visible():
-            tab.click()
-        else:
-            page.locator(".overflow-menu button").first.click()
-            page.locator(".overflow-dropdown button", has_text=name).click()
+        open_tab(page, name)
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert not page.faults
@@ -169,4 +153,4 @@ def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> 
     panel.get_by_role("button", name="Compare", exact=True).click()
     page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for(timeout=90_000)
     page.get_by_text(re.compile(r"ties \d of 4 rows; exact McNemar p")).wait_for()
-    assert page.get_by_role("button", name="Download the result").is_visible()
+    page.get_by_role("button", name="Download the result").wait_for()

@@ -12,6 +12,8 @@ from peft.tuners.lora import Linear
 from torch.nn import functional
 from transformers import AttentionInterface
 
+from prompts.backends.labels import PACKABLE
+
 
 def speed_up(model: Any) -> int:
     """Replaces the forward passes of a PEFT model in place; returns how many layers were replaced."""
@@ -129,7 +131,7 @@ class _SwiGLU(torch.autograd.Function):
 
 
 ROUND = 128  # tokens of a packed batch are filled up to a multiple: few shapes, and the processor's plans are reused
-_PACKABLE = {"llama", "qwen2", "qwen3", "mistral", "gpt2", "gpt_neox", "olmo2", "smollm3"}
+_PACKABLE = PACKABLE | {"gpt2", "gpt_neox"}
 
 
 class Packing:

@@ -235,6 +235,12 @@ def snapshot(run: Run) -> dict[str, Any]:
     return document
 
 
+def evaluation(run: Run) -> dict[str, Any] | None:
+    """What was measured, with every row; None before it was."""
+    file = run.folder / "evaluation.json"
+    return dict(_read(file)) if file.is_file() else None
+
+
 def _without_rows(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key != "examples"}
 

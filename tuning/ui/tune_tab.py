@@ -1,7 +1,6 @@
 """The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
 
 import contextlib
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -239,7 +238,7 @@ class TuneTab:
             views.rate_points(events),
             gr.Timer(active=active),
         ]
-        evaluation = None if active else _evaluation(found)
+        evaluation = None if active else runs.evaluation(found)
         example = evaluation["examples"][0]["text"] if evaluation else gr.skip()
         return [*line, views.verdict(evaluation), views.example_rows(evaluation), example, views.published(state)]
 
@@ -271,7 +270,7 @@ class TuneTab:
         for event in evaluate(found, token=who.token, on_device=self.on_device):
             if event["event"] == "evaluating":
                 yield f"{event['done']} of {event['of']} answers…", gr.skip()
-        evaluation = _evaluation(found)
+        evaluation = runs.evaluation(found)
         yield views.verdict(evaluation), views.example_rows(evaluation)
 
     def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
@@ -295,8 +294,3 @@ def _chosen(run: str) -> str:
     if not run:
         raise UserError("there is no run yet; start one, or choose one of yours")
     return run
-
-
-def _evaluation(run: runs.Run) -> dict[str, Any] | None:
-    file = run.folder / "evaluation.json"
-    return json.loads(file.read_text("utf-8")) if file.is_file() else None
