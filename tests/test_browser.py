@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.conftest import SESSION_MODELS
 from tests.screenshots import TABS, open_tab
@@ -102,7 +103,7 @@ def test_training_survives_a_reload_and_shows_its_result(page: Any, tiny: str) -
     page.get_by_role("button", name="Ask the tuned model").first.click()
     question = page.get_by_role("textbox", name="Text What a row")
     question.wait_for()
-    assert question.input_value().startswith("Subject: "), "a row's input, without the instruction"
+    expect(question).to_have_value(re.compile("^Subject: "), timeout=20_000)  # a row's input, without the instruction
 
 
 def test_an_upload_with_a_fault_is_a_message_and_a_good_one_follows(page: Any, tmp_path: Path) -> None:
