@@ -64,9 +64,11 @@ class Loaded:
         from peft import PeftModel
 
         if self._adapters:
-            self.model.load_adapter(str(adapter), adapter_name=name)
+            self.model.load_adapter(str(adapter), adapter_name=name, autocast_adapter_dtype=False)
         else:
-            self.model = PeftModel.from_pretrained(self.model, str(adapter), adapter_name=name)
+            self.model = PeftModel.from_pretrained(
+                self.model, str(adapter), adapter_name=name, autocast_adapter_dtype=False
+            )
         self.model.eval()
 
 

@@ -12,7 +12,7 @@ from peft.tuners.lora import Linear
 from torch.nn import functional
 from transformers import AttentionInterface
 
-from prompts.backends.labels import PACKABLE
+from prompts.backends.packing import PACKABLE
 
 
 def speed_up(model: Any) -> int:

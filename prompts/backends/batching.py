@@ -1,21 +1,19 @@
-"""Many prompts at once on this machine's device: a shared prefix is read once, and each row draws from its own seed.
+"""Many prompts at once on this machine's device; each row draws from its own seed.
 Imported on first use: it needs torch.
 """
 
-import copy
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache, LogitsProcessor
+from transformers import LogitsProcessor
 
 from prompts.backends import Sampling
-from prompts.backends.plan import Batch, common_prefix
+from prompts.backends.packing import Packed, Reader, packs
+from prompts.backends.plan import Batch
 from prompts.loading import Loaded
-
-SHORTEST_PREFIX = 8  # tokens; a shorter one is not worth a cache
 
 
 class SeededSampling(LogitsProcessor):
@@ -34,46 +32,9 @@ class SeededSampling(LogitsProcessor):
         noise = torch.stack([torch.rand(scores.shape[-1], generator=g) for g in self._generators]).to(scores.device)
         return scores - torch.log(-torch.log(noise.clamp(1e-20, 1 - 1e-7)))
 
-
-class Reader:
-    """Reads prompts (token ids) with one model whose adapter is already chosen; the common start is read once."""
-
-    def __init__(self, loaded: Loaded, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        self._tokenizer, self._model = loaded.tokenizer, model
-        shared = common_prefix(prompts)
-        self.prefix = list(prompts[0][:shared]) if len(prompts) > 1 and shared >= SHORTEST_PREFIX else []
-        self._read: Any = self._read_prefix() if self.prefix else None
-
-    def _read_prefix(self) -> Any:
-        cache = DynamicCache(config=self._model.config.get_text_config(decoder=True))
-        ids = torch.tensor([self.prefix], device=self._model.device)
-        self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return cache
-
-    def cache(self, rows: int) -> Any:
-        """A copy of the prefix's cache for `rows` rows; None where there is no prefix."""
-        if self._read is None:
-            return None
-        copied = copy.deepcopy(self._read)
-        copied.batch_repeat_interleave(rows)
-        return copied
-
-    def layer(self, number: int) -> tuple[Any, Any] | None:
-        """Keys and values of the prefix in one layer, each (1, heads, prefix, width); None where there is no prefix."""
-        if self._read is None:
-            return None
-        found = self._read.layers[number]
-        return found.keys, found.values
-
-    def inputs(self, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
-        """Whole prompts -> ids and mask (B, T): the prefix, then padding, then each row's own end."""
-        own = [list(row[len(self.prefix) :]) for row in rows]
-        width = max(map(len, own))
-        pad = self._tokenizer.pad_token_id
-        ids = [[*self.prefix, *[pad] * (width - len(row)), *row] for row in own]
-        mask = [[*[1] * len(self.prefix), *[0] * (width - len(row)), *[1] * len(row)] for row in own]
-        device = self._model.device
-        return {"input_ids": torch.tensor(ids, device=device), "attention_mask": torch.tensor(mask, device=device)}
+    def keep(self, rows: Sequence[int]) -> None:
+        """The other rows are finished."""
+        self._generators = [self._generators[at] for at in rows]
 
 
 def generate(
@@ -89,27 +50,57 @@ def generate(
     """(batch, new tokens of its rows, seconds) of each batch in turn."""
     with torch.inference_mode():
         reader = Reader(loaded, model, prompts)
+        answer = _packed if packs(model) else _padded
         for batch in batches:
-            if stop.is_set():
-                return
             started = time.perf_counter()
-            inputs = reader.inputs([prompts[at] for at in batch])
-            draw = [SeededSampling(sampling, [seeds[at] for at in batch])] if sampling.temperature > 0 else []
-            output = model.generate(
-                **inputs,
-                past_key_values=reader.cache(len(batch)),
-                max_new_tokens=sampling.max_new_tokens,
-                do_sample=False,
-                temperature=None,
-                top_p=None,
-                top_k=None,
-                logits_processor=draw,
-                stopping_criteria=[lambda ids, _, **__: torch.full((len(ids),), stop.is_set(), device=ids.device)],
-            )
+            draw = SeededSampling(sampling, [seeds[at] for at in batch]) if sampling.temperature > 0 else None
+            replies = answer(reader, [prompts[at] for at in batch], sampling.max_new_tokens, draw, ends, stop)
             if stop.is_set():
                 return
-            width = inputs["input_ids"].shape[1]
-            yield batch, [until(row[width:].tolist(), ends) for row in output], time.perf_counter() - started
+            yield batch, replies, time.perf_counter() - started
+
+
+def _packed(
+    reader: Reader, rows: Sequence[Sequence[int]], longest: int, draw: Any, ends: set[int], stop: threading.Event
+) -> list[list[int]]:
+    """The new tokens of each row; a finished row is computed no further."""
+    packed = Packed(reader, rows, remember=True)
+    replies: list[list[int]] = [[] for _ in rows]
+    live, hidden = list(range(len(rows))), packed.read()
+    while not stop.is_set():
+        logits = packed.logits(hidden[:, -1])
+        for row, token in zip(live, (draw(None, logits) if draw else logits).argmax(-1).tolist(), strict=True):
+            replies[row].append(token)
+        going = [at for at, row in enumerate(live) if replies[row][-1] not in ends and len(replies[row]) < longest]
+        if not going:
+            break
+        if len(going) < len(live):
+            packed.keep(going)
+            live = [live[at] for at in going]
+            if draw:
+                draw.keep(going)
+        hidden = packed.step([replies[row][-1] for row in live])
+    return replies
+
+
+def _padded(
+    reader: Reader, rows: Sequence[Sequence[int]], longest: int, draw: Any, ends: set[int], stop: threading.Event
+) -> list[list[int]]:
+    """The new tokens of each row, by transformers' own loop."""
+    inputs = reader.inputs(rows)
+    output = reader.model.generate(
+        **inputs,
+        past_key_values=reader.cache(len(rows)),
+        max_new_tokens=longest,
+        do_sample=False,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+        logits_processor=[draw] if draw else [],
+        stopping_criteria=[lambda ids, _, **__: torch.full((len(ids),), stop.is_set(), device=ids.device)],
+    )
+    width = inputs["input_ids"].shape[1]
+    return [until(row[width:].tolist(), ends) for row in output]
 
 
 def until(row: list[int], ends: set[int]) -> list[int]:

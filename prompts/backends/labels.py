@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from transformers import AttentionInterface
 
-from prompts.backends.batching import Reader
+from prompts.backends.packing import Packed, Reader, packs
 from prompts.backends.plan import Batch
 from prompts.loading import Loaded
+
+LOGITS = 256  # positions whose logits over the whole vocabulary are held at once
 
 
 class _Tree:
@@ -40,82 +41,6 @@ class _Tree:
         return scores
 
 
-class _Packed:
-    """Rows of one batch end to end, (1, N), each followed by the tree: no layer computes padding. Attention alone lays the
-    rows side by side, where every row sees the shared prefix before it.
-    """
-
-    def __init__(self, reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> None:
-        self._reader, self._leaves = reader, len(tree.tokens)
-        start = len(reader.prefix)
-        own = [list(row[start:]) for row in rows]
-        self._own = torch.tensor([len(row) for row in own])
-        lengths = self._own + self._leaves
-        self._width = int(lengths.max())
-        ids = [token for row in own for token in (*row, *tree.tokens)]
-        positions = [
-            start + at for row in own for at in (*range(len(row)), *(len(row) + depth for depth in tree.depths))
-        ]
-        self.inputs = {"input_ids": torch.tensor([ids]), "position_ids": torch.tensor([positions])}
-        first = lengths.cumsum(0) - lengths
-        column = torch.arange(self._width)
-        self._real = column[None] < lengths[:, None]  # (rows, width)
-        self._at = (first[:, None] + column).masked_fill(~self._real, 0).flatten()  # where in N a cell of it comes from
-        self._mask = self._who_sees_whom(tree)
-
-    def _who_sees_whom(self, tree: _Tree) -> Any:
-        """(rows, 1, width, prefix + width): everything before in the row; of the tree, the own branch only."""
-        rows, width = len(self._own), self._width
-        sees = torch.ones(width, width, dtype=torch.bool).tril().repeat(rows, 1, 1) & self._real[:, None]
-        for row, own in enumerate(self._own.tolist()):
-            end = own + self._leaves
-            sees[row, own:end, own:end] = tree.sees
-        before = torch.ones(rows, width, len(self._reader.prefix), dtype=torch.bool)
-        return torch.cat([before, sees], -1)[:, None]
-
-    def wanted(self) -> Any:
-        """The positions whose logits are needed: of each row the last of its own and all of the tree's. Shape (N,)."""
-        column = torch.arange(self._width)
-        return (column[None] >= self._own[:, None] - 1)[self._real]
-
-    def attention(
-        self,
-        module: Any,
-        query: Any,
-        key: Any,
-        value: Any,
-        _mask: Any,
-        scaling: Any = None,
-        dropout: float = 0.0,
-        **_: Any,
-    ) -> tuple[Any, None]:
-        """query: (1, heads, N, width); returns (1, N, heads, width)."""
-        groups = query.shape[1] // key.shape[1]
-        query, key, value = (self._side_by_side(x) for x in (query, key, value))
-        if read := self._reader.layer(module.layer_idx):
-            key, value = (
-                torch.cat([old.expand(len(x), -1, -1, -1), x], 2) for old, x in zip(read, (key, value), strict=True)
-            )
-        key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=self._mask, scale=scaling)
-        return found.transpose(1, 2)[self._real][None], None
-
-    def _side_by_side(self, packed: Any) -> Any:
-        """(1, heads, N, d) -> (rows, heads, width, d)."""
-        laid = packed[0].index_select(1, self._at)
-        return laid.view(packed.shape[1], len(self._own), self._width, -1).transpose(0, 1)
-
-
-PACKABLE = {
-    "llama",
-    "qwen2",
-    "qwen3",
-    "mistral",
-    "olmo2",
-    "smollm3",
-}  # architectures whose attention is plain and causal
-
-
 def label_scores(
     loaded: Loaded,
     model: Any,
@@ -131,37 +56,25 @@ def label_scores(
     """
     with torch.inference_mode():
         reader, tree = Reader(loaded, model, prompts), _Tree(labels, model.device)
-        config = model.config
-        packs = (
-            model.device.type == "cpu" and config.model_type in PACKABLE and not getattr(config, "sliding_window", None)
-        )
-        score = _packed_scores if packs else _padded_scores
+        score = _packed_scores if packs(model) else _padded_scores
         for batch in batches:
             if stop.is_set():
                 return
             started = time.perf_counter()
-            found = score(model, reader, tree, [prompts[at] for at in batch])
+            found = score(reader, tree, [prompts[at] for at in batch])
             yield batch, found.tolist(), time.perf_counter() - started
 
 
-def _packed_scores(model: Any, reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> Any:
+def _packed_scores(reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> Any:
     """One pass over rows without padding."""
-    packed = _Packed(reader, tree, rows)
-    wanted = packed.wanted()
-    AttentionInterface.register("packed_labels", packed.attention)
-    usual = model.config._attn_implementation
-    hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, args: (args[0][:, wanted],))
-    model.set_attn_implementation("packed_labels")
-    try:
-        logits = model(**packed.inputs, use_cache=False).logits.view(len(rows), len(tree.tokens) + 1, -1)
-    finally:
-        hook.remove()
-        model.set_attn_implementation(usual)
-    return tree.scores(logits[:, 0], logits[:, 1:])
+    packed = Packed(reader, rows, tree.tokens, tree.depths, tree.sees)
+    parts = (packed.logits(part) for part in packed.read().split(max(1, LOGITS // (1 + len(tree.tokens)))))
+    return torch.cat([tree.scores(logits[:, 0], logits[:, 1:]) for logits in parts])
 
 
-def _padded_scores(model: Any, reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> Any:
+def _padded_scores(reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> Any:
     """Two passes over rows side by side: the prompts, then the tree."""
+    model = reader.model
     inputs = reader.inputs(rows)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     position = (mask.cumsum(-1) - 1).clamp(min=0)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 BATCH_TOKENS = 8192  # prompt and reply tokens of one batch, padding included
-BATCH_ROWS = 32  # more rows differ more in length, and padding eats what they gain
+BATCH_ROWS = 64  # more rows differ more in length, and padding eats what they gain
 
 Batch = list[int]  # row numbers
 

@@ -179,10 +179,16 @@ def fp32(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("fp32")
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_batches_give_what_one_row_at_a_time_gives(tiny: str, temperature: float) -> None:
+@pytest.mark.parametrize("packable", [{"llama"}, set()], ids=["packed", "padded"])
+def test_batches_give_what_one_row_at_a_time_gives(
+    tiny: str, temperature: float, packable: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prompts.backends import packing
+
+    monkeypatch.setattr(packing, "PACKABLE", packable)
     backend, stop = local(tiny), threading.Event()
     prompts = [words("x" * n) for n in (3, 40, 17, 1, 90)]
-    sampling = Sampling(max_new_tokens=12, temperature=temperature, top_p=0.9, seed=5)
+    sampling = Sampling(max_new_tokens=50, temperature=temperature, top_p=0.9, seed=5)
     one = [list(backend.stream(asked, sampling, stop))[-1].text for asked in prompts]
     many = dict(backend.batch(prompts, sampling, stop))
     assert [many[at].text for at in range(5)] == one
@@ -194,9 +200,9 @@ def test_batches_give_what_one_row_at_a_time_gives(tiny: str, temperature: float
 def test_labels_are_scored_as_one_by_one(tiny: str, packable: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from prompts.backends import labels as scoring
+    from prompts.backends import packing
 
-    monkeypatch.setattr(scoring, "PACKABLE", packable)
+    monkeypatch.setattr(packing, "PACKABLE", packable)
 
     from prompts.backends.labels import label_scores
     from prompts.loading import load

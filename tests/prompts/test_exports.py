@@ -1,6 +1,8 @@
 """Exports are executed and give the same outputs; imports take what they can and list the rest."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -73,6 +75,35 @@ def test_client_and_curl_give_the_same_outputs(llama: str, tmp_path: Path) -> No
         command = export(technique("contextual"), given, "curl", row)
         done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=environment)
         assert json.loads(done.stdout)["choices"][0]["message"]["content"].strip() == replies[at].text
+
+
+def test_promptfoo_itself_gives_the_same_outputs(llama: str, tmp_path: Path) -> None:  # noqa: F811
+    """Needs promptfoo (npm install promptfoo, then its folder node_modules/.bin on the PATH)."""
+    if not (promptfoo := shutil.which("promptfoo")):
+        pytest.skip("promptfoo is not on the PATH: npm install promptfoo")
+    from tests.llama_server import KEY
+
+    given = settings("contextual", model=llama)
+    prompts = [technique("contextual").build(given, row) for row in ROWS]
+    replies = dict(open_backend(llama, "local", key=KEY).batch(prompts, given, threading.Event()))
+    document = yaml.safe_load(export(technique("contextual"), given, "promptfoo"))
+    document["tests"] = [{"vars": row} for row in ROWS]
+    config, out = tmp_path / "promptfooconfig.yaml", tmp_path / "out.json"
+    config.write_text(yaml.safe_dump(document))
+    environment = {**os.environ, "OPENAI_API_KEY": KEY, "PROMPTFOO_CONFIG_DIR": str(tmp_path), **PROMPTFOO_OFFLINE}
+    command = [promptfoo, "eval", "-c", config, "-o", out, "--no-cache", "--no-write", "--no-progress-bar"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=120)
+    assert out.is_file(), done.stdout + done.stderr
+    found = json.loads(out.read_text())["results"]["results"]
+    theirs = {one["vars"]["town"]: one["response"]["output"].strip() for one in found}
+    assert theirs == {row["town"]: replies[at].text for at, row in enumerate(ROWS)}
+
+
+PROMPTFOO_OFFLINE = {
+    "PROMPTFOO_DISABLE_TELEMETRY": "1",
+    "PROMPTFOO_DISABLE_UPDATE": "1",
+    "PROMPTFOO_DISABLE_REMOTE_GENERATION": "1",
+}
 
 
 def test_yaml_and_messages_hold_the_same_prompt() -> None:
