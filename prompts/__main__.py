@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from prompts.backends import open_backend
 from prompts.commands import Command, Flags, main
 from prompts.comparison import run
 from prompts.experiment import read_experiment
-from prompts.home import LOCAL
-from prompts.rows import read_table
+from prompts.held_out import named_table
+from prompts.home import LOCAL, RUN_PREFIX
+from prompts.rows import FORMATS, Table, read_table
 from prompts.techniques import TECHNIQUES, Technique
 
 Show = Callable[[str], None]
@@ -49,7 +50,7 @@ def _asker(technique: Technique) -> Callable[[Any, Show], Any]:
         documents = []
         for row in _rows(flags.rows):
             last = None
-            for last in ask(technique, settings, opener(flags.owner), row=row):
+            for last in ask(technique, settings, opener(flags.owner), row=row, owner=flags.owner):
                 pass
             if last is not None:
                 documents.append(last.document())
@@ -59,24 +60,30 @@ def _asker(technique: Technique) -> Callable[[Any, Show], Any]:
     return run
 
 
-def _rows(file: str) -> list[dict[str, Any]]:
+def _rows(file: str) -> Sequence[dict[str, Any]]:
     if not file:
         return [{}]
     return read_table(Path(file)).rows
+
+
+def _table(name: str, owner: str) -> Table:
+    return named_table(name, owner) if name.startswith(RUN_PREFIX) else read_table(Path(name))
 
 
 class CompareFlags(Flags):
     """The experiment as a file, because variants are too much for flags."""
 
     experiment: CliPositionalArg[str] = Field(description="JSON or YAML: variants, scorer, reference, seed ...")
-    rows: str = Field(description="CSV, TSV, JSONL or JSON with the columns that the variants' slots name.")
+    rows: str = Field(
+        description=f"{FORMATS} with the columns that the variants' slots name; or run:<id>, the rows it holds out."
+    )
     owner: str = Field(LOCAL, description="Whose cache and adapters; on your own machine: local.")
     replies: bool = Field(False, description="Add every row's replies to the document.")
 
 
 def _compare(flags: CompareFlags, show: Show) -> Any:
     experiment = read_experiment(Path(flags.experiment))
-    table = read_table(Path(flags.rows))
+    table = _table(flags.rows, flags.owner)
     document: dict[str, Any] = {}
     for document in run(experiment, table, flags.owner, opener(flags.owner)):
         if document["event"] == "asking":

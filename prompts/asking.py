@@ -7,6 +7,8 @@ from typing import Any
 
 from prompts.backends import Backend
 from prompts.errors import UserError
+from prompts.held_out import check_examples
+from prompts.home import LOCAL
 from prompts.messages import Prompt, Rendered, Reply
 from prompts.techniques import Answer, AskSettings, Technique
 
@@ -52,11 +54,14 @@ def ask(
     *,
     row: Mapping[str, Any] | None = None,
     stop: threading.Event | None = None,
+    owner: str = LOCAL,
 ) -> Iterator[Asked]:
     """First the rendered prompt, then growing replies, last the finished reply with its answer.
 
-    Raises UserError naming the field or the slot, WorldError where the model cannot be had.
+    Raises UserError naming the field or the slot, or an example that one of the owner's runs holds out; WorldError where the
+    model cannot be had.
     """
+    check_examples(owner, [example.input for example in getattr(settings, "examples", ())])
     _built(technique, settings, row)  # faults in the fields are told before any model is loaded
     backend = open_model(settings.model)
     notes: list[str] = []

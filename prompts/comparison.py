@@ -17,6 +17,7 @@ from prompts.asking import Open
 from prompts.backends import Sampling
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
+from prompts.held_out import check_examples, check_unseen, row_keys
 from prompts.home import owner_folder
 from prompts.messages import Prompt, Reply, message, prompt
 from prompts.replies import Replies, key_of
@@ -42,6 +43,9 @@ def run(
     stop = stop or threading.Event()
     check(experiment)
     task = task_of(experiment, table)
+    rows = [row_keys(row, task.column) for row in task.rows]
+    for variant in experiment.variants:
+        _check_lock(owner, variant, rows, task.numbers)
     sides = [_side(variant, task, open_model) for variant in experiment.variants]
     task, sides = _fitting(experiment, task, sides, open_model)
     folder = _folder(owner, experiment, task)
@@ -72,6 +76,15 @@ def paced(events: Iterator[Event], seconds: float = 0.25) -> Iterator[Event]:
         if event["event"] != "asking" or time.monotonic() - told >= seconds:
             told = time.monotonic()
             yield event
+
+
+def _check_lock(owner: str, variant: Variant, rows: list[set[str]], numbers: Sequence[int]) -> None:
+    settings = settings_of(variant)
+    try:
+        check_examples(owner, [example.input for example in getattr(settings, "examples", ())])
+        check_unseen(owner, settings.model, rows, numbers)
+    except UserError as error:
+        raise UserError(f"variant {variant.name!r}: {error}") from None
 
 
 def _side(variant: Variant, task: Task, open_model: Open) -> Side:

@@ -86,6 +86,7 @@ class Task:
     references: list[str]
     labels: list[str]
     notes: list[str]
+    column: str = ""  # where the references are
 
 
 def task_of(experiment: Experiment, table: Table) -> Task:
@@ -109,7 +110,7 @@ def task_of(experiment: Experiment, table: Table) -> Task:
     labels = list(experiment.labels) or sorted({_text(row.get(column)) for row in table.rows} - {""})
     if experiment.scorer == "label" and len(labels) > 100:
         raise UserError(f"{column!r} holds {len(labels)} different answers, too many for labels", field="scorer")
-    return Task(numbers, [table.rows[at] for at in numbers], references, labels, notes)
+    return Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
 
 
 def _text(value: Any) -> str:

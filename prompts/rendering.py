@@ -24,20 +24,30 @@ def render(prompt: Prompt, tokenizer: Any, thinking: Thinking = "default") -> Re
 def render_answered(prompt: Prompt, answer: str, tokenizer: Any) -> tuple[Rendered, Rendered]:
     """A training pair: what is read (identical to `render`) and what is to be learned, closed by the end-of-turn token.
 
+    Raises as `answered_texts` does.
+    """
+    _, learned = answered_texts(prompt, answer, tokenizer)
+    asked = render(prompt, tokenizer)
+    return asked, Rendered(learned, _ids(learned, tokenizer), (Span(0, len(learned), "output"),))
+
+
+def answered_texts(prompt: Prompt, answer: str, tokenizer: Any) -> tuple[str, str]:
+    """The strings of a training pair. A prompt without messages is plain text, which is learned whole and without a template.
+
     Raises UserError where the model's template renders an answered conversation differently from an asked one.
     """
-    asked = render(prompt, tokenizer)
-    messages = prompt if not _merged(asked) else _without_system(prompt)
+    if not prompt.messages:
+        return "", _closed(answer, tokenizer)
+    messages, asked, _ = _ask_text(prompt, tokenizer, "default")
     whole = _apply(messages.answered(answer), tokenizer, asking=False)
-    if whole.startswith(asked.text):
-        learned = whole[len(asked.text) :]
+    if whole.startswith(asked):
+        learned = whole[len(asked) :]
     else:  # e.g. thinking templates, which close an empty thought before the answer
         end = whole.rfind(answer.strip())
         if end < 0:
             raise UserError("the model's chat template changes the answer's text, so it cannot be trained on")
         learned = whole[end:]
-    learned = _closed(learned, tokenizer)
-    return asked, Rendered(learned, _ids(learned, tokenizer), (Span(0, len(learned), "output"),))
+    return asked, _closed(learned, tokenizer)
 
 
 def has_template(tokenizer: Any) -> bool:
@@ -64,10 +74,6 @@ def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Promp
 
 _NO_TEMPLATE_NOTE = "This model has no chat template: texts are put on lines of their own."
 _MERGED_NOTE = "This model's template has no system role: the system text stands at the start of the first message."
-
-
-def _merged(rendered: Rendered) -> bool:
-    return _MERGED_NOTE in rendered.notes
 
 
 def _without_system(prompt: Prompt) -> Prompt:

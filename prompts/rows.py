@@ -1,153 +1,204 @@
-"""A file -> rows. A wrong file is refused with the line and the remedy; nothing of a good one is dropped."""
+"""A file -> rows, on disk and decoded when asked. A wrong file is refused with the line and the remedy; nothing of a good
+one is dropped.
+"""
 
-import csv
-import io
 import json
-from collections.abc import Iterator
+import math
+import os
+import tempfile
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, overload
 
 from prompts.errors import UserError
-from prompts.settings import Settings, knob
+from prompts.settings import Settings, build, knob
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx", ".txt", ".zip")
+FORMATS = "CSV, TSV, JSONL, JSON, Parquet, XLSX, TXT or a zip of text files"
 Row = dict[str, Any]
 
 
 class Limits(Settings):
-    """How large an upload may be."""
+    """How large data may be. The owner of a Space sets them in the environment, as PROMPT_OR_TUNE_MAX_ROWS and so on."""
 
-    max_bytes: int = knob(200_000_000, title="Largest file", help="Larger files are refused.", unit="bytes", ge=1)
-    max_rows: int = knob(1_000_000, title="Most rows", help="Files with more rows are refused.", unit="rows", ge=1)
+    max_bytes: int = knob(1_000_000_000, title="Largest file", help="Larger files are refused.", unit="bytes", ge=1)
+    max_expanded: int = knob(
+        4_000_000_000, title="Largest content", help="A file that unpacks to more is refused.", unit="bytes", ge=1
+    )
+    max_rows: int = knob(2_000_000, title="Most rows", help="Files with more rows are refused.", unit="rows", ge=1)
     max_columns: int = knob(500, title="Most columns", help="Files with more columns are refused.", ge=1)
+    max_depth: int = knob(20, title="Deepest nesting", help="Lists in lists in lists: deeper cells are refused.", ge=1)
+
+
+def limits_here() -> Limits:
+    """The limits of this machine. Raises UserError for a value in the environment that is none."""
+    given = {name: os.environ.get(f"PROMPT_OR_TUNE_{name.upper()}") for name in Limits.model_fields}
+    return build(Limits, {name: value for name, value in given.items() if value})
+
+
+class Rows(Sequence[Row]):
+    """Rows in a file, one JSON object a line; a row is decoded when it is asked for. Equal to a list of the same rows."""
+
+    def __init__(self, file: IO[bytes], ends: "array[int]", columns: Sequence[str]) -> None:
+        self._file, self._ends, self._columns = file, ends, tuple(columns)
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+    def __getitem__(self, at: int | slice) -> Row | list[Row]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        at = at + len(self) if at < 0 else at
+        if not 0 <= at < len(self):
+            raise IndexError(at)
+        start = self._ends[at - 1] if at else 0
+        return self._whole(os.pread(self._file.fileno(), self._ends[at] - start, start))
+
+    def __iter__(self) -> Iterator[Row]:
+        start = 0
+        for block in range(0, len(self), 1000):
+            ends = self._ends[block : block + 1000]
+            data = os.pread(self._file.fileno(), ends[-1] - start, start)
+            first = start
+            for end in ends:
+                yield self._whole(data[start - first : end - first])
+                start = end
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Sequence)
+            and len(self) == len(other)
+            and all(a == b for a, b in zip(self, other, strict=True))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _whole(self, line: bytes) -> Row:
+        found = json.loads(line)
+        return {column: found.get(column) for column in self._columns}
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a file, each with the same columns."""
+    """The rows of a file, each with the same columns, and what its reader should know (encoding, delimiter ...)."""
 
     name: str
     columns: tuple[str, ...]
-    rows: list[Row]
+    rows: Sequence[Row]
+    notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, limits: Limits | None = None) -> Table:
-    """Reads CSV, TSV, JSONL or JSON (a list of objects), all in UTF-8. Raises UserError naming line and remedy."""
-    limits = limits or Limits()
+def read_table(path: Path, limits: Limits | None = None, keep: Path | None = None) -> Table:
+    """Reads one of SUFFIXES. `keep`: the folder that the rows are kept in; else they go when the table does.
+
+    Raises UserError naming line and remedy.
+    """
+    limits = limits or limits_here()
+    suffix = path.suffix.lower()
     if not path.is_file():
         raise UserError(f"there is no file {path.name}")
-    if path.suffix.lower() not in SUFFIXES:
+    if suffix not in SUFFIXES:
         raise UserError(f"{path.name}: upload {', '.join(SUFFIXES)}; this ends in {path.suffix or 'nothing'!r}")
     if (size := path.stat().st_size) > limits.max_bytes:
         raise UserError(f"{path.name} has {size:,} bytes; at most {limits.max_bytes:,} are read")
-    text = _text(path)
-    if not text.strip():
+    if not size:
         raise UserError(f"{path.name} is empty")
-    readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".json": _json}
-    rows = []
-    for row in readers[path.suffix.lower()](text, path):
-        rows.append(row)
-        if len(rows) > limits.max_rows:
-            raise UserError(f"{path.name} has more than {limits.max_rows:,} rows; split it or take a sample")
-    return _table(path, rows, limits)
+    notes: list[str] = []
+    table = store(path.name, _reader(suffix, limits)(path, notes.append), limits, keep, notes)
+    if not table.rows:
+        blank = suffix in (".jsonl", ".json", ".txt") or not path.read_bytes()[:1000].strip()
+        raise UserError(f"{path.name} is empty" if blank else f"{path.name} has a header but no rows")
+    return table
 
 
-def _table(path: Path, rows: list[Row], limits: Limits) -> Table:
-    if not rows:
-        raise UserError(f"{path.name} has a header but no rows")
-    columns = tuple(dict.fromkeys(key for row in rows for key in row))
-    if len(columns) > limits.max_columns:
-        raise UserError(f"{path.name} has {len(columns):,} columns; at most {limits.max_columns:,} are read")
+def _reader(suffix: str, limits: Limits) -> Callable[..., Iterator[Row]]:
+    from prompts.files import binary, text
+
+    readers: dict[str, Callable[..., Iterator[Row]]] = {
+        ".csv": text.read_csv, ".tsv": text.read_csv, ".jsonl": text.read_jsonl, ".json": text.read_json,
+        ".txt": text.read_txt, ".zip": partial(binary.read_zip, most_bytes=limits.max_expanded),
+        ".xlsx": partial(binary.read_xlsx, most_bytes=limits.max_expanded),
+        ".parquet": partial(binary.read_parquet, most_rows=limits.max_rows, most_bytes=limits.max_expanded),
+    }  # fmt: skip
+    return readers[suffix]
+
+
+INDEX, LINES = "rows.index", "rows.jsonl"
+
+
+def store(
+    name: str, rows: Iterable[Row], limits: Limits | None = None, keep: Path | None = None, notes: Iterable[str] = ()
+) -> Table:
+    """Rows into a file of one JSON object a line: rows.jsonl in the folder `keep`, or a temporary one. Raises UserError."""
+    limits = limits or limits_here()
+    columns: dict[str, None] = {}
+    ends, missing, at = array("q"), 0, 0
+    file: IO[bytes] = (keep / LINES).open("w+b") if keep else tempfile.TemporaryFile()  # noqa: SIM115 (lives as the rows do)
     for number, row in enumerate(rows, 1):
-        try:
-            json.dumps(row, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise UserError(
-                f"{path.name}, row {number}: half a character (a lone surrogate); save the text again"
-            ) from None
-    return Table(path.name, columns, [{column: row.get(column) for column in columns} for row in rows])
+        where = f"{name}, row {number}"
+        if number > limits.max_rows:
+            raise UserError(f"{name} has more than {limits.max_rows:,} rows; split it or take a sample")
+        columns.update(dict.fromkeys(row))
+        if len(columns) > limits.max_columns:
+            raise UserError(f"{name} has {len(columns):,} columns; at most {limits.max_columns:,} are read")
+        row, gone = _without_nan(row)
+        missing += gone
+        line = _line(row, where, limits)
+        at += len(line)
+        if at > limits.max_expanded:
+            raise UserError(f"{where}: its content grew beyond {limits.max_expanded:,} bytes; the file is not read")
+        file.write(line)
+        ends.append(at)
+    file.flush()
+    if keep:
+        (keep / INDEX).write_bytes(ends.tobytes())
+    told = [*notes, *([f"{missing} cells hold NaN, which is read as empty."] if missing else [])]
+    return Table(name, tuple(columns), Rows(file, ends, tuple(columns)), tuple(told))
 
 
-def _text(path: Path) -> str:
-    data = path.read_bytes()
+def stored(folder: Path, name: str, columns: Sequence[str], notes: Iterable[str] = ()) -> Table:
+    """The table that `store` kept in a folder."""
+    ends = array("q")
+    ends.frombytes((folder / INDEX).read_bytes())
+    file = (folder / LINES).open("rb")
+    return Table(name, tuple(columns), Rows(file, ends, columns), tuple(notes))
+
+
+def _without_nan(row: Row) -> tuple[Row, int]:
+    gone = [key for key, value in row.items() if isinstance(value, float) and math.isnan(value)]
+    return ({**row, **dict.fromkeys(gone)}, len(gone)) if gone else (row, 0)
+
+
+def _line(row: Row, where: str, limits: Limits) -> bytes:
+    for name, value in row.items():
+        if isinstance(value, dict | list) and _deeper(value, limits.max_depth):
+            raise UserError(f"{where}: {name!r} is nested too deeply; at most {limits.max_depth} levels are read")
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{path.name}, line {line}: the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8 "
-            "(in a spreadsheet: 'CSV UTF-8') and upload it again"
-        ) from None
-
-
-def _csv(text: str, path: Path) -> Iterator[Row]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
-    csv.field_size_limit(16_000_000)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(reader)]
-        _check_header(header, path)
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(header):
-                raise UserError(
-                    f"{path.name}, line {reader.line_num}: {len(cells)} cells under {len(header)} columns; "
-                    'put text that holds a comma or a line break in "quotes"'
-                )
-            yield dict(zip(header, cells, strict=True))
-    except csv.Error as error:
-        raise UserError(f"{path.name}, line {reader.line_num}: {error}; check the quotes") from None
-
-
-def _delimiter(text: str) -> str:
-    """The one of , ; and tab that the header line holds most of."""
-    header = text.split("\n", 1)[0]
-    return max(",;\t", key=header.count)
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    if twice := next((name for name in header if header.count(name) > 1), None):
-        raise UserError(f"{path.name}: two columns are called {twice!r}; rename one")
-    if "" in header:
-        raise UserError(
-            f"{path.name}: column {header.index('') + 1} has no name; the first line must name every column"
-        )
-
-
-def _jsonl(text: str, path: Path) -> Iterator[Row]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield _row(_parsed(line, f"{path.name}, line {number}"), f"{path.name}, line {number}")
-
-
-def _json(text: str, path: Path) -> Iterator[Row]:
-    found = _parsed(text, path.name)
-    if not isinstance(found, list):
-        raise UserError(
-            f"{path.name}: expected a list of objects, [{{...}}, {{...}}]; for one object a line use .jsonl"
-        )
-    for number, item in enumerate(found, 1):
-        yield _row(item, f"{path.name}, item {number}")
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = f", line {error.lineno}" if "\n" in text.strip() else ""
-        raise UserError(f"{where}{line}: not valid JSON at column {error.colno}: {error.msg}") from None
-    except RecursionError:
-        raise UserError(f"{where}: nested too deeply") from None
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: half a character (a lone surrogate); save the text again") from None
     except ValueError:
-        raise UserError(f"{where}: a number with thousands of digits; write it as a text") from None
+        raise UserError(f"{where}: a number that is infinite or not a number; write a finite one") from None
 
 
-def _row(found: Any, where: str) -> Row:
-    if not isinstance(found, dict):
-        raise UserError(f"{where}: expected an object with named fields, found {type(found).__name__}")
-    return found
+def _deeper(value: Any, levels: int) -> bool:
+    """Is a list or object nested in more than so many levels?"""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner for outer in layer for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]  # fmt: skip
+        if not layer:
+            return False
+    return True
 
 
 # Data of the app's own, beside this file in samples/.

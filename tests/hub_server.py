@@ -45,6 +45,17 @@ def _refuse(status: int, code: str = "", message: str = "") -> Response:
     return JSONResponse({"error": message or code}, status, headers=headers)
 
 
+def _entries(files: dict[str, bytes], *, recursive: bool) -> list[dict[str, Any]]:
+    """What the tree API lists: files with sizes, and folders."""
+    folders = {name.split("/")[0] for name in files if "/" in name}
+    listed = [
+        {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+        for name, data in files.items()
+        if recursive or "/" not in name
+    ]
+    return listed + [{"type": "directory", "path": name, "size": 0, "oid": "0" * 40} for name in sorted(folders)]
+
+
 class Server:
     """`with Server() as hub:` runs it on a free port."""
 
@@ -61,6 +72,12 @@ class Server:
             ("/{repo:path}.git/info/lfs/objects/batch", self.lfs_batch, ["POST"]),
             ("/lfs/{oid}", self.lfs_put, ["PUT"]),
             ("/lfs-verify", self.lfs_verify, ["POST"]),
+            ("/api/datasets/{repo:path}/revision/{rev}", self.info, ["GET"]),
+            ("/api/datasets/{repo:path}/tree/{rev}", self.tree, ["GET"]),
+            ("/api/datasets/{repo:path}/tree/{rev}/{folder:path}", self.tree, ["GET"]),
+            ("/api/datasets/{repo:path}/paths-info/{rev}", self.paths_info, ["POST"]),
+            ("/api/datasets/{repo:path}", self.info, ["GET"]),
+            ("/{kind}/{owner}/{name}/resolve/{rev}/{path:path}", self.resolve, ["GET", "HEAD"]),
             ("/{owner}/{name}/resolve/{rev}/{path:path}", self.resolve, ["GET", "HEAD"]),
         ]
         app = Starlette(
@@ -174,8 +191,30 @@ class Server:
         self.hub.repos[repo].commits.append((oid, files))
         return JSONResponse({"commitOid": oid, "commitUrl": f"{self.hub.url}/{repo}/commit/{oid}", "success": True})
 
+    def repo_of(self, request: Request) -> str:
+        """The key of `repos`: owner/name, of data sets with datasets/ before it."""
+        kind = "datasets/" if request.url.path.startswith("/api/datasets/") else ""
+        return kind + str(request.path_params["repo"])
+
+    async def tree(self, request: Request) -> Response:
+        found, folder = self.hub.repos.get(self.repo_of(request)), request.path_params.get("folder", "")
+        if found is None:
+            return _refuse(404, "RepoNotFound", "Repository not found")
+        entries = _entries(found.commits[-1][1], recursive=request.query_params.get("recursive", "").lower() == "true")
+        inside = [entry for entry in entries if not folder or entry["path"].startswith(f"{folder}/")]
+        return JSONResponse(inside) if inside else _refuse(404, "EntryNotFound", "no such folder")
+
+    async def paths_info(self, request: Request) -> Response:
+        found = self.hub.repos.get(self.repo_of(request))
+        if found is None:
+            return _refuse(404, "RepoNotFound", "Repository not found")
+        paths = (await request.json())["paths"]
+        return JSONResponse(
+            [entry for entry in _entries(found.commits[-1][1], recursive=True) if entry["path"] in paths]
+        )
+
     async def info(self, request: Request) -> Response:
-        repo = request.path_params["repo"]
+        repo = self.repo_of(request)
         if repo not in self.hub.repos or (self.hub.repos[repo].private and self.may_write(request, repo)):
             return _refuse(404, "RepoNotFound", "Repository not found")
         found = self.hub.repos[repo]
@@ -185,7 +224,8 @@ class Server:
 
     async def resolve(self, request: Request) -> Response:
         parts = request.path_params
-        repo = self.hub.repos.get(f"{parts['owner']}/{parts['name']}")
+        kind = f"{parts['kind']}/" if "kind" in parts else ""
+        repo = self.hub.repos.get(f"{kind}{parts['owner']}/{parts['name']}")
         if repo is None or (repo.private and self.user(request) is None):
             return _refuse(404, "RepoNotFound", "Repository not found")
         revisions = dict(repo.commits) | {"main": repo.commits[-1][1]}

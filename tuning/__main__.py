@@ -1,5 +1,6 @@
 """python -m tuning: the fine-tuning side from the shell."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -12,17 +13,24 @@ from pydantic_settings import CliPositionalArg
 from prompts.commands import Command, Flags, main
 from prompts.errors import UserError
 from prompts.home import LOCAL
-from prompts.rows import read_table
+from prompts.rows import FORMATS, Table, read_table
 from tuning import run as runs
-from tuning.data.columns import Columns
-from tuning.data.inspect import inspection
+from tuning.data.columns import Columns, resolve
+from tuning.data.fixes import Fix, fixed, patched
+from tuning.data.fixes import sentence as patch_sentence
+from tuning.data.hub import hub_data, save_dataset
+from tuning.data.inspect import examined
+from tuning.data.preview import SHOWN, Shown, preview
+from tuning.data.sources import open_table
 from tuning.evaluate import evaluate
 from tuning.execute import execute
 from tuning.publish import Publish, publish
-from tuning.recipe import Recipe
+from tuning.recipe import Reading, Recipe
 from tuning.run import Event
 
 Show = Callable[[str], None]
+HUB = "hub:"
+DATA = f"{FORMATS}; or a data set of the Hub, hub:owner/name[:config][:part][@revision]."
 
 
 class RunFlags(Flags):
@@ -35,11 +43,25 @@ class OwnerFlags(Flags):
 
 
 class InspectFlags(Flags, Columns):
-    file: CliPositionalArg[str] = Field(description="CSV, TSV, JSONL or JSON.")
+    file: CliPositionalArg[str] = Field(description=DATA)
+
+
+class PreviewFlags(Flags, Reading, Columns):
+    file: CliPositionalArg[str] = Field(description=DATA)
+    shown: int = Field(SHOWN, description="So many rows are shown, the worst first.")
+    owner: str = Field(LOCAL, description="Whose adapters and cache; on your own machine: local.")
+
+
+class FixFlags(Flags, Columns):
+    file: CliPositionalArg[str] = Field(description=DATA)
+    fix: tuple[str, ...] = Field(
+        (), description="What to fix, as finding:fix, e.g. duplicates:drop personal:mask, in turn."
+    )
+    to: str = Field(description="The fixed rows are written there, as JSONL.")
 
 
 class TrainFlags(Flags, Recipe, Columns):
-    file: CliPositionalArg[str] = Field("", description="CSV, TSV, JSONL or JSON; not needed with --run.")
+    file: CliPositionalArg[str] = Field("", description=f"{DATA} Not needed with --run.")
     run: str = Field("", description="Execute this run, which was created before, instead of a new one.")
     owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
     evaluate: bool = Field(False, description="Measure base against tuned on the held-out rows afterwards.")
@@ -50,8 +72,42 @@ class PublishFlags(Flags, Publish):
     owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
 
 
+def _table(name: str, token: str | None = None) -> Table:
+    """A file's rows, or those of a data set of the Hub."""
+    if not name.startswith(HUB):
+        return read_table(Path(name))
+    return open_table(LOCAL, save_dataset(LOCAL, hub_data(name.removeprefix(HUB)), token or _hub_token()))
+
+
+def _hub_token() -> str | None:
+    return os.environ.get("HF_TOKEN") or None
+
+
+def _progress(show: Show) -> Callable[[int, int], None]:
+    return lambda done, of: show(f"{done:,} of {of:,} rows")
+
+
 def _inspect(flags: InspectFlags, show: Show) -> Any:
-    return inspection(read_table(Path(flags.file)), flags.of(Columns))
+    return examined(_table(flags.file), flags.of(Columns), _progress(show))
+
+
+def _preview(flags: PreviewFlags, show: Show) -> Any:
+    table, shown = _table(flags.file), Shown(most=flags.shown)
+    return preview(table, flags.of(Columns), flags.of(Reading), flags.owner, token=_hub_token(), shown=shown,
+                   progress=_progress(show))  # fmt: skip
+
+
+def _fix(flags: FixFlags, show: Show) -> Any:
+    table = _table(flags.file)
+    columns, done = resolve(flags.of(Columns), table), []
+    for text in flags.fix:
+        finding, _, fix = text.partition(":")
+        done.append(fixed(table, columns, Fix(finding=finding, fix=fix)))
+        table = patched(table, done[-1:])
+        show(patch_sentence(done[-1]))
+    with Path(flags.to).open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in table.rows)
+    return {"rows": len(table.rows), "written": flags.to, "fixed": [patch_sentence(one) for one in done]}
 
 
 def _train(flags: TrainFlags, show: Show) -> Any:
@@ -62,7 +118,7 @@ def _train(flags: TrainFlags, show: Show) -> Any:
         run = runs.find(flags.owner, flags.run)
         token = _token_from_pipe()
     else:
-        run = runs.create(flags.owner, read_table(Path(flags.file)), flags.of(Recipe), flags.of(Columns))
+        run = runs.create(flags.owner, _table(flags.file), flags.of(Recipe), flags.of(Columns))
     return _executed(run, show, token, then_evaluate=flags.evaluate)
 
 
@@ -89,7 +145,7 @@ def sentence(event: Event) -> str:
             f"{event['tokens_per_second']:.0f} tokens/s  {event['remaining']:.0f} s left"
         )
     if kind == "evaluation":
-        return f"epoch {event['epoch']:.0f}: loss on the held-out rows {event['held_out_loss']:.4f}"
+        return f"epoch {event['epoch']:.0f}: loss on the {event['part'].replace('_', '-')} rows {event['loss']:.4f}"
     if kind == "evaluated":
         return str(event["verdict"])
     return kind + "".join(f"  {key} {value}" for key, value in event.items() if key != "event")
@@ -125,11 +181,17 @@ def _delete(flags: RunFlags, show: Show) -> Any:
 
 
 def _publish(flags: PublishFlags, show: Show) -> Any:
-    return publish(runs.find(flags.owner, flags.run), flags.of(Publish), token=os.environ.get("HF_TOKEN") or None)
+    return publish(runs.find(flags.owner, flags.run), flags.of(Publish), token=_hub_token())
 
 
 COMMANDS = {
-    "inspect": Command(InspectFlags, _inspect, "Read a data file and say what is in it and how it would be used."),
+    "inspect": Command(
+        InspectFlags, _inspect, "Say what is in a data file, how it would be used and what is wrong with it."
+    ),
+    "fix": Command(FixFlags, _fix, "Fix what inspect found, into a new file."),
+    "preview": Command(
+        PreviewFlags, _preview, "Show which tokens will be learned, read and cut, the worst rows first."
+    ),
     "train": Command(TrainFlags, _train, "Fine-tune a model with LoRA on a data file."),
     "runs": Command(OwnerFlags, _runs, "List the runs, the newest first."),
     "status": Command(RunFlags, _status, "Say where a run stands."),

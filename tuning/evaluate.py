@@ -20,7 +20,7 @@ def evaluate(run: Run, *, token: str | None = None, on_device: OnDevice = identi
 
     Writes evaluation.json. Raises UserError where nothing was held out, or the run has no adapter.
     """
-    rows = run.part("held_out")
+    rows = list(run.part("held_out"))
     if not rows:
         raise UserError(
             "this run held out no rows, so there is nothing to measure on; train again with held_out above 0"

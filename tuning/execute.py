@@ -11,7 +11,9 @@ from filelock import FileLock, Timeout
 from prompts.backends import OnDevice, identity
 from prompts.errors import AppError, UserError, WorldError
 from prompts.home import home
-from tuning.data.encode import Encoded, encode
+from tuning.data.encode import Encoded, fit, tokenise
+from tuning.data.preview import tokens_folder
+from tuning.data.split import PARTS
 from tuning.run import Event, Run, place_in_line
 from tuning.train import train
 
@@ -83,18 +85,20 @@ def _work(
         return
     run.set_state("loading")
     yield {"event": "loading", "model": run.recipe.model}
-    data, held_out = encoded(run, token)
+    parts = encoded(run, token)
+    data = parts["train"]
     yield {"event": "data", "train_rows": len(data.rows), "train_tokens": data.tokens,
-           "dropped": len(data.dropped), "cut": len(data.cut), "held_out_rows": len(held_out.rows) if held_out else 0}  # fmt: skip
+           "dropped": len(data.dropped), "cut": len(data.cut),
+           **{f"{part}_rows": len(parts[part].rows) for part in parts if part != "train"}}  # fmt: skip
     if not (run.folder / "adapter").is_dir():  # else it was trained, and stopped while it was measured
         run.set_state("training")
         event: Event = {}
-        for event in on_device(train)(run.recipe, data, held_out, run.folder, owner=run.owner, token=token):
+        for event in on_device(train)(run.recipe, parts, run.folder, owner=run.owner, token=token):
             yield event
         if event.get("event") == "cancelled":
             run.set_state("cancelled")
             return
-    if then and held_out:
+    if then and "held_out" in parts:
         run.set_state("evaluating")
         for event in then(run):
             yield event
@@ -105,16 +109,19 @@ def _work(
     yield {"event": "finished"}
 
 
-def encoded(run: Run, token: str | None = None) -> tuple[Encoded, Encoded | None]:
-    """The training and the held-out rows as tokens of the run's model. Raises as `encode` and `load_tokenizer` do."""
+def encoded(run: Run, token: str | None = None) -> dict[str, Encoded]:
+    """The rows of each part that has any as tokens of the run's model. Raises as `fit` and `load_tokenizer` do."""
     from prompts.loading import load_tokenizer
     from prompts.models import locate
 
     recipe = run.recipe
     tokenizer = load_tokenizer(locate(recipe.model, run.owner)[0], token)
-    data = encode(run.part("train"), tokenizer, recipe.max_length, recipe.overlong)
-    kept = run.part("held_out")
-    return data, encode(kept, tokenizer, recipe.max_length, recipe.overlong) if kept else None
+    tokens = tokenise(run.conversations, tokenizer, tokens_folder(run.owner), run.about["fingerprint"])
+    return {
+        part: fit(tokens, numbers, recipe.max_length, recipe.overlong)
+        for part in PARTS
+        if (numbers := run.numbers(part)) or part == "train"
+    }
 
 
 def _explained(error: BaseException) -> BaseException:

@@ -7,12 +7,22 @@ from prompts.settings import Settings, knob
 from tuning.data.encode import Overlong
 
 
-class Recipe(Settings):
-    """How a model is fine-tuned with LoRA (Hu et al. 2021, arXiv 2106.09685). The names are transformers' and PEFT's."""
+class Reading(Settings):
+    """What a model reads of a row."""
 
     model: str = knob(
         EMBEDDED, title="Base model", pick=True, help="embedded, a Hub id, or a folder with a checkpoint."
     )
+    max_length: int = knob(512, title="Longest row", help="Input and answer together.", unit="tokens", ge=16, le=131072)
+    overlong: Overlong = knob(
+        "stop", title="Rows too long", advanced=True,
+        help="stop: refuse to start. drop: leave the row out. cut: cut off its end. split: make several rows of it.",
+    )  # fmt: skip
+
+
+class Recipe(Reading):
+    """How a model is fine-tuned with LoRA (Hu et al. 2021, arXiv 2106.09685). The names are transformers' and PEFT's."""
+
     num_train_epochs: float = knob(
         3, title="Epochs", help="How often every training row is seen.", gt=0, le=50, step=0.5
     )
@@ -36,10 +46,13 @@ class Recipe(Settings):
     lora_alpha: int = knob(
         32, title="LoRA alpha", help="Strength of the adapter; usually once or twice the rank.", ge=1, le=512
     )
-    max_length: int = knob(512, title="Longest row", help="Input and answer together.", unit="tokens", ge=16, le=131072)
     held_out: float = knob(
         0.2, title="Held-out share", help="Rows kept for measuring; training never sees them.", ge=0, le=0.9, step=0.05
     )
+    validation: float = knob(
+        0.1, title="Validation share", ge=0, le=0.9, step=0.05,
+        help="Rows whose loss is watched after each epoch; training never sees them.",
+    )  # fmt: skip
     lora_dropout: float = knob(
         0.0,
         title="LoRA dropout",
@@ -77,10 +90,6 @@ class Recipe(Settings):
         step=0.1,
         advanced=True,
     )
-    overlong: Overlong = knob(
-        "stop", title="Rows too long", advanced=True,
-        help="stop: refuse to start. drop: leave the row out. cut: cut off the end of its answer.",
-    )  # fmt: skip
     seed: int = knob(0, title="Seed", help="Fixes split, order and start weights.", ge=0, le=2**31 - 1, advanced=True)
 
     @property

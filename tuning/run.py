@@ -2,7 +2,8 @@
 
 owners/<owner>/runs/<id>/
   recipe.json columns.json    the settings
-  rows.jsonl split.json       the rows and which are held out
+  rows.jsonl rows.index       the rows; split.json says which are for training, validation, and held out
+  held_out.jsonl *.keys       the held-out rows by themselves, and what rows are known by (prompts/held_out.py)
   about.json                  data name and fingerprint, versions, time of creation
   status.json                 state and, where there is one, the reason
   events.jsonl                everything that happened, a JSON object a line
@@ -26,10 +27,11 @@ from filelock import FileLock, Timeout
 from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import home, new_id, owner_folder, run_folder
 from prompts.models import parse
-from prompts.rows import Row, Table
+from prompts.rows import Table, store, stored
 from prompts.settings import build
-from tuning.data.columns import Columns, Conversation, conversations, resolve
-from tuning.data.split import fingerprint, split
+from tuning.data.columns import Columns, Conversations, conversations, resolve
+from tuning.data.lock import lock
+from tuning.data.split import fingerprint, split_table
 from tuning.recipe import Recipe
 
 Event = dict[str, Any]
@@ -60,16 +62,16 @@ class Run:
         return _read(self.folder / "about.json")
 
     @cached_property
-    def rows(self) -> list[Row]:
-        return [json.loads(line) for line in (self.folder / "rows.jsonl").read_text("utf-8").split("\n")[:-1]]
+    def table(self) -> Table:
+        return stored(self.folder, self.about["data"], used_columns(self.columns))
 
     @cached_property
-    def conversations(self) -> list[Conversation]:
-        return conversations(self.rows, self.columns)
+    def conversations(self) -> Conversations:
+        return Conversations(self.table.rows, self.columns)
 
-    def part(self, name: str) -> list[Conversation]:
-        """The "train" or the "held_out" rows."""
-        return [self.conversations[at] for at in self.numbers(name)]
+    def part(self, name: str) -> Conversations:
+        """The "train", the "validation" or the "held_out" rows."""
+        return Conversations(self.table.rows, self.columns, self.numbers(name))
 
     def numbers(self, name: str) -> list[int]:
         """Row numbers of a part, from 0."""
@@ -133,19 +135,17 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
         raise UserError("train on a base model: embedded, a Hub id or a folder", field="model")
     columns = resolve(columns, table)
     talks = conversations(table.rows, columns)
-    parts = split(talks, recipe.held_out, recipe.seed)
+    parts = split_table(table, talks, columns, recipe.held_out, recipe.validation, recipe.seed)
     run = Run(owner, new_id(), Path())
     folder = owner_folder(owner, "runs", run.id)
     run = Run(owner, run.id, folder)
-    used = [columns.messages] if columns.messages else [*columns.input, columns.output]
     try:
         folder.mkdir(parents=True)
-        with (folder / "rows.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(
-                json.dumps({name: row[name] for name in used}, ensure_ascii=False) + "\n" for row in table.rows
-            )
+        used = used_columns(columns)
+        store(table.name, ({name: row[name] for name in used} for row in table.rows), keep=folder)
         write_json(folder / "columns.json", columns.to_json())
-        write_json(folder / "split.json", {"train": parts.train, "held_out": parts.held_out})
+        write_json(folder / "split.json", parts.document())
+        lock(folder, table, columns, parts)
         write_json(folder / "about.json", _about(table, talks))
         run.set_state("starting")
         write_json(folder / "recipe.json", recipe.to_json())  # last: with it, the folder is a run
@@ -157,7 +157,12 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
     return run
 
 
-def _about(table: Table, talks: list[Conversation]) -> dict[str, Any]:
+def used_columns(columns: Columns) -> tuple[str, ...]:
+    """The columns that a run keeps."""
+    return (columns.messages,) if columns.messages else (*columns.input, columns.output)
+
+
+def _about(table: Table, talks: Conversations) -> dict[str, Any]:
     return {
         "data": table.name,
         "rows": len(talks),
@@ -222,12 +227,13 @@ def snapshot(run: Run) -> dict[str, Any]:
         "data": run.about["data"],
         "created": run.about["created"],
         "place_in_line": place_in_line(run) if status["state"] == "queued" else None,
-        "rows": {name: len(run.numbers(name)) for name in ("train", "held_out")},
+        "rows": {name: len(run.numbers(name)) for name in ("train", "validation", "held_out")},
         **{key: last.get(key) for key in ("step", "steps", "epoch", "loss", "learning_rate", "elapsed", "remaining")},
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
         "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
         "train_loss": done.get("train_loss"),
-        "eval_loss": (_last(events, "evaluation") or {}).get("held_out_loss"),
+        "validation_loss": _loss(events, "validation"),
+        "eval_loss": _loss(events, "held_out"),
     }
     evaluation, published = run.folder / "evaluation.json", run.folder / "published.json"
     document["evaluation"] = _without_rows(_read(evaluation)) if evaluation.is_file() else None
@@ -247,6 +253,11 @@ def _without_rows(document: dict[str, Any]) -> dict[str, Any]:
 
 def _last(events: list[Event], kind: str) -> Event | None:
     return next((event for event in reversed(events) if event["event"] == kind), None)
+
+
+def _loss(events: list[Event], part: str) -> float | None:
+    """The last loss measured on a part."""
+    return next((e["loss"] for e in reversed(events) if e["event"] == "evaluation" and e["part"] == part), None)
 
 
 def place_in_line(run: Run) -> int:

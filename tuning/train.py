@@ -12,7 +12,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,13 @@ from tuning.recipe import Recipe
 from tuning.run import Event
 
 CHECKPOINTS = "checkpoints"
+Parts = Mapping[str, Encoded]  # "train", and where there are any "validation" and "held_out"
 
 
-def train(
-    recipe: Recipe, data: Encoded, held_out: Encoded | None, folder: Path, *, owner: str, token: str | None = None
-) -> Iterator[Event]:
+def train(recipe: Recipe, parts: Parts, folder: Path, *, owner: str, token: str | None = None) -> Iterator[Event]:
     """Trains and saves `folder/adapter`; continues from the last checkpoint in `folder/checkpoints`, if any.
 
-    Events: "step" (loss, learning rate, tokens/s ...), "evaluation" (loss on the held-out rows after each epoch) and last
+    Events: "step" (loss, learning rate, tokens/s ...), "evaluation" (part and loss, after each epoch and at the end) and last
     "trained" or "cancelled". Closing the iterator, or a file `folder/cancel`, stops after the current step.
     """
     found: queue.Queue[Event | BaseException | None] = queue.Queue()
@@ -38,7 +37,7 @@ def train(
 
     def work() -> None:
         try:
-            _work(recipe, data, held_out, folder, owner, token, found.put, closed)
+            _work(recipe, parts, folder, owner, token, found.put, closed)
         except BaseException as error:
             found.put(error)
         finally:
@@ -57,19 +56,21 @@ def train(
 
 
 def _work(
-    recipe: Recipe, data: Encoded, held_out: Encoded | None, folder: Path, owner: str, token: str | None,
+    recipe: Recipe, parts: Parts, folder: Path, owner: str, token: str | None,
     emit: Any, closed: threading.Event,
 ) -> None:  # fmt: skip
     source, _ = locate(recipe.model, owner)
     base, tokenizer = read_model(source, token)
     model = _with_adapter(base, recipe)
     watch = _Watch(emit, lambda: closed.is_set() or (folder / "cancel").exists())
-    trainer = _trainer(model, recipe, data, held_out, folder / CHECKPOINTS, watch)
+    trainer = _trainer(model, recipe, parts, folder / CHECKPOINTS, watch)
     last = last_checkpoint(folder / CHECKPOINTS)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     if watch.stopped:
         emit({"event": "cancelled", "step": trainer.state.global_step})
         return
+    if "held_out" in parts and watched_part(parts) != "held_out":
+        watch.measured(trainer.state, "held_out", trainer.mean_loss(parts["held_out"].rows))
     _save(model, tokenizer, recipe, folder / "adapter")
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     emit({"event": "trained", **watch.summary(trainer)})
@@ -122,9 +123,10 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
     partial.rename(folder)
 
 
-def _trainer(model: Any, recipe: Recipe, data: Encoded, held_out: Encoded | None, folder: Path, watch: "_Watch") -> Any:
+def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Watch") -> Any:
     from transformers import PrinterCallback, TrainingArguments
 
+    watched = watched_part(parts)
     from tuning.trainer import MicroBatchTrainer
 
     arguments = TrainingArguments(
@@ -137,7 +139,7 @@ def _trainer(model: Any, recipe: Recipe, data: Encoded, held_out: Encoded | None
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         seed=recipe.seed,
-        eval_strategy="epoch" if held_out else "no",
+        eval_strategy="epoch" if watched else "no",
         save_strategy="epoch",
         save_total_limit=2,
         logging_steps=1,
@@ -149,18 +151,17 @@ def _trainer(model: Any, recipe: Recipe, data: Encoded, held_out: Encoded | None
         log_level="error",
     )
     trainer = MicroBatchTrainer(
-        model, arguments, recipe.per_device_train_batch_size, train_dataset=_dataset(data),
-        eval_dataset=_dataset(held_out) if held_out else None, callbacks=[watch.callback()],
+        model, arguments, recipe.per_device_train_batch_size, train_dataset=parts["train"].rows,
+        eval_dataset=parts[watched].rows if watched else None, callbacks=[watch.callback()],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    watch.trainer = trainer
+    watch.trainer, watch.part = trainer, watched or ""
     return trainer
 
 
-def _dataset(data: Encoded) -> Any:
-    from datasets import Dataset
-
-    return Dataset.from_dict({"ids": [row.ids for row in data.rows], "context": [row.context for row in data.rows]})
+def watched_part(parts: Parts) -> str | None:
+    """The part whose loss is measured after each epoch: validation, else, as nothing is chosen by it, the held-out rows."""
+    return next((part for part in ("validation", "held_out") if part in parts), None)
 
 
 class _Watch:
@@ -173,7 +174,8 @@ class _Watch:
         self._began = self._step_began = self._busy = 0.0
         self._first_step = self._tokens_before = 0
         self._losses: list[float] = []
-        self.held_out_loss: float | None = None
+        self.part = ""
+        self.losses_of: dict[str, float] = {}
 
     def callback(self) -> Any:
         from transformers import TrainerCallback
@@ -199,17 +201,14 @@ class _Watch:
                     watch._step(state, logs)
 
             def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: Any = None, **_: Any) -> None:
-                watch.held_out_loss = metrics["eval_loss"]
-                watch._emit(
-                    {
-                        "event": "evaluation",
-                        "step": state.global_step,
-                        "epoch": state.epoch,
-                        "held_out_loss": watch.held_out_loss,
-                    }
-                )
+                watch.measured(state, watch.part, metrics["eval_loss"])
 
         return Callback()
+
+    def measured(self, state: Any, part: str, loss: float) -> None:
+        """A part's loss: kept for the summary, and told."""
+        self.losses_of[part] = loss
+        self._emit({"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "part": part, "loss": loss})
 
     def _step(self, state: Any, logs: dict[str, float]) -> None:
         now = time.perf_counter()
@@ -233,11 +232,16 @@ class _Watch:
         return {
             "step": trainer.state.global_step,
             "train_loss": round(sum(last) / max(1, len(last)), 4),
-            "eval_loss": None if self.held_out_loss is None else round(self.held_out_loss, 4),
+            "validation_loss": _rounded(self.losses_of.get("validation")),
+            "eval_loss": _rounded(self.losses_of.get("held_out")),
             "tokens_per_second": round(trainer.tokens_seen / max(self._busy, 1e-9), 1),
             "peak_memory_gb": peak_memory_gb(),
             "seconds": round(time.perf_counter() - self._began, 1),
         }
+
+
+def _rounded(loss: float | None) -> float | None:
+    return None if loss is None else round(loss, 4)
 
 
 def peak_memory_gb() -> float:
@@ -246,5 +250,9 @@ def peak_memory_gb() -> float:
 
     if device() == "cuda":
         return round(torch.cuda.max_memory_allocated() / 1e9, 2)
+    status = Path("/proc/self/status")
+    if status.is_file():  # not ru_maxrss, which starts with the memory of the process that started this one
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return round(int(peak.split()[1]) * 1024 / 1e9, 2)
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)

@@ -33,7 +33,7 @@ def micro_batches(
 
 
 class MicroBatchTrainer(Trainer):
-    """Trains on {"rows": [{ids, context}, ...]}; `micro_rows` is the most rows of one forward pass."""
+    """Trains on batches {"rows": [EncodedRow, ...]}; `micro_rows` is the most rows of one forward pass."""
 
     def __init__(self, model: Any, args: Any, micro_rows: int, **more: Any) -> None:
         super().__init__(model, args, data_collator=lambda rows: {"rows": rows}, **more)
@@ -83,7 +83,7 @@ class MicroBatchTrainer(Trainer):
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         model.train()
-        rows = _rows(inputs)
+        rows = inputs["rows"]
         total = sum(row.learned for row in rows)
         loss = torch.zeros((), device=self.args.device)
         for batch in self._batches(rows):
@@ -94,19 +94,15 @@ class MicroBatchTrainer(Trainer):
         return loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """The mean cross-entropy of a learned token, over the held-out rows."""
+        """The mean cross-entropy of a learned token, over the rows that are watched."""
         metrics = {"eval_loss": self.mean_loss(self.eval_dataset)}
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def mean_loss(self, dataset: Any) -> float:
-        rows = _rows({"rows": list(dataset)})
+        rows = list(dataset)
         self.model.eval()
         with torch.inference_mode():
             total = sum(float(self.loss_sum(self.model, batch)) for batch in self._batches(rows))
         return total / sum(row.learned for row in rows)
-
-
-def _rows(inputs: Any) -> list[EncodedRow]:
-    return [EncodedRow(tuple(row["ids"]), row["context"]) for row in inputs["rows"]]

@@ -14,7 +14,9 @@ from prompts.backends import OnDevice
 from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
-from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
+from prompts.held_out import named_table
+from prompts.home import adapters
+from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.settings import build
 from prompts.ui import compare_views as views
 from prompts.ui.forms import Form, form, listen
@@ -75,10 +77,9 @@ class CompareTab:
         gr.Markdown("## Rows")
         titles = [(title, name) for name, title in SAMPLE_TITLES.items()]
         self.sample = gr.Dropdown(titles, value=titles[0][1], label="Sample data", min_width=280,
-                                  info="Data of the app's own; your file takes its place.")  # fmt: skip
-        self.file = gr.File(
-            label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=150, elem_id="compare-file"
-        )
+                                  info="Data of the app's own, or what a run of yours holds out; your file takes its place.",
+                                  allow_custom_value=True)  # fmt: skip
+        self.file = gr.File(label="Or your own file", type="filepath", height=150, elem_id="compare-file")
         self.pasted = gr.Textbox(
             label="Or paste rows", lines=3, max_lines=10, min_width=280,
             info="CSV with a header line, or one JSON object a line. Pasted rows take the place of a file.",
@@ -174,6 +175,8 @@ class CompareTab:
 
     def on_load(self, demo: Any) -> None:
         """After a reload the variants come back."""
+        listen(demo.load, lambda who: gr.Dropdown(choices=_choices(who.owner)), self.visitor, [], self.sample,
+               name="ui_list_rows", show_progress="hidden")  # fmt: skip
         listen(demo.load, lambda _who, text: _pretty(json.loads(text)) if _is_json(text) else text, self.visitor, [self.kept],
                self.variants, name="ui_reload_variants", show_progress="hidden")  # fmt: skip
 
@@ -208,7 +211,7 @@ class CompareTab:
     ) -> Iterator[Any]:
         made = [build(Variant, variant) for variant in _parsed(variants)]
         settings = self.form.read(values, variants=made)
-        table = _table(sample, path, pasted)
+        table = _table(who.owner, sample, path, pasted)
         skipped = [gr.skip()] * 7
         for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key))):
             if event["event"] == "asking":
@@ -226,14 +229,21 @@ class CompareTab:
         ]
 
 
-def _table(sample: str, path: str | None, pasted: str) -> Table:
+def _choices(owner: str) -> list[tuple[str, str]]:
+    return [
+        *((title, name) for name, title in SAMPLE_TITLES.items()),
+        *((f"Held-out rows of {name}", name) for name in adapters(owner)),
+    ]
+
+
+def _table(owner: str, sample: str, path: str | None, pasted: str) -> Table:
     if pasted.strip():
         suffix = ".jsonl" if pasted.lstrip().startswith("{") else ".csv"
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"pasted{suffix}"
             file.write_text(pasted, encoding="utf-8")
             return read_table(file)
-    return read_table(Path(path)) if path else sample_table(sample)
+    return read_table(Path(path)) if path else named_table(sample, owner)
 
 
 def _is_json(text: str) -> bool:

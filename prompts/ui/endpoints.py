@@ -12,7 +12,8 @@ from prompts.backends import OnDevice
 from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
-from prompts.rows import SAMPLE_TITLES, Table, read_table, sample_table
+from prompts.held_out import named_table
+from prompts.rows import FORMATS, SAMPLE_TITLES, Table, read_table
 from prompts.settings import build
 from prompts.techniques import technique
 from prompts.ui.forms import endpoint
@@ -29,21 +30,25 @@ def uploaded(file: Any) -> Path:
     return path
 
 
-def _table(file: Any, rows: list[dict[str, Any]], sample: str) -> Table:
+def _table(who: Caller, file: Any, rows: list[dict[str, Any]], sample: str) -> Table:
     if sum(map(bool, (file, rows, sample))) != 1:
         raise UserError("give one of file, rows and sample", field="file")
     if file:
         return read_table(uploaded(file))
     if sample:
-        return sample_table(sample)
+        return named_table(sample, who.owner)
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     return Table("rows", columns, [{name: row.get(name) for name in columns} for row in rows])
 
 
 ROWS: dict[str, tuple[Any, Any, str]] = {
-    "file": (gr.FileData | None, None, "CSV, TSV, JSONL or JSON with the columns that the slots name."),
+    "file": (gr.FileData | None, None, f"{FORMATS} with the columns that the slots name."),
     "rows": (list[dict[str, Any]], [], "Instead of a file: the rows themselves."),
-    "sample": (str, "", f"Instead of a file: one of {', '.join(SAMPLE_TITLES)}."),
+    "sample": (
+        str,
+        "",
+        f"Instead of a file: one of {', '.join(SAMPLE_TITLES)}; or run:<id>, the rows that your run holds out.",
+    ),
 }
 
 
@@ -53,7 +58,7 @@ def publish_prompt_endpoints(on_device: OnDevice) -> None:
     def compare_prompts(
         who: Caller, settings: Experiment, file: Any = None, rows: Any = None, sample: str = ""
     ) -> Iterator[dict[str, Any]]:
-        yield from paced(run(settings, _table(file, rows or [], sample), who.owner, opener(who, on_device)))
+        yield from paced(run(settings, _table(who, file, rows or [], sample), who.owner, opener(who, on_device)))
 
     def render_prompt(who: Caller, settings: Variant, row: dict[str, Any]) -> dict[str, Any]:
         found = technique(settings.technique)

@@ -150,7 +150,7 @@ class TechniqueTab:
 
     def _publish(self) -> None:
         def run(who: Caller, settings: Any) -> Iterator[dict[str, Any]]:
-            for asked in ask(self.technique, settings, opener(who, self.on_device)):
+            for asked in ask(self.technique, settings, opener(who, self.on_device), owner=who.owner):
                 yield asked.document()
 
         endpoint(
@@ -161,7 +161,7 @@ class TechniqueTab:
 
     def _asked(self, who: Caller, key: str, settings: Any) -> Iterator[tuple[Asked, list[Any]]]:
         yielded = False
-        for asked in ask(self.technique, settings, opener(who, self.on_device, key)):
+        for asked in ask(self.technique, settings, opener(who, self.on_device, key), owner=who.owner):
             exact = [gr.skip(), gr.skip()] if yielded else [lens(asked.rendered, asked.notes), asked.prompt.plain()]
             yielded = True
             text = asked.reply.text if asked.reply else ""

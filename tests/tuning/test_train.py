@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,19 +100,17 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
         monkeypatch.setattr("tuning.trainer.packing_of", lambda model: None)
     watch = train._Watch(lambda event: None, lambda: False)
     fast = train._trainer(
-        plain, recipe(tiny, per_device_train_batch_size=micro_rows), encoded(rows), None, tmp_path, watch
+        plain,
+        recipe(tiny, per_device_train_batch_size=micro_rows),
+        {"train": SimpleNamespace(rows=rows)},
+        tmp_path,
+        watch,
     )
-    found = fast.training_step(plain, {"rows": [{"ids": row.ids, "context": row.context} for row in rows]})
+    found = fast.training_step(plain, {"rows": rows})
     assert float(found) == pytest.approx(loss, rel=1e-5)
     for name, parameter in plain.named_parameters():
         if parameter.grad is not None:
             assert torch.allclose(parameter.grad, gradients[name], atol=1e-5), name
-
-
-def encoded(rows: list[EncodedRow]) -> Any:
-    from tuning.data.encode import Encoded
-
-    return Encoded(tuple(rows))
 
 
 def test_micro_batches_hold_every_row_within_the_budget() -> None:
@@ -143,7 +142,7 @@ def test_a_run_learns_measures_and_explains_itself(tiny: str) -> None:
         "queued", "loading", "data", "training", "trained", "evaluated", "finished",
     ]  # fmt: skip
     state = runs.snapshot(run)
-    assert state["rows"] == {"train": 32, "held_out": 8}
+    assert state["rows"] == {"train": 28, "validation": 4, "held_out": 8}
     assert state["evaluation"]["rows"] == 8
     assert 0 <= state["evaluation"]["tuned"]["interval"][0] <= state["evaluation"]["tuned"]["exact_match"]
     assert set(run.about["versions"]) >= {"torch", "peft", "transformers"}
@@ -311,7 +310,7 @@ def test_exit_codes_say_who_has_to_act(words: list[str], code: int, message: str
 def test_odd_line_breaks_in_the_data_survive(tiny: str) -> None:
     rows = [{"text": f"a\u2028b\x85c {n}", "label": "x"} for n in range(10)]
     run = runs.create("local", Table("t", ("text", "label"), rows), recipe(tiny), COLUMNS)
-    assert runs.find("local", run.id).rows == rows
+    assert runs.find("local", run.id).table.rows == rows
 
 
 def test_an_event_that_a_crash_cut_off_hides_nothing_else(tiny: str) -> None:

@@ -1,14 +1,27 @@
-"""Conversations -> token ids and what of them is learned, rendered by the same function that asks."""
+"""Conversations -> token ids and what of them is learned, rendered by the same function that asks.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+All rows of a data set are tokenised once for a tokenizer and kept on disk (tokens.bin and its index); what a recipe does about
+rows that are too long is a view of them.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, overload
+
+import numpy as np
 
 from prompts.errors import UserError
-from prompts.rendering import render_answered
+from prompts.rendering import answered_texts
 from tuning.data.columns import Conversation
 
-Overlong = Literal["stop", "drop", "cut"]
+Overlong = Literal["stop", "drop", "cut", "split"]
+Progress = Callable[[int, int], None]
+CHUNK = 1000  # rows rendered before their texts are tokenised together, in parallel where there are cores
 
 
 @dataclass(frozen=True)
@@ -24,45 +37,175 @@ class EncodedRow:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """The rows to train on, and what became of the others."""
+class Tokens:
+    """All rows end to end: `ids` (int32), where each row ends in them (int64), and how much of it is context (int64)."""
 
-    rows: tuple[EncodedRow, ...]
-    dropped: tuple[int, ...] = ()  # row numbers, from 0
+    ids: Any
+    ends: Any
+    context: Any
+
+    @property
+    def starts(self) -> Any:
+        return np.concatenate([[0], self.ends[:-1]]).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The rows to train on, and what became of the others: row numbers, counted from 0, and tokens nobody reads."""
+
+    tokens_of: Tokens
+    pieces: Any  # shape (n, 3): where in the ids a piece starts and stops, and how much of it is context
+    dropped: tuple[int, ...] = ()
     cut: tuple[int, ...] = ()
+    nothing: tuple[int, ...] = ()
+    lost: int = 0
+    rows: "EncodedRows" = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", EncodedRows(self.tokens_of.ids, self.pieces))
 
     @property
     def tokens(self) -> int:
-        return sum(len(row.ids) for row in self.rows)
+        return int((self.pieces[:, 1] - self.pieces[:, 0]).sum())
+
+
+class EncodedRows(Sequence[EncodedRow]):
+    """The pieces as rows, each made when it is asked for."""
+
+    def __init__(self, ids: Any, pieces: Any) -> None:
+        self._ids, self._pieces = ids, pieces
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    @overload
+    def __getitem__(self, at: int) -> EncodedRow: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[EncodedRow]: ...
+    def __getitem__(self, at: int | slice) -> EncodedRow | list[EncodedRow]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(len(self)))]
+        start, stop, context = self._pieces[at].tolist()
+        return EncodedRow(tuple(self._ids[start:stop].tolist()), context)
+
+    def lengths(self) -> Any:
+        return self._pieces[:, 1] - self._pieces[:, 0]
+
+
+def tokenise(
+    rows: Sequence[Conversation], tokenizer: Any, folder: Path, name: str, progress: Progress | None = None
+) -> Tokens:
+    """The tokens of all rows: from `folder` where they were made before, else made and kept there.
+
+    `name` says which rows they are (a fingerprint). Raises UserError where the model's template refuses a row.
+    """
+    kept = folder / f"{name}-{tokenizer_fingerprint(tokenizer)}"
+    if not (kept / "index.npz").is_file():
+        partial = kept.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write(partial, rows, tokenizer, progress)
+        shutil.rmtree(kept, ignore_errors=True)
+        partial.rename(kept)
+    index = np.load(kept / "index.npz", allow_pickle=False)
+    return Tokens(np.memmap(kept / "tokens.bin", dtype=np.int32, mode="r"), index["ends"], index["context"])
+
+
+def _write(folder: Path, rows: Sequence[Conversation], tokenizer: Any, progress: Progress | None) -> None:
+    ends, context, at = [], [], 0
+    with (folder / "tokens.bin").open("wb") as file:
+        for asked, learned in _tokenised(rows, tokenizer):
+            file.write(np.array([*asked, *learned], dtype=np.int32).tobytes())
+            at += len(asked) + len(learned)
+            ends.append(at)
+            context.append(len(asked))
+            if progress and len(ends) % CHUNK == 0:
+                progress(len(ends), len(rows))
+    with (folder / "index.npz").open("wb") as file:
+        np.savez(file, ends=np.array(ends, dtype=np.int64), context=np.array(context, dtype=np.int64))
+
+
+def _tokenised(rows: Sequence[Conversation], tokenizer: Any) -> Iterator[tuple[list[int], list[int]]]:
+    texts = (text for row in rows for text in answered_texts(row.prompt, row.answer, tokenizer))
+    while chunk := list(islice(texts, 2 * CHUNK)):
+        ids = tokenizer(chunk, add_special_tokens=False)["input_ids"]
+        yield from zip(ids[::2], ids[1::2], strict=True)
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """What decides a rendering's tokens: vocabulary, special tokens and chat template."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    vocabulary = backend.to_str() if backend is not None else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    parts = [vocabulary, str(tokenizer.chat_template), str(tokenizer.eos_token)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def fit(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overlong) -> Encoded:
+    """These rows within `max_length` tokens. Raises UserError where one is longer and `overlong` is "stop", where one would teach
+    nothing, or where none is left.
+    """
+    found = view(tokens, numbers, max_length, overlong)
+    long = [*found.dropped, *found.cut]
+    lengths = tokens.ends - tokens.starts
+    if long and overlong == "stop":
+        first, worst = min(long), int(max(lengths[at] for at in long))
+        raise UserError(
+            f"{len(long)} of {len(numbers)} rows are longer than {max_length} tokens (row {first + 1} has "
+            f"{int(lengths[first])}; the longest {worst}). Raise max_length to {worst}, or set overlong to drop, cut or split",
+            field="max_length",
+        )
+    if found.nothing:
+        raise UserError(
+            f"{len(found.nothing)} rows would teach nothing (row {found.nothing[0] + 1}): their input alone fills "
+            f"{max_length} tokens. Raise max_length or set overlong to drop or split",
+            field="max_length",
+        )
+    if not len(found.rows):
+        raise UserError(f"every row is longer than {max_length} tokens; raise max_length", field="max_length")
+    return found
+
+
+def view(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overlong) -> Encoded:
+    """As `fit`, with nothing refused: `cut` and `dropped` name the rows that are too long."""
+    at = np.array(numbers, dtype=np.int64)
+    starts, ends, context = tokens.starts[at], tokens.ends[at], tokens.context[at]
+    long = ends - starts > max_length
+    rows = np.stack([starts, ends, context], axis=1)
+    which = tuple(int(number) for number in at[long])
+    nothing = tuple(int(number) for number in at[context >= ends - starts])
+    if overlong == "drop":
+        return Encoded(tokens, rows[~long], dropped=which, nothing=nothing, lost=int((ends - starts)[long].sum()))
+    if overlong == "split":
+        parts = [
+            _windows(row[0], row[1], row[2], max_length) if is_long else [row]
+            for row, is_long in zip(rows.tolist(), long, strict=True)
+        ]
+        lost = sum(max(0, part[0][0] - row[0]) for part, row in zip(parts, rows.tolist(), strict=True))
+        return Encoded(tokens, np.array([piece for part in parts for piece in part]).reshape(-1, 3), cut=which if lost else (),
+                       nothing=nothing, lost=lost)  # fmt: skip
+    rows[:, 1] = np.minimum(rows[:, 1], rows[:, 0] + max_length)
+    rows[:, 2] = np.minimum(rows[:, 2], max_length)
+    nothing = tuple(int(number) for number in at[rows[:, 2] >= rows[:, 1] - rows[:, 0]])
+    return Encoded(tokens, rows, cut=which, nothing=nothing, lost=int((ends - rows[:, 1]).sum()))
+
+
+def _windows(start: int, end: int, context: int, most: int) -> list[tuple[int, int, int]]:
+    """A long row as pieces: each learned token is learned once, with up to half a window before it to read."""
+    learned = start + context
+    first = start if context < most else learned - most // 2
+    pieces = [(first, min(end, first + most), learned - first)]
+    while (done := pieces[-1][1]) < end:
+        first = done - most // 2
+        pieces.append((first, min(end, first + most), done - first))
+    return pieces
 
 
 def encode(rows: Sequence[Conversation], tokenizer: Any, max_length: int, overlong: Overlong) -> Encoded:
-    """Raises UserError where a row is longer than `max_length` tokens and `overlong` is "stop", or would teach nothing."""
-    made, dropped, cut, long = [], [], [], []
-    for at, row in enumerate(rows):
-        asked, learned = render_answered(row.prompt, row.answer, tokenizer)
-        ids = (*asked.ids, *learned.ids)
-        if len(ids) > max_length:
-            long.append((at, len(ids)))
-            if overlong == "drop":
-                dropped.append(at)
-                continue
-            cut.append(at)
-            ids = ids[:max_length]
-        made.append(EncodedRow(ids, min(len(asked.ids), len(ids))))
-    if long and overlong == "stop":
-        worst = max(length for _, length in long)
-        raise UserError(
-            f"{len(long)} of {len(rows)} rows are longer than {max_length} tokens (row {long[0][0] + 1} has "
-            f"{long[0][1]}; the longest {worst}). Raise max_length to {worst}, or set overlong to drop or cut",
-            field="max_length",
-        )
-    if nothing := [at for at, row in enumerate(made) if row.learned == 0]:
-        raise UserError(
-            f"{len(nothing)} rows would teach nothing: their input alone fills {max_length} tokens. Raise max_length "
-            "or set overlong to drop",
-            field="max_length",
-        )
-    if not made:
-        raise UserError(f"every row is longer than {max_length} tokens; raise max_length", field="max_length")
-    return Encoded(tuple(made), tuple(dropped), tuple(cut))
+    """`tokenise` and `fit` for a few rows, with nothing kept."""
+    ends, context, ids = [], [], []
+    for asked, learned in _tokenised(rows, tokenizer):
+        ids.extend([*asked, *learned])
+        ends.append(len(ids))
+        context.append(len(asked))
+    tokens = Tokens(np.array(ids, dtype=np.int32), np.array(ends, dtype=np.int64), np.array(context, dtype=np.int64))
+    return fit(tokens, range(len(rows)), max_length, overlong)

@@ -1,14 +1,16 @@
 """A table -> what is in it and how it would be used, before anything is trained."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from prompts.errors import UserError
 from prompts.rows import Table
-from tuning.data.columns import Columns, conversations, guess, resolve
-from tuning.data.split import FEW, fingerprint
+from tuning.data.columns import FEW, LOOK, Columns, conversations, guess, resolve
+from tuning.data.split import fingerprint
 
 SHOWN = 5
+Progress = Callable[[int, int], None]
 
 
 def inspection(table: Table, columns: Columns) -> dict[str, Any]:
@@ -20,7 +22,8 @@ def inspection(table: Table, columns: Columns) -> dict[str, Any]:
         "data": table.name,
         "rows": len(table.rows),
         "columns": list(table.columns),
-        "guess": guess(table.columns),
+        "notes": list(table.notes),
+        "guess": guess(table.columns, table.rows[:LOOK]),
         "sample": table.rows[:SHOWN],
     }
     try:
@@ -28,7 +31,9 @@ def inspection(table: Table, columns: Columns) -> dict[str, Any]:
         talks = conversations(table.rows, columns)
     except UserError as error:
         return {**document, "mapping": columns.to_json(), "problem": str(error)}
-    answers = Counter(talk.answer for talk in talks)
+    answers: Counter[str] = Counter()
+    for talk in talks:
+        answers[talk.answer] += len(answers) <= FEW or talk.answer in answers
     few = len(answers) <= min(FEW, len(talks) // 2)
     return {
         **document,
@@ -38,3 +43,15 @@ def inspection(table: Table, columns: Columns) -> dict[str, Any]:
         "labels": dict(answers.most_common()) if few else None,
         "examples": [{"messages": talk.prompt.as_dicts(), "answer": talk.answer} for talk in talks[:SHOWN]],
     }
+
+
+def examined(table: Table, columns: Columns, progress: Progress | None = None) -> dict[str, Any]:
+    """An inspection with "findings", what the doctor found; None where the mapping is not known yet."""
+    from tuning.data.doctor import examine
+
+    found = inspection(table, columns)
+    try:
+        columns = resolve(columns, table)
+    except UserError:
+        return {**found, "findings": None}
+    return {**found, "findings": [finding.document() for finding in examine(table, columns, progress)]}

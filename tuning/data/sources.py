@@ -1,16 +1,24 @@
-"""Where a table comes from, under one name: `sample:<name>` ships with the app, `upload:<id>` is one visitor's file."""
+"""Where a table comes from, under one name: `sample:<name>` ships with the app, `upload:<id>` is one visitor's.
 
+owners/<owner>/uploads/<id>/ holds about.json (name, columns, notes), rows.jsonl with its index, and, once something was
+fixed, patches.json and the folder fixed/ with the rows as they are then.
+"""
+
+import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import new_id, owner_folder
-from prompts.rows import Limits, Table, read_table, sample_table
-from tuning.data.columns import Columns
+from prompts.rows import Limits, Table, read_table, sample_table, store, stored
+from tuning.data.columns import Columns, resolve
+from tuning.data.fixes import Fix, Patch, fixed, patched, read_patches
 
 _UPLOAD = re.compile(r"[0-9a-f]{20}")
-
+ABOUT, PATCHES, FIXED = "about.json", "patches.json", "fixed"
 
 # The mapping that each sample is meant for.
 SAMPLES = {
@@ -28,29 +36,93 @@ def mapping(source: str, columns: Columns) -> Columns:
 
 
 def save_upload(owner: str, path: Path, name: str | None = None, limits: Limits | None = None) -> str:
-    """Checks a file by reading it, copies it into the owner's folder and returns its source name. Raises UserError."""
-    table = read_table(path, limits)
+    """Reads a file into the owner's folder and returns its source name. Raises UserError for what is wrong with it."""
+
+    def read(folder: Path) -> Table:
+        table = read_table(path, limits, keep=folder)
+        safe = re.sub(r"[^\w .-]", "_", Path(name or table.name).name)[-100:]
+        return Table(safe, table.columns, table.rows, table.notes)
+
+    return save(owner, read)
+
+
+def save(owner: str, read: Callable[[Path], Table]) -> str:
+    """A new upload, whose rows `read` writes into its folder; nothing is left of one that fails."""
     upload = new_id()
     folder = owner_folder(owner, "uploads", upload)
-    safe = re.sub(r"[^\w .-]", "_", Path(name or table.name).name)[-100:]
     try:
         folder.mkdir(parents=True)
-        shutil.copyfile(path, folder / safe)
+        _describe(folder, read(folder))
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise WorldError(f"the upload cannot be kept: {error.strerror}; free some disk space and try again") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return f"upload:{upload}"
 
 
+def _describe(folder: Path, table: Table) -> None:
+    about = {"name": table.name, "columns": table.columns, "notes": table.notes}
+    (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+
+
+def _stored(folder: Path) -> Table:
+    about: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
+    return stored(folder, about["name"], about["columns"], about["notes"])
+
+
+def _folder(owner: str, source: str) -> Path:
+    upload = source.removeprefix("upload:")
+    folder = owner_folder(owner, "uploads", upload) if _UPLOAD.fullmatch(upload) else None
+    if folder is None or not (folder / ABOUT).is_file():
+        raise NotFound("this upload does not exist (any more); upload the file again", field="data")
+    return folder
+
+
 def open_table(owner: str, source: str) -> Table:
-    """The table of a source. Raises NotFound for an upload that is not this owner's."""
-    kind, _, upload = source.partition(":")
+    """The table of a source, fixed as its owner fixed it. Raises NotFound for an upload that is not this owner's."""
+    kind, _, name = source.partition(":")
     if source in SAMPLES:
-        return sample_table(upload)
+        return sample_table(name)
     if kind != "upload":
         raise UserError(f"{source[:60]!r} is no data; upload a file, or use one of {', '.join(SAMPLES)}", field="data")
-    folder = owner_folder(owner, "uploads", upload) if _UPLOAD.fullmatch(upload) else None
-    files = list(folder.iterdir()) if folder and folder.is_dir() else []
-    if not files:
-        raise NotFound("this upload does not exist (any more); upload the file again", field="data")
-    return read_table(files[0])
+    folder = _folder(owner, source)
+    return _stored(folder / FIXED if (folder / FIXED / ABOUT).is_file() else folder)
+
+
+def patches(owner: str, source: str) -> list[Patch]:
+    """What was fixed in a source so far."""
+    return [] if source in SAMPLES else read_patches(_folder(owner, source))
+
+
+def fix_source(owner: str, source: str, columns: Columns, fix: Fix) -> str:
+    """Fixes one finding of a source, or takes the last fix back; returns the source (of a sample, a copy). Raises UserError."""
+    if source in SAMPLES:
+        sample = open_table(owner, source)
+        columns = mapping(source, columns)
+        source = save(owner, lambda folder: store(sample.name, sample.rows, keep=folder, notes=sample.notes))
+    folder = _folder(owner, source)
+    done = read_patches(folder)
+    if fix.undo:
+        if not done:
+            raise UserError("nothing was fixed yet, so there is nothing to take back", field="undo")
+        done.pop()
+    else:
+        table = open_table(owner, source)
+        done.append(fixed(table, resolve(columns, table), fix))
+    _write_fixed(folder, done)
+    return source
+
+
+def _write_fixed(folder: Path, done: list[Patch]) -> None:
+    """The rows with these patches into fixed/, in one step."""
+    partial = folder / "fixed.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    if done:
+        partial.mkdir()
+        _describe(partial, patched(_stored(folder), done, keep=partial))
+    shutil.rmtree(folder / FIXED, ignore_errors=True)
+    if done:
+        partial.rename(folder / FIXED)
+    (folder / PATCHES).write_text(json.dumps(done, ensure_ascii=False), encoding="utf-8")

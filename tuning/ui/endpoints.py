@@ -8,18 +8,23 @@ import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.errors import UserError
+from prompts.rows import FORMATS
+from prompts.settings import Settings, knob
 from prompts.ui.endpoints import uploaded
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
 from tuning.data.columns import Columns
-from tuning.data.inspect import inspection
-from tuning.data.sources import mapping, open_table, save_upload
+from tuning.data.fixes import Fix
+from tuning.data.hub import hub_data, save_dataset
+from tuning.data.inspect import examined
+from tuning.data.preview import SHOWN, Shown, preview
+from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
 from tuning.evaluate import evaluate
 from tuning.launch.process import start
 from tuning.publish import Publish, publish
-from tuning.recipe import Recipe
+from tuning.recipe import Reading, Recipe
 
 
 class RunSettings(Recipe, Columns):
@@ -27,32 +32,80 @@ class RunSettings(Recipe, Columns):
 
 
 DATA = {
-    "file": (gr.FileData | None, None, "CSV, TSV, JSONL or JSON in UTF-8; leave empty to use data."),
+    "file": (gr.FileData | None, None, f"{FORMATS}; leave empty to use data or dataset."),
     "data": (str, "", "Instead of a file: the source that an earlier call returned, or sample:support_emails."),
+    "dataset": (
+        str,
+        "",
+        "Instead of a file: a data set of the Hub as owner/name, or owner/name:config:train@revision.",
+    ),
 }
 RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs return it.")}
 
 
-def source_of(who: Caller, file: Any, data: str) -> str:
-    """The source of a call's data, an uploaded file copied into the caller's folder first. Raises UserError."""
-    if bool(file) == bool(data):
-        raise UserError("give either a file or the name of data", field="file")
-    if not file:
+def source_of(who: Caller, file: Any, data: str, dataset: str) -> str:
+    """The source of a call's data; a file or a data set of the Hub is copied into the caller's folder first. Raises UserError."""
+    if sum(map(bool, (file, data, dataset))) != 1:
+        raise UserError("give one of a file, the name of data, and a data set of the Hub", field="file")
+    if data:
         return data
-    return save_upload(who.owner, uploaded(file), file["orig_name"] if isinstance(file, dict) else file.orig_name)
+    if dataset:
+        return save_dataset(who.owner, hub_data(dataset), who.token)
+    path = uploaded(file)
+    source = save_upload(who.owner, path, file["orig_name"] if isinstance(file, dict) else file.orig_name)
+    path.unlink(missing_ok=True)  # the copy in the caller's folder is the one that is used
+    return source
 
 
-def inspect_data(who: Caller, columns: Columns, file: Any = None, data: str = "") -> dict[str, Any]:
-    source = source_of(who, file, data)
-    return {"source": source, **inspection(open_table(who.owner, source), mapping(source, columns))}
+def inspect_data(who: Caller, columns: Columns, file: Any = None, data: str = "", dataset: str = "") -> dict[str, Any]:
+    source = source_of(who, file, data, dataset)
+    return {"source": source, **checked(who, source, columns)}
 
 
-def start_run(who: Caller, settings: RunSettings, file: Any = None, data: str = "") -> dict[str, Any]:
-    source = source_of(who, file, data)
-    recipe, columns = (
-        model(**{name: getattr(settings, name) for name in model.model_fields}) for model in (Recipe, Columns)
+def checked(who: Caller, source: str, columns: Columns) -> dict[str, Any]:
+    """An inspection with what the doctor found and what was fixed."""
+    return {**examined(open_table(who.owner, source), mapping(source, columns)), "fixed": patches(who.owner, source)}
+
+
+class FixSettings(Fix, Columns):
+    """A fix, with the mapping of its data."""
+
+
+class PreviewSettings(Reading, Columns):
+    """The mapping of the data, and what the recipe says of the model and of long rows."""
+
+    shown: int = knob(SHOWN, title="Rows shown", help="So many rows are shown, the worst first.", ge=0, le=100)
+
+
+def fix_data(who: Caller, settings: FixSettings, data: str) -> dict[str, Any]:
+    columns = part_of(settings, Columns)
+    source = fix_source(who.owner, data, columns, part_of(settings, Fix))
+    return {"source": source, **checked(who, source, mapping(data, columns))}
+
+
+def preview_tokens(
+    who: Caller, settings: PreviewSettings, file: Any = None, data: str = "", dataset: str = ""
+) -> dict[str, Any]:
+    source = source_of(who, file, data, dataset)
+    columns = mapping(source, part_of(settings, Columns))
+    shown = Shown(most=settings.shown)
+    found = preview(
+        open_table(who.owner, source), columns, part_of(settings, Reading), who.owner, token=who.token, shown=shown
     )
-    run = runs.create(who.owner, open_table(who.owner, source), recipe, mapping(source, columns))  # type: ignore[arg-type]
+    return {"source": source, **found}
+
+
+def part_of(settings: Settings, model: type[Settings]) -> Any:
+    """The fields of `settings` that are settings of `model`."""
+    return model(**{name: getattr(settings, name) for name in model.model_fields})
+
+
+def start_run(
+    who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
+) -> dict[str, Any]:
+    source = source_of(who, file, data, dataset)
+    recipe, columns = part_of(settings, Recipe), part_of(settings, Columns)
+    run = runs.create(who.owner, open_table(who.owner, source), recipe, mapping(source, columns))
     start(run, who.token)
     return runs.snapshot(run)
 
@@ -79,7 +132,13 @@ def publish_endpoints(on_device: OnDevice) -> None:
         Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>)."
     )
     endpoint(Columns, inspect_data, name="inspect_data", personal=True, extra=DATA,
-             text="Read a data file: rows, columns, how they would be used, and what is wrong with them.")  # fmt: skip
+             text="Read a data file: rows, columns, how they would be used, and what is wrong with them: duplicates, personal "
+                  "data, labels, bias and more, with the fixes there are.")  # fmt: skip
+    endpoint(FixSettings, fix_data, name="fix_data", personal=True,
+             extra={"data": (str, Parameter.empty, "The source that /inspect_data returned, or a sample, which is copied.")},
+             text="Fix what inspection found (drop, merge, mask ...) or take the last fix back. Returns what is left.")  # fmt: skip
+    endpoint(PreviewSettings, preview_tokens, name="preview_tokens", personal=True, extra=DATA,
+             text="Show which tokens will be learned, read and cut, the worst rows first, and what that costs.")  # fmt: skip
     endpoint(RunSettings, start_run, name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
     endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", personal=True, extra=RUN,

@@ -1,6 +1,5 @@
 """The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
 
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,20 +11,17 @@ import gradio as gr
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.home import adapter_folder
-from prompts.rows import SAMPLE_TITLES
-from prompts.settings import build
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
-from tuning.data.columns import Columns
-from tuning.data.inspect import inspection
-from tuning.data.sources import mapping, open_table, save_upload
+from tuning.data.sources import open_table
 from tuning.evaluate import evaluate
 from tuning.launch.process import start
 from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
 from tuning.ui import views
+from tuning.ui.data_section import DataSection
 
 LESSON = """When no prompt is good enough, **teach the model with examples of your own**.
 
@@ -44,8 +40,7 @@ class TuneTab:
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
         self.visitor, self.on_device = visitor, on_device
-        self.source = gr.BrowserState("", storage_key="prompt-or-tune-data", secret="data")
-        self.mapping = gr.BrowserState({}, storage_key="prompt-or-tune-mapping", secret="mapping")
+        self.data = DataSection(visitor)
         self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
         self.timer = gr.Timer(1, active=False)
 
@@ -55,7 +50,7 @@ class TuneTab:
             gr.Markdown(LESSON)
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
-                self._build_data()
+                self.data.build()
                 self._build_recipe()
             with gr.Column(scale=7, min_width=320):
                 self._build_training()
@@ -65,22 +60,6 @@ class TuneTab:
     @property
     def model(self) -> Any:
         return self.recipe.widgets["model"]
-
-    def _build_data(self) -> None:
-        gr.Markdown("## 1 · Data")
-        self.sample = gr.Dropdown(
-            [(title, f"sample:{name}") for name, title in SAMPLE_TITLES.items()], value=None, label="Sample data", min_width=280,
-            info="Data of the app's own, to try the whole way in a few minutes.",
-        )  # fmt: skip
-        self.file = gr.File(
-            label="Or your own file: CSV, TSV, JSONL, JSON", type="filepath", height=150, elem_id="data-file"
-        )
-        self.columns: Form = form(Columns)
-        self.found = gr.Markdown("Choose sample data or upload a file.", elem_classes="quiet")
-        self.rows = gr.Dataframe(
-            headers=["#", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
-            show_search="none", label="What the model will see", visible=False, elem_classes="rows",
-        )  # fmt: skip
 
     def _build_recipe(self) -> None:
         gr.Markdown("## 2 · Recipe")
@@ -95,8 +74,8 @@ class TuneTab:
         self.progress = gr.Markdown(NO_RUN, elem_classes="quiet status")
         self.loss = gr.LinePlot(
             None, x="step", y="loss", color="part", x_title="Step", y_title="Loss", height=320,
-            label="Loss (teal: training rows, amber: held-out rows)",
-            color_map={"training": "#0d9488", "held-out": "#d97706"},
+            label="Loss (teal: training, amber: validation, purple: held-out rows)",
+            color_map={"training": "#0d9488", "validation": "#d97706", "held-out": "#7c3aed"},
         )  # fmt: skip
         with gr.Accordion("Learning rate", open=False):
             self.rate = gr.LinePlot(
@@ -131,15 +110,10 @@ class TuneTab:
             self.pushed = gr.Markdown("Not published.", elem_classes="quiet")
 
     def _connect(self) -> None:
-        visitor, columns, held_out = self.visitor, self.columns.inputs, self.recipe.widgets["held_out"]
-        inspected = [self.source, *columns, self.found, self.rows, self.mapping]
-        listen(self.sample.input, self._use_sample, visitor, [self.sample, held_out], inspected, name="ui_use_sample")
-        listen(self.file.upload, self._use_file, visitor, [self.file, held_out], inspected, name="ui_use_file")
-        for number, box in enumerate([*columns, held_out]):
-            listen(box.input, self._remap, visitor, [self.source, held_out, *columns], [self.found, self.rows, self.mapping],
-                   name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
+        visitor, data = self.visitor, self.data
+        data.connect(self.recipe)
         started = listen(
-            self.start.click, self._start, visitor, [self.source, *columns, *self.recipe.inputs], [self.run, self.mine],
+            self.start.click, self._start, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs], [self.run, self.mine],
             name="ui_start",
         )  # fmt: skip
         chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
@@ -174,47 +148,20 @@ class TuneTab:
 
     def on_load(self, demo: Any, after: Any) -> None:
         """After a reload: the data, the mapping and the run in hand come back."""
-        listen(after, self._reload, self.visitor, [self.source, self.mapping, self.run, self.recipe.widgets["held_out"]],
-               [*self.columns.inputs, self.found, self.rows, self.mine, self.run], name="ui_reload",
-               show_progress="hidden")  # fmt: skip
+        data, widgets = self.data, self.recipe.widgets
+        listen(after, self._reload, self.visitor,
+               [data.source, data.mapping, self.run, widgets["held_out"], widgets["validation"]],
+               [*data.shown[:-1], self.mine, self.run], name="ui_reload", show_progress="hidden")  # fmt: skip
         self._watch(demo.load, "ui_reload_run")
-
-    # -- data
-
-    def _use_sample(self, who: Caller, source: str, held_out: float) -> list[Any]:
-        return [source, *self._inspected(who, source, mapping(source, Columns()), held_out)]
-
-    def _use_file(self, who: Caller, path: str, held_out: float) -> list[Any]:
-        source = save_upload(who.owner, Path(path))
-        return [source, *self._inspected(who, source, Columns(), held_out)]
-
-    def _inspected(self, who: Caller, source: str, columns: Columns, held_out: float) -> list[Any]:
-        """Updates for the mapping's widgets, then what was found, the rows, and the mapping to remember."""
-        found = inspection(open_table(who.owner, source), columns)
-        names = found["columns"]
-        shown = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
-        updates = [
-            value if name == "instruction" else gr.Dropdown(choices=names, value=value or None)
-            for name, value in shown.items()
-        ]
-        return [*updates, *self._look(found, held_out)]
-
-    def _look(self, found: dict[str, Any], held_out: float) -> list[Any]:
-        rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
-        return [views.inspected_line(found, held_out), rows, found["mapping"]]
-
-    def _remap(self, who: Caller, source: str, held_out: float, *values: Any) -> Any:
-        if not source:
-            return gr.skip(), gr.skip(), gr.skip()
-        return self._look(inspection(open_table(who.owner, source), self.columns.read(values)), held_out)
 
     # -- training
 
     def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
         if not source:
             raise UserError("choose sample data or upload a file first", field="data")
-        split = len(self.columns.inputs)
-        columns, recipe = self.columns.read(values[:split]), self.recipe.read(values[split:])
+        form = self.data.columns
+        split = len(form.inputs)
+        columns, recipe = form.read(values[:split]), self.recipe.read(values[split:])
         run = runs.create(who.owner, open_table(who.owner, source), recipe, columns)
         start(run, who.token)
         return [run.id, self._mine(who, run.id)]
@@ -254,14 +201,9 @@ class TuneTab:
         runs.delete(who.owner, _chosen(run))
         return ["", self._mine(who, None)]
 
-    def _reload(self, who: Caller, source: str, columns: dict[str, Any], run: str, held_out: float) -> list[Any]:
-        data = [gr.skip()] * (len(self.columns.inputs) + 2)
-        if source:
-            with contextlib.suppress(UserError):  # the upload is gone, or its columns are others now
-                data = self._inspected(who, source, build(Columns, columns or {}), held_out)[:-1]
-        known = {found.id for found in runs.runs(who.owner)}
-        run = run if run in known else ""
-        return [*data, self._mine(who, run), run]
+    def _reload(self, who: Caller, source: str, columns: dict[str, Any], run: str, *shares: float) -> list[Any]:
+        run = run if run in {found.id for found in runs.runs(who.owner)} else ""
+        return [*self.data.reload(who, source, columns, *shares), self._mine(who, run), run]
 
     # -- result
 

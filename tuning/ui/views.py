@@ -41,6 +41,8 @@ def progress_line(state: dict[str, Any]) -> str:
         )
         if state["status"] == "training":
             text += f" · {duration(state['remaining'])} left"
+    if state["validation_loss"] is not None:
+        text += f" · loss on {state['rows']['validation']} validation rows {state['validation_loss']:.4f}"
     if state["eval_loss"] is not None:
         text += f" · loss on {state['rows']['held_out']} held-out rows {state['eval_loss']:.4f}"
     return text
@@ -53,7 +55,7 @@ def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
         if event["event"] == "step":
             points.append((event["step"], event["loss"], "training"))
         elif event["event"] == "evaluation":
-            points.append((event["step"], event["held_out_loss"], "held-out"))
+            points.append((event["step"], event["loss"], event["part"].replace("_", "-")))
     return pd.DataFrame(points, columns=["step", "loss", "part"]) if points else None
 
 
@@ -85,31 +87,6 @@ def example_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
 def run_label(state: dict[str, Any]) -> str:
     day = state["created"][:16].replace("T", " ")
     return f"{day} · {state['data']} · {state['model']} · {state['run'][:6]}"
-
-
-def inspected_line(found: dict[str, Any], held_out: float) -> str:
-    """Rows, labels and split as Markdown, or what is wrong."""
-    text = f"**{found['data']}**: {found['rows']:,} rows, columns {', '.join(found['columns'])}."
-    if found["problem"]:
-        return f"{text}\n\n⚠️ {found['problem']}"
-    kept = round(found["rows"] * held_out)
-    text += f" About {found['rows'] - kept:,} rows to train, {kept:,} held out."
-    if found["labels"]:
-        shares = ", ".join(f"{label} {count}" for label, count in list(found["labels"].items())[:12])
-        text += f"\n\n{len(found['labels'])} labels: {shares}."
-    return text
-
-
-def preview_rows(found: dict[str, Any]) -> list[list[str]]:
-    """The first rows as the conversation that is learned; before there is a mapping, as they are."""
-    if found["problem"]:
-        return [[str(n), " · ".join(map(str, row.values())), ""] for n, row in enumerate(found["sample"], 1)]
-    shown = []
-    for number, example in enumerate(found["examples"], 1):
-        turns = example["messages"]
-        given = turns[0]["content"] if len(turns) == 1 else "\n".join(f"[{m['role']}] {m['content']}" for m in turns)
-        shown.append([str(number), given, example["answer"]])
-    return shown
 
 
 def published(state: dict[str, Any]) -> str:

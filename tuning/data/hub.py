@@ -1,0 +1,86 @@
+"""A data set of the Hub -> one visitor's upload, read as a stream; nothing of it stays in the Hub client's cache."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prompts.errors import UserError, WorldError
+from prompts.files.binary import plain
+from prompts.loading import hub_token
+from prompts.rows import Row, Table, limits_here, store
+from prompts.settings import Settings, knob
+from tuning.data.sources import save
+
+
+class HubData(Settings):
+    """Which data set of the Hub, and which part of it."""
+
+    dataset: str = knob("", title="Hub dataset", help="owner/name, as on its page.")
+    config: str = knob("", title="Config", help="The subset, where the data set has several.")
+    part: str = knob("train", title="Part", help="train, test, validation ..., or the first rows of one: train[:1000].")
+    revision: str = knob("", title="Revision", help="A branch, tag or commit; empty: the newest.")
+
+
+def hub_data(text: str) -> HubData:
+    """`owner/name[:config][:part][@revision]`, in one text."""
+    name, _, revision = text.strip().partition("@")
+    name, bracket, rows = name.partition("[")
+    parts = name.split(":")
+    config, part = (parts[1], parts[2]) if len(parts) == 3 else ("", parts[1]) if len(parts) == 2 else ("", "train")
+    if len(parts) > 3:
+        raise UserError("write a data set as owner/name:config:part@revision", field="dataset")
+    return HubData(dataset=parts[0], config=config, part=(part or "train") + bracket + rows, revision=revision)
+
+
+def save_dataset(owner: str, asked: HubData, token: str | None = None) -> str:
+    """Reads the data set into the owner's folder and returns its source name. Raises UserError, WorldError."""
+    if "/" not in asked.dataset or asked.dataset.startswith(("/", ".")):
+        raise UserError("name a data set of the Hub as owner/name", field="dataset")
+    if Path(asked.dataset).exists():  # the library would read that folder of this machine instead
+        raise UserError(f"{asked.dataset} is a folder of this machine, not a data set of the Hub", field="dataset")
+    name = f"{asked.dataset.replace('/', '_')}_{asked.part}"
+    note = f"{asked.dataset}, {asked.config or 'default config'}, {asked.part}, revision {asked.revision or 'main'}, of the Hub."
+
+    def read(folder: Path) -> Table:
+        return store(name, _rows(asked, token), limits_here(), folder, [note])
+
+    return save(owner, read)
+
+
+def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetNotFoundError
+
+    part, _, most = asked.part.partition("[:")
+    try:
+        found = load_dataset(
+            asked.dataset, asked.config or None, split=part, streaming=True, token=hub_token(token),
+            revision=asked.revision or None,
+        )  # fmt: skip
+        for number, row in enumerate(found):
+            if most and number >= _number(most):
+                return
+            yield {name: plain(value, f"{asked.dataset}, column {name!r}") for name, value in row.items()}
+    except UserError:
+        raise
+    except DatasetNotFoundError as error:
+        raise UserError(
+            f"there is no data set {asked.dataset!r} on the Hub, or it is private or gated ({_first(error)})",
+            field="dataset",
+        ) from None
+    except (ValueError, FileNotFoundError) as error:  # an unknown config or part, which the message lists
+        raise UserError(f"{asked.dataset}: {_first(error)}", field="part") from None
+    except OSError as error:
+        raise WorldError(f"the Hub cannot be reached to read {asked.dataset}: {_first(error)}") from error
+    except RuntimeError as error:
+        raise UserError(f"{asked.dataset} cannot be read: {_first(error)}", field="dataset") from None
+
+
+def _number(text: str) -> int:
+    if not (digits := text.rstrip("]")).isdigit():
+        raise UserError(f"write the part as train[:1000], not [:{text[:20]}", field="part")
+    return int(digits)
+
+
+def _first(error: Any) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,230 @@
+"""The data part of the fine-tune tab: a source, its mapping, what is wrong with it, and what will be learned from it."""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import UserError
+from prompts.rows import SAMPLE_TITLES, SUFFIXES
+from prompts.settings import build
+from prompts.ui.forms import Form, form, listen
+from prompts.ui.visitor import Caller
+from tuning.data.columns import Columns, resolve
+from tuning.data.doctor import examine
+from tuning.data.fixes import Fix
+from tuning.data.hub import HubData, save_dataset
+from tuning.data.inspect import inspection
+from tuning.data.preview import preview
+from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
+from tuning.recipe import Reading
+from tuning.ui import data_views as views
+
+AT_ONCE = 5000  # rows up to which the doctor looks without being asked
+
+
+class DataSection:
+    """`source` and `mapping` are made at once, outside any tab, where the browser restores them; `build` fills the tab."""
+
+    def __init__(self, visitor: Any) -> None:
+        self.visitor = visitor
+        self.source = gr.BrowserState("", storage_key="prompt-or-tune-data", secret="data")
+        self.mapping = gr.BrowserState({}, storage_key="prompt-or-tune-mapping", secret="mapping")
+
+    def build(self) -> None:
+        gr.Markdown("## 1 · Data")
+        self.sample = gr.Dropdown(
+            [(title, f"sample:{name}") for name, title in SAMPLE_TITLES.items()], value=None, label="Sample data", min_width=280,
+            info="Data of the app's own, to try the whole way in a few minutes.",
+        )  # fmt: skip
+        self.file = gr.File(label=f"Or your own file: {', '.join(s[1:].upper() for s in SUFFIXES)}", type="filepath",
+                            height=150, elem_id="data-file")  # fmt: skip
+        with gr.Accordion("Or a data set of the Hub", open=False):
+            self.hub: Form = form(HubData)
+            self.load = gr.Button("Load it", size="md", scale=0, min_width=120)
+        self.columns: Form = form(Columns)
+        self.found = gr.Markdown("Choose sample data or upload a file.", elem_classes="quiet")
+        self.rows = gr.Dataframe(
+            headers=["#", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
+            show_search="none", label="What the model will see", visible=False, elem_classes="rows",
+        )  # fmt: skip
+        self._build_doctor()
+        with gr.Accordion("Tokens: what will be learned, read and cut", open=False):
+            gr.Markdown(
+                "With the model, the longest row and the choice for long rows of the recipe below.",
+                elem_classes="quiet",
+            )
+            self.look = gr.Button("Show the tokens", size="md", scale=0, min_width=160)
+            self.numbers = gr.Markdown("", elem_classes="quiet")
+            self.tokens = gr.HighlightedText(
+                [], label="The worst rows first", show_legend=True, show_inline_category=False, combine_adjacent=False,
+                color_map=views.COLOURS, elem_classes="tokens",
+            )  # fmt: skip
+
+    def _build_doctor(self) -> None:
+        with gr.Accordion("Data doctor: what is wrong with the rows", open=False):
+            self.check = gr.Button("Check the data", size="md", scale=0, min_width=160)
+            self.health = gr.Markdown("Nothing was checked yet.", elem_classes="quiet")
+            self.findings = gr.Dataframe(
+                headers=["Finding", "Rows", "Which", "Why it matters"], datatype="str", interactive=False, wrap=True,
+                max_height=360, show_search="none", label="Findings, the gravest first", visible=False, elem_classes="rows",
+            )  # fmt: skip
+            self.fixes = gr.Dropdown([], label="Fix", info="Nothing is changed unasked, and every fix can be taken back.",
+                                     min_width=280)  # fmt: skip
+            with gr.Row():
+                self.apply = gr.Button("Apply the fix", size="md", min_width=140)
+                self.undo = gr.Button("Take the last fix back", size="md", min_width=160)
+            self.fixed = gr.Markdown("", elem_classes="quiet")
+            self.report = gr.DownloadButton(
+                "Download the report (JSON)", size="md", scale=0, min_width=220, visible=False
+            )
+
+    @property
+    def shown(self) -> list[Any]:
+        """What changes when other data are looked at."""
+        return [*self.columns.inputs, self.found, self.rows, self.mapping]
+
+    @property
+    def examined(self) -> list[Any]:
+        return [self.health, self.findings, self.fixes, self.fixed, self.report]
+
+    def connect(self, recipe: Form) -> None:
+        """`recipe`: the form whose shares, model and length the data are shown with."""
+        visitor, columns, widgets = self.visitor, self.columns.inputs, recipe.widgets
+        shares = [widgets["held_out"], widgets["validation"]]
+        known = [self.source, *self.shown]
+        used = listen(self.sample.input, self._use_sample, visitor, [self.sample, *shares], known, name="ui_use_sample")
+        sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], known, name="ui_use_file")
+        loaded = listen(self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], known, name="ui_use_hub")
+        for name, event in {"sample": used, "file": sent, "hub": loaded}.items():
+            listen(event.success, self._first_look, visitor, [self.source, *columns], self.examined,
+                   name=f"ui_examine_{name}", show_progress="hidden")  # fmt: skip
+        for number, box in enumerate([*columns, *shares]):
+            listen(box.input, self._remap, visitor, [self.source, *shares, *columns], [self.found, self.rows, self.mapping],
+                   name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
+        listen(self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine")
+        for button, undo, name in ((self.apply, False, "ui_fix"), (self.undo, True, "ui_unfix")):
+            done = listen(button.click, self._unfix if undo else self._fix, visitor,
+                          [self.source, self.fixes, *shares, *columns], known, name=name)  # fmt: skip
+            listen(done.success, self._examine, visitor, [self.source, *columns], self.examined, name=f"{name}_examine")
+        length = [widgets[name] for name in ("model", "max_length", "overlong")]
+        listen(self.look.click, self._tokens, visitor, [self.source, *length, *columns], [self.numbers, self.tokens],
+               name="ui_tokens")  # fmt: skip
+
+    # -- a source
+
+    def _use_sample(self, who: Caller, source: str, *shares: float) -> list[Any]:
+        return [source, *self.inspected(who, source, mapping(source, Columns()), *shares)]
+
+    def _use_file(self, who: Caller, path: str, *shares: float) -> list[Any]:
+        source = save_upload(who.owner, Path(path))
+        Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
+        return [source, *self.inspected(who, source, Columns(), *shares)]
+
+    def _use_hub(self, who: Caller, held_out: float, validation: float, *values: Any) -> list[Any]:
+        source = save_dataset(who.owner, self.hub.read(values), who.token)
+        return [source, *self.inspected(who, source, Columns(), held_out, validation)]
+
+    def inspected(self, who: Caller, source: str, columns: Columns, *shares: float) -> list[Any]:
+        """Updates for the mapping's widgets, then what was found, the rows, and the mapping to remember."""
+        found = inspection(open_table(who.owner, source), columns)
+        names = found["columns"]
+        given = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
+        updates = [
+            value if name == "instruction" else gr.Dropdown(choices=names, value=value or None)
+            for name, value in given.items()
+        ]
+        return [*updates, *self._looked(found, *shares)]
+
+    def _looked(self, found: dict[str, Any], *shares: float) -> list[Any]:
+        rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
+        return [views.inspected_line(found, *shares), rows, found["mapping"]]
+
+    def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> Any:
+        if not source:
+            return gr.skip(), gr.skip(), gr.skip()
+        table = open_table(who.owner, source)
+        return self._looked(inspection(table, self.columns.read(values)), held_out, validation)
+
+    def reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> list[Any]:
+        """After a reload: updates for all of `shown` but the mapping."""
+        if source:
+            with contextlib.suppress(UserError):  # the upload is gone, or its columns are others now
+                return self.inspected(who, source, build(Columns, columns or {}), *shares)[:-1]
+        return [gr.skip()] * (len(self.columns.inputs) + 2)
+
+    # -- the doctor
+
+    def _first_look(self, who: Caller, source: str, *values: Any) -> Iterator[Any]:
+        rows = len(open_table(who.owner, source).rows)
+        if rows > AT_ONCE:
+            yield [
+                f"{rows:,} rows: press “Check the data”, which takes a while.",
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+            ]
+            return
+        with contextlib.suppress(UserError):  # no mapping yet: said above
+            yield from self._examine(who, source, *values)
+
+    def _examine(self, who: Caller, source: str, *values: Any) -> Iterator[Any]:
+        columns = self.columns.read(values)
+        table = open_table(who.owner, _some(source))
+        columns = resolve(mapping(source, columns), table)
+        yield ["Looking at every row…", *[gr.skip()] * 4]
+        documents = [finding.document(shown=None) for finding in examine(table, columns)]
+        done = patches(who.owner, source)
+        yield [
+            views.health(documents, len(table.rows)),
+            gr.Dataframe(value=views.finding_rows(documents), visible=bool(documents)),
+            gr.Dropdown(choices=views.fix_choices(documents), value=None),
+            views.fixes_done(done),
+            gr.DownloadButton(value=_report(table.name, documents, done), visible=True),
+        ]
+
+    def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> list[Any]:
+        if not chosen:
+            raise UserError("choose a fix first", field="fix")
+        finding, _, fix = chosen.partition(":")
+        return self._changed(who, source, Fix(finding=finding, fix=fix), *rest)
+
+    def _unfix(self, who: Caller, source: str, _chosen: str | None, *rest: Any) -> list[Any]:
+        return self._changed(who, source, Fix(undo=True), *rest)
+
+    def _changed(
+        self, who: Caller, source: str, fix: Fix, held_out: float, validation: float, *values: Any
+    ) -> list[Any]:
+        columns = self.columns.read(values)
+        source = fix_source(who.owner, _some(source), columns, fix)
+        return [source, *self.inspected(who, source, columns, held_out, validation)]
+
+    # -- tokens
+
+    def _tokens(self, who: Caller, source: str, model: str, length: int, overlong: Any, *values: Any) -> Iterator[Any]:
+        yield "Rendering and tokenising every row…", gr.skip()
+        table = open_table(who.owner, _some(source))
+        columns = mapping(source, self.columns.read(values))
+        reading = build(Reading, {"model": model, "max_length": length, "overlong": overlong})
+        found = preview(table, columns, reading, who.owner, token=who.token)
+        yield views.token_numbers(found), views.token_spans(found)
+
+
+def _report(name: str, documents: list[dict[str, Any]], done: list[dict[str, Any]]) -> str:
+    folder = Path(tempfile.mkdtemp())
+    file = folder / "data-report.json"
+    file.write_text(
+        json.dumps({"data": name, "findings": documents, "fixed": done}, ensure_ascii=False, indent=1), "utf-8"
+    )
+    return str(file)
+
+
+def _some(source: str) -> str:
+    if not source:
+        raise UserError("choose sample data or upload a file first", field="data")
+    return source

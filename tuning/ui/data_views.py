@@ -1,0 +1,101 @@
+"""What data look like on the page: plain functions from documents to text and tables."""
+
+from typing import Any
+
+from tuning.data.fixes import Patch
+from tuning.data.fixes import sentence as fix_sentence
+
+COLOURS = {"learned": "#0d9488", "read": "#94a3b8", "cut": "#dc2626"}
+_KINDS = {"learned": "learned", "context": "read", "cut": "cut"}
+_MARKS = {"stop": "⛔", "warn": "⚠️", "note": "ℹ️"}
+_FIXES = {
+    "drop": "leave the rows out", "merge": "give them the answer that most have", "mask": "replace it by [EMAIL], [PHONE] …",
+    "fix_encoding": "mend the letters", "strip_html": "remove tags and entities", "resplit": "move the rows to training",
+}  # fmt: skip
+
+
+def inspected_line(found: dict[str, Any], held_out: float, validation: float) -> str:
+    """Rows, labels and split as Markdown, or what is wrong."""
+    text = f"**{found['data']}**: {found['rows']:,} rows, columns {', '.join(found['columns'])}."
+    text += "".join(f"\n\n{note}" for note in found["notes"])
+    if found["problem"]:
+        return f"{text}\n\n⚠️ {found['problem']}"
+    kept, watched = round(found["rows"] * held_out), round(found["rows"] * validation)
+    text += f"\n\nAbout {found['rows'] - kept - watched:,} rows to train, {watched:,} to validate, {kept:,} held out."
+    if found["labels"]:
+        shares = ", ".join(f"{label} {count}" for label, count in list(found["labels"].items())[:12])
+        text += f"\n\n{len(found['labels'])} labels: {shares}."
+    return text
+
+
+def preview_rows(found: dict[str, Any]) -> list[list[str]]:
+    """The first rows as the conversation that is learned; before there is a mapping, as they are."""
+    if found["problem"]:
+        return [[str(n), " · ".join(map(str, row.values())), ""] for n, row in enumerate(found["sample"], 1)]
+    shown = []
+    for number, example in enumerate(found["examples"], 1):
+        turns = example["messages"]
+        given = turns[0]["content"] if len(turns) == 1 else "\n".join(f"[{m['role']}] {m['content']}" for m in turns)
+        shown.append([str(number), given, example["answer"]])
+    return shown
+
+
+def health(documents: list[dict[str, Any]], rows: int) -> str:
+    """What the doctor says, in a sentence."""
+    if not documents:
+        return f"**Nothing found in {rows:,} rows.** The doctor knows forms and words, not meaning: read some rows yourself."
+    counts = {weight: sum(d["weight"] == weight for d in documents) for weight in _MARKS}
+    said = [
+        f"{counts['stop']} to fix before training" if counts["stop"] else "",
+        f"{counts['warn']} to look at" if counts["warn"] else "",
+        f"{counts['note']} to know" if counts["note"] else "",
+    ]
+    return f"**{rows:,} rows: {', '.join(filter(None, said))}.**"
+
+
+def finding_rows(documents: list[dict[str, Any]]) -> list[list[str]]:
+    shown = []
+    for found in documents:
+        which = ", ".join(map(str, found["rows"][:8])) + (" …" if found["count"] > 8 else "")
+        detail = f" ({found['detail']})" if found["detail"] else ""
+        count = f"{found['count']:,}" if found["count"] else ""
+        shown.append([f"{_MARKS[found['weight']]} {found['title']}", count, which, f"{found['why']}{detail}"])
+    return shown
+
+
+def fix_choices(documents: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [
+        (f"{found['title']}: {_FIXES[fix]} ({found['count']:,} rows)", f"{found['finding']}:{fix}")
+        for found in documents
+        for fix in found["fixes"]
+    ]
+
+
+def fixes_done(done: list[Patch]) -> str:
+    return "\n".join(f"- {fix_sentence(one)}" for one in done)
+
+
+def token_numbers(found: dict[str, Any]) -> str:
+    """The four numbers, and whether training may start."""
+    lines = [
+        f"**{found['rows']:,} rows, {found['tokens']:,} tokens**, the median row {found['median']:,}, the longest "
+        f"{found['longest']:,}. Chat template: {found['template']}.",
+        "",
+        f"- rows too long for {found['max_length']:,} tokens: **{found['rows_cut']:,}** (they are "
+        f"{'refused' if found['overlong'] == 'stop' else found['overlong']})",
+        f"- tokens lost: **{found['tokens_lost']:,}**",
+        f"- rows with nothing to learn: **{found['rows_with_nothing_to_learn']:,}**",
+        f"- end of turn learned: **{found['end_of_turn_trained']:,} of {found['pieces']:,}**",
+    ]
+    if found["blocked"]:
+        lines += ["", f"⛔ Training would not start: {found['blocked']}."]
+    return "\n".join(lines)
+
+
+def token_spans(found: dict[str, Any]) -> list[tuple[str, str | None]]:
+    spans: list[tuple[str, str | None]] = []
+    for row in found["shown"]:
+        spans.append((f"row {row['row']} · {row['tokens']:,} tokens\n", None))
+        spans += [(span["text"], _KINDS[span["kind"]]) for span in row["spans"]]
+        spans.append(("\n\n", None))
+    return spans
