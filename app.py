@@ -17,6 +17,7 @@ import gradio as gr  # noqa: E402
 from prompts.backends import OnDevice, identity  # noqa: E402
 from prompts.home import new_id, on_space  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
+from prompts.rows import limits_here  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
@@ -89,4 +90,4 @@ if __name__ == "__main__":
     page = build().queue(max_size=100)
     threading.Timer(3.0, warm_up).start()
     page.launch(theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False,
-                enable_monitoring=False, max_file_size="200mb")  # fmt: skip
+                enable_monitoring=False, max_file_size=limits_here().max_bytes)  # fmt: skip

@@ -34,7 +34,7 @@ def _flags(technique: Technique) -> type[Flags]:
         owner=(str, Field(LOCAL, description="Whose adapters run:<id> means; on your own machine: local.")),
         rows=(
             str,
-            Field("", description="CSV, TSV, JSONL or JSON: ask once for each row, its columns filling the slots."),
+            Field("", description=f"{FORMATS}: ask once for each row, its columns filling the slots."),
         ),
     )
 

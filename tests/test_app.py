@@ -19,7 +19,7 @@ from tests.tuning.test_train import table
 PUBLIC = {
     "/iterative_refinement", "/contextual", "/chain_of_thought", "/few_shot", "/ask_model", "/inspect_data", "/start_run",
     "/run_status", "/cancel_run", "/list_runs", "/publish_run", "/resume_run", "/evaluate_run", "/delete_run",
-    "/compare_prompts", "/render_prompt",
+    "/compare_prompts", "/render_prompt", "/fix_data", "/preview_tokens",
 }  # fmt: skip
 
 
@@ -97,9 +97,13 @@ def test_every_event_has_a_name(url: str) -> None:
             "uses no column",
         ),
         ("/render_prompt", {"name": "a", "technique": "nothing", "settings": {}}, "there is no technique"),
-        ("/start_run", {}, "give either a file or the name of data"),
+        ("/start_run", {}, "give one of a file, the name of data, and a data set"),
         ("/start_run", {"data": "upload:" + "0" * 20}, "does not exist"),
         ("/inspect_data", {"data": "nothing"}, "is no data"),
+        ("/inspect_data", {"dataset": "rows"}, "owner/name"),
+        ("/fix_data", {"data": "sample:support_emails", "finding": "x", "fix": "drop"}, "there is no finding 'x'"),
+        ("/fix_data", {"data": "upload:" + "0" * 20, "undo": True}, "does not exist"),
+        ("/preview_tokens", {"data": "sample:support_emails", "model": "a b"}, "is no model"),
     ],
 )
 def test_bad_input_is_a_sentence_for_api_callers(
@@ -133,6 +137,28 @@ def test_a_file_of_this_machine_cannot_be_read_through_the_api(url: str) -> None
         with urllib.request.urlopen(f"{url}/gradio_api/call/inspect_data/{event}", timeout=20) as reply:
             answer = reply.read().decode()
         assert "event: error" in answer and "root:" not in answer
+
+
+def test_data_are_inspected_fixed_and_previewed_over_http(client: Any, tiny: str, tmp_path: Path) -> None:
+    from gradio_client import handle_file
+
+    file = tmp_path / "rows.csv"
+    file.write_text("text;label\n" + "".join(f"row {n} about {'ab'[n % 2] * n} things;{'ab'[n % 2]}\n" for n in range(30))
+                    + "write to ana@example.com;a\n" * 2)  # fmt: skip
+    found = client.predict(file=handle_file(str(file)), api_name="/inspect_data")
+    kinds = {one["finding"]: one for one in found["findings"]}
+    assert kinds["personal"]["rows"] == [31, 32] and kinds["duplicates"]["rows"] == [32]
+    assert found["notes"] == ["The columns are separated by ';'."]
+    fixed = client.predict(data=found["source"], finding="personal", fix="mask", api_name="/fix_data")
+    assert fixed["source"] == found["source"] and "personal" not in {one["finding"] for one in fixed["findings"]}
+    assert len(fixed["fixed"]) == 1
+    back = client.predict(data=found["source"], undo=True, api_name="/fix_data")
+    assert "personal" in {one["finding"] for one in back["findings"]} and back["fixed"] == []
+    seen = client.predict(
+        data=found["source"], model=tiny, max_length=40, overlong="cut", shown=2, api_name="/preview_tokens"
+    )
+    assert seen["rows"] == 32 and seen["rows_cut"] > 0 and len(seen["shown"]) == 2
+    assert seen["shown"][0]["spans"][-1]["kind"] == "cut"
 
 
 def test_data_to_published_adapter_over_http(client: Any, url: str, tiny: str, tmp_path: Path) -> None:

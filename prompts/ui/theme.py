@@ -25,6 +25,7 @@ CSS = """
 .lens .c4 {background: #e0f2fe; color: #0c4a6e} .dark .lens .c4 {background: #082f49; color: #bae6fd}
 .legend {display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; font-size: var(--text-sm)}
 .legend span {padding: 0 6px; border-radius: 3px}
+.tokens span {color: var(--body-text-color) !important}
 .rows {--font-mono: var(--font)}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
 """

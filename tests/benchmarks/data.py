@@ -57,7 +57,9 @@ def main() -> None:
         path = Path(folder) / "rows.jsonl"
         write(path, count)
         for name, work in WORK.items():
-            done = subprocess.run([sys.executable, "-c", HEAD + work + TAIL, path], capture_output=True, text=True, check=True)
+            done = subprocess.run(
+                [sys.executable, "-c", HEAD + work + TAIL, path], capture_output=True, text=True, check=True
+            )
             print(f"{name}: {' '.join(done.stdout.split())}")
 
 

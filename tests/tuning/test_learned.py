@@ -154,13 +154,17 @@ def test_held_out_rows_are_locked(tiny: str) -> None:
     check_examples("ben", [locked])
     with pytest.raises(UserError, match=f"example 2 is a held-out row of run {run.id}"):
         check_examples("local", [free, f"  {locked.upper()} "])
-    variant = {"name": "v", "technique": "few_shot", "settings": {"model": f"run:{run.id}", "input": "{{ text }}"}}
+    variant = {
+        "name": "v",
+        "technique": "few_shot",
+        "settings": {"model": f"run:{run.id}", "task": "?", "input": "{{ text }}"},
+    }
     experiment = build(Experiment, {"variants": [variant], "scorer": "exact_match"})
     with pytest.raises(UserError, match=rf"'v': run:{run.id} was trained on 32 of 40 rows"):
         list(compare(experiment, data, "local", lambda name: open_backend(tiny, "local")))
-    shown = build(Experiment, {"variants": [{**variant, "settings": {
-        "model": tiny, "input": "{{ text }}", "examples": [{"input": locked, "output": "a"}]}}], "scorer": "exact_match"})  # fmt: skip
-    with pytest.raises(UserError, match="'v': example 1 is a held-out row"):
+    example = {"model": tiny, "task": "?", "input": "{{ text }}", "examples": [{"input": locked, "output": "a"}]}
+    shown = build(Experiment, {"variants": [{**variant, "settings": example}], "scorer": "exact_match"})
+    with pytest.raises(UserError, match="'v': examples: example 1 is a held-out row"):
         list(compare(shown, data, "local", lambda name: open_backend(tiny, "local")))
     run.set_state("failed")
     runs.delete("local", run.id)

@@ -53,7 +53,7 @@ _GROUP = {
     for group, words in groups.items()
     for word in words.split()
 }
-_ANY = re.compile(r"\b(?:" + "|".join(sorted(map(re.escape, _GROUP), key=len, reverse=True)) + r")\b", re.IGNORECASE)
+_TOKEN = re.compile(r"[\w-]+")
 
 
 @dataclass
@@ -66,13 +66,14 @@ class Screen:
     alike: dict[tuple[str, int], dict[str, tuple[int, str]]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, number: int, given: str, answer: str) -> None:
-        found = [match.group().lower() for match in _ANY.finditer(given)]
+        words = _TOKEN.findall(given.casefold())
+        found = [word for word in words if word in _GROUP]
         if not found:
             return
         named: dict[str, set[str]] = defaultdict(set)
         for word in found:
             named[_GROUP[word][0]].add(_GROUP[word][1])
-        masked = hash(_ANY.sub("_", given.casefold()))
+        masked = hash(tuple("_" if word in _GROUP else word for word in words))
         for dimension, groups in named.items():
             if len(groups) == 1:
                 (group,) = groups

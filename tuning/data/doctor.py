@@ -108,7 +108,7 @@ class _Look:
             self.marked["encoding"].append(number)
         if _HTML.search(both):
             self.marked["html"].append(number)
-        if _offensive().search(both):
+        if _is_offensive(both):
             self.marked["offensive"].append(number)
         for kind in {kind for kind, *_ in personal.find(both)}:
             self.marked["secrets" if kind == "key" else "personal"].append(number)
@@ -237,10 +237,17 @@ def finding(kind: str, rows: Sequence[int], detail: str = "") -> Finding:
 
 
 @cache
-def _offensive() -> re.Pattern[str]:
+def _offensive() -> tuple[frozenset[str], tuple[str, ...]]:
+    """Single words, and phrases of several."""
     lines = (Path(__file__).parent / "offensive.txt").read_text("utf-8").splitlines()
-    words = [re.escape(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
-    return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
+    entries = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return frozenset(entry for entry in entries if " " not in entry), tuple(e for e in entries if " " in e)
+
+
+def _is_offensive(text: str) -> bool:
+    words, phrases = _offensive()
+    found = re.findall(r"\w+", text.casefold())
+    return not words.isdisjoint(found) or any(f" {phrase} " in f" {' '.join(found)} " for phrase in phrases)
 
 
 @cache

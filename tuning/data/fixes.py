@@ -79,7 +79,8 @@ def patched(table: Table, patches: Sequence[Patch], keep: Path | None = None) ->
 def sentence(one: Patch) -> str:
     """What a patch did, for a person."""
     dropped, changed = len(one["drop"]), len(one["set"])
-    return f"Fixed {one['title'].lower()} ({one['fix']}): {f'{dropped} rows left out' if dropped else f'{changed} rows changed'}."
+    done = f"left out: {dropped:,}" if dropped else f"changed: {changed:,}"
+    return f"Fixed {one['title'].lower()} ({one['fix']}); rows {done}."
 
 
 def _apply(rows: Iterable[Row], one: Patch) -> Iterator[Row]:

@@ -1,12 +1,12 @@
 """A table -> what is in it and how it would be used, before anything is trained."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from prompts.errors import UserError
 from prompts.rows import Table
-from tuning.data.columns import FEW, LOOK, Columns, conversations, guess, resolve
+from tuning.data.columns import FEW, LOOK, Columns, Conversation, conversations, guess, resolve
 from tuning.data.split import fingerprint
 
 SHOWN = 5
@@ -32,14 +32,20 @@ def inspection(table: Table, columns: Columns) -> dict[str, Any]:
     except UserError as error:
         return {**document, "mapping": columns.to_json(), "problem": str(error)}
     answers: Counter[str] = Counter()
-    for talk in talks:
-        answers[talk.answer] += len(answers) <= FEW or talk.answer in answers
+
+    def counted() -> Iterator[Conversation]:
+        for talk in talks:
+            if len(answers) <= FEW or talk.answer in answers:
+                answers[talk.answer] += 1
+            yield talk
+
+    print_of = fingerprint(counted())
     few = len(answers) <= min(FEW, len(talks) // 2)
     return {
         **document,
         "mapping": columns.to_json(),
         "problem": None,
-        "fingerprint": fingerprint(talks),
+        "fingerprint": print_of,
         "labels": dict(answers.most_common()) if few else None,
         "examples": [{"messages": talk.prompt.as_dicts(), "answer": talk.answer} for talk in talks[:SHOWN]],
     }

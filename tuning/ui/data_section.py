@@ -51,6 +51,7 @@ class DataSection:
         self.rows = gr.Dataframe(
             headers=["#", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
             show_search="none", label="What the model will see", visible=False, elem_classes="rows",
+            column_widths=["44px", "65%", "35%"],
         )  # fmt: skip
         self._build_doctor()
         with gr.Accordion("Tokens: what will be learned, read and cut", open=False):
@@ -69,10 +70,7 @@ class DataSection:
         with gr.Accordion("Data doctor: what is wrong with the rows", open=False):
             self.check = gr.Button("Check the data", size="md", scale=0, min_width=160)
             self.health = gr.Markdown("Nothing was checked yet.", elem_classes="quiet")
-            self.findings = gr.Dataframe(
-                headers=["Finding", "Rows", "Which", "Why it matters"], datatype="str", interactive=False, wrap=True,
-                max_height=360, show_search="none", label="Findings, the gravest first", visible=False, elem_classes="rows",
-            )  # fmt: skip
+            self.findings = gr.Markdown("", elem_classes="findings")
             self.fixes = gr.Dropdown([], label="Fix", info="Nothing is changed unasked, and every fix can be taken back.",
                                      min_width=280)  # fmt: skip
             with gr.Row():
@@ -182,7 +180,7 @@ class DataSection:
         done = patches(who.owner, source)
         yield [
             views.health(documents, len(table.rows)),
-            gr.Dataframe(value=views.finding_rows(documents), visible=bool(documents)),
+            views.findings(documents),
             gr.Dropdown(choices=views.fix_choices(documents), value=None),
             views.fixes_done(done),
             gr.DownloadButton(value=_report(table.name, documents, done), visible=True),

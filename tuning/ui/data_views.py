@@ -53,19 +53,21 @@ def health(documents: list[dict[str, Any]], rows: int) -> str:
     return f"**{rows:,} rows: {', '.join(filter(None, said))}.**"
 
 
-def finding_rows(documents: list[dict[str, Any]]) -> list[list[str]]:
-    shown = []
+def findings(documents: list[dict[str, Any]]) -> str:
+    """What was found as a list: how many, which rows, why it matters."""
+    lines = []
     for found in documents:
         which = ", ".join(map(str, found["rows"][:8])) + (" …" if found["count"] > 8 else "")
-        detail = f" ({found['detail']})" if found["detail"] else ""
-        count = f"{found['count']:,}" if found["count"] else ""
-        shown.append([f"{_MARKS[found['weight']]} {found['title']}", count, which, f"{found['why']}{detail}"])
-    return shown
+        many = "row" if found["count"] == 1 else "rows"
+        rows = f": {found['count']:,} {many} ({which})" if found["count"] else ""
+        detail = f" _{found['detail']}._" if found["detail"] else ""
+        lines.append(f"- {_MARKS[found['weight']]} **{found['title']}**{rows}. {found['why']}{detail}")
+    return "\n".join(lines)
 
 
 def fix_choices(documents: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [
-        (f"{found['title']}: {_FIXES[fix]} ({found['count']:,} rows)", f"{found['finding']}:{fix}")
+        (f"{found['title']}: {_FIXES[fix]} ({found['count']:,})", f"{found['finding']}:{fix}")
         for found in documents
         for fix in found["fixes"]
     ]
