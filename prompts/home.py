@@ -21,6 +21,8 @@ LOCAL = "local"  # the owner on one's own machine
 _OWNER = re.compile(r"[a-z0-9][a-z0-9_-]{0,95}")
 _RUN = re.compile(r"[a-z0-9]{4,40}")
 RUN_PREFIX = "run:"
+ADAPTER_CONFIG = "adapter_config.json"
+TRAINED = (ADAPTER_CONFIG, "config.json")  # what a run's folder adapter/ holds: an adapter, or a whole model
 
 
 def on_space() -> bool:
@@ -66,13 +68,13 @@ def run_folder(owner: str, run: str) -> Path:
 def adapter_folder(owner: str, run: str) -> Path:
     """(owner, "run:<id>") -> the folder of its trained adapter. Raises NotFound, or UserError before it is trained."""
     folder = run_folder(owner, run) / "adapter"
-    if not (folder / "adapter_config.json").is_file():
+    if not any((folder / name).is_file() for name in TRAINED):
         raise UserError(f"run {run.removeprefix(RUN_PREFIX)} has no adapter yet: let it finish first", field="model")
     return folder
 
 
 def adapters(owner: str) -> list[str]:
     """The names `run:<id>` of this owner's trained adapters, the newest first."""
-    found = list(owner_folder(owner, "runs").glob("*/adapter/adapter_config.json"))
+    found = [file for name in TRAINED for file in owner_folder(owner, "runs").glob(f"*/adapter/{name}")]
     found.sort(key=lambda file: file.stat().st_mtime, reverse=True)
     return [f"{RUN_PREFIX}{file.parent.parent.name}" for file in found]

@@ -1,6 +1,7 @@
 """Loading models: one lock, one bounded cache, one place that says what went wrong."""
 
 import hashlib
+import json
 import re
 import threading
 from collections import OrderedDict
@@ -12,6 +13,7 @@ from typing import Any
 
 from prompts.errors import UserError, WorldError
 from prompts.home import on_space
+from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
@@ -24,8 +26,10 @@ KEPT_ADAPTERS = 4  # adapters attached to one base
 class Loaded:
     """A base model with its tokenizer, and the adapters attached to it. One caller at a time uses it."""
 
-    def __init__(self, model: Any, tokenizer: Any, source: str) -> None:
-        self.model, self.tokenizer, self.source = model, tokenizer, source
+    def __init__(
+        self, model: Any, tokenizer: Any, source: str, kind: Kind = "causal", labels: Labels | None = None
+    ) -> None:
+        self.model, self.tokenizer, self.source, self.kind, self.labels = model, tokenizer, source, kind, labels
         self.lock = threading.RLock()
         self._adapters: OrderedDict[str, None] = OrderedDict()
 
@@ -72,20 +76,40 @@ class Loaded:
         self.model.eval()
 
 
-_loaded: OrderedDict[tuple[str, str], Loaded] = OrderedDict()  # what one token opened is not there for another
+def adapter_type(adapter: Path | None) -> str:
+    """PEFT's name of an adapter's type: LORA, IA3, PROMPT_TUNING ...; empty for none."""
+    if adapter is None:
+        return ""
+    return str(json.loads((adapter / "adapter_config.json").read_text("utf-8")).get("peft_type"))
 
 
-def load(source: str, *, token: str | None = None) -> Loaded:
-    """The base model from `source` (Hub id or folder), from the cache or loaded now.
+def is_soft(adapter: Path | None) -> bool:
+    """Is it a soft prompt (prompt or prefix tuning)? Then prompts cannot share a prefix or be packed."""
+    return adapter_type(adapter) in ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING")
 
+
+_loaded: OrderedDict[tuple[Any, ...], Loaded] = OrderedDict()  # what one token opened is not there for another
+
+
+def load(source: str, *, token: str | None = None, labels: Labels | None = None, apart: Path | None = None) -> Loaded:
+    """The base model from `source` (Hub id or folder), from the cache or loaded now; with `labels`, as their classifier.
+
+    `apart`: an adapter that cannot share a base with others, and gets one of its own.
     Raises UserError for a model that does not exist or cannot be used, WorldError where the Hub refuses.
     """
-    key = (source, hashlib.sha256(token.encode()).hexdigest() if token and not Path(source).is_dir() else "")
+    opened_by = hashlib.sha256(token.encode()).hexdigest() if token and not Path(source).is_dir() else ""
+    key = (source, opened_by, labels, apart)
     with LOAD_LOCK:
         if key not in _loaded:
             while len(_loaded) >= KEPT:
                 _loaded.popitem(last=False)
-            _loaded[key] = Loaded(*read_model(source, token), source)
+            kind = "classifier" if labels else kind_at(source, token)
+            labels = labels or own_labels(config_at(source, token))
+            if kind == "classifier" and labels is None:
+                raise UserError(
+                    f"{source} reads texts but writes none; fine-tune it to classify, or choose another", field="model"
+                )
+            _loaded[key] = Loaded(*read_model(source, token, kind, labels), source, kind, labels)
         _loaded.move_to_end(key)
         return _loaded[key]
 
@@ -101,29 +125,77 @@ def hub_token(token: str | None) -> str | bool | None:
     return token or (False if on_space() else None)
 
 
-def load_tokenizer(source: str, token: str | None = None) -> Any:
-    """The tokenizer alone, ready for batches that are read from the right. Raises as `load` does."""
+def config_at(source: str, token: str | None = None) -> Any:
+    """A model's configuration. Raises as `load` does."""
+    from transformers import AutoConfig
+
+    with LOAD_LOCK, hub_errors(source):
+        return AutoConfig.from_pretrained(source, token=hub_token(token), trust_remote_code=False)
+
+
+def kind_at(source: str, token: str | None = None) -> Kind:
+    """What the model at a Hub id or folder is for. Raises as `load` does."""
+    return kind_of(config_at(source, token))
+
+
+def load_tokenizer(source: str, token: str | None = None, kind: Kind = "causal") -> Any:
+    """The tokenizer alone, ready for batches: those of causal models are padded on the left. Raises as `load` does.
+
+    Of a model that is no causal one, prompts are rendered as plain text (prompts/rendering.py).
+    """
     from transformers import AutoTokenizer
 
     with LOAD_LOCK, hub_errors(source):
         tokenizer = AutoTokenizer.from_pretrained(source, token=hub_token(token), trust_remote_code=False)
-    tokenizer.padding_side = "left"
+    tokenizer.padding_side = "left" if kind == "causal" else "right"
+    tokenizer.reads_plain_text = kind != "causal"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def read_model(source: str, token: str | None = None) -> tuple[Any, Any]:
-    """A fresh (model, tokenizer) from a Hub id or folder, on the device. Raises as `load` does."""
-    from transformers import AutoModelForCausalLM
+def read_model(
+    source: str, token: str | None = None, kind: Kind = "causal", labels: Labels | None = None, **more: Any
+) -> tuple[Any, Any]:
+    """A fresh (model, tokenizer) from a Hub id or folder, on the device; `more` goes to from_pretrained. Raises as `load` does."""
+    import transformers
 
-    tokenizer = load_tokenizer(source, token)
-    with LOAD_LOCK, hub_errors(source):
-        model = AutoModelForCausalLM.from_pretrained(
-            source, use_safetensors=True, dtype=dtype(), token=hub_token(token), trust_remote_code=False
+    tokenizer = load_tokenizer(source, token, kind)
+    classes = {"causal": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
+    heads = {} if kind != "classifier" or labels is None else {
+        "num_labels": len(labels.names), "id2label": dict(enumerate(labels.names)),
+        "label2id": {name: at for at, name in enumerate(labels.names)}, "ignore_mismatched_sizes": True,
+        "problem_type": "multi_label_classification" if labels.many else "single_label_classification",
+    }  # fmt: skip
+    load_class = getattr(transformers, classes.get(kind, "AutoModelForSequenceClassification"))
+    with LOAD_LOCK, hub_errors(source), _quiet():
+        model = load_class.from_pretrained(
+            source,
+            use_safetensors=True,
+            dtype=dtype(),
+            token=hub_token(token),
+            trust_remote_code=False,
+            **heads,
+            **more,
         )
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model.to(device()).eval(), tokenizer
+    if kind == "classifier":
+        model.config.pad_token_id = tokenizer.pad_token_id
+    else:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return (model if more else model.to(device())).eval(), tokenizer
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' report on heads that are new, which is what is wanted here."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from prompts.errors import UserError, WorldError
-from prompts.home import RUN_PREFIX, adapter_folder, models_folder, on_space
+from prompts.home import ADAPTER_CONFIG, RUN_PREFIX, adapter_folder, models_folder, on_space
 
 EMBEDDED = "embedded"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -128,6 +128,8 @@ def locate(name: str, owner: str) -> tuple[str, Path | None]:
         return str(embedded_folder()) if embedded_installed() else EMBEDDED_HUB_ID, None
     if found.kind == "run":
         folder = adapter_folder(owner, found.value)
+        if not (folder / ADAPTER_CONFIG).is_file():  # fine-tuned as a whole
+            return str(folder), None
         base, _ = locate(base_of(folder), owner)
         return base, folder
     if found.kind == "folder" and not (Path(found.value) / "config.json").is_file():

@@ -39,6 +39,8 @@ def answered_texts(prompt: Prompt, answer: str, tokenizer: Any) -> tuple[str, st
     if not prompt.messages:
         return "", _closed(answer, tokenizer)
     messages, asked, _ = _ask_text(prompt, tokenizer, "default")
+    if is_plain(tokenizer):
+        return asked, answer
     whole = _apply(messages.answered(answer), tokenizer, asking=False)
     if whole.startswith(asked):
         learned = whole[len(asked) :]
@@ -50,12 +52,21 @@ def answered_texts(prompt: Prompt, answer: str, tokenizer: Any) -> tuple[str, st
     return asked, _closed(learned, tokenizer)
 
 
+def is_plain(tokenizer: Any) -> bool:
+    """Does the model read texts and no chat? Encoders and encoder-decoders do: a prompt's plain text, with the tokenizer's own
+    special tokens.
+    """
+    return bool(getattr(tokenizer, "reads_plain_text", False))
+
+
 def has_template(tokenizer: Any) -> bool:
     """Does the model bring a chat template of its own?"""
     return bool(getattr(tokenizer, "chat_template", None))
 
 
 def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Prompt, str, tuple[str, ...]]:
+    if is_plain(tokenizer):
+        return prompt, prompt.plain(), (_PLAIN_NOTE,)
     notes: tuple[str, ...] = () if has_template(tokenizer) else (_NO_TEMPLATE_NOTE,)
     if thinking != "default" and "enable_thinking" not in str(tokenizer.chat_template):
         notes = (*notes, "This model's template has no switch for thinking.")
@@ -72,6 +83,7 @@ def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Promp
     return merged, _apply(merged, tokenizer, asking=True, thinking=thinking), (*notes, _MERGED_NOTE)
 
 
+_PLAIN_NOTE = "This model reads a text, no chat: the prompt's texts follow one another."
 _NO_TEMPLATE_NOTE = "This model has no chat template: texts are put on lines of their own."
 _MERGED_NOTE = "This model's template has no system role: the system text stands at the start of the first message."
 
@@ -108,7 +120,7 @@ def _closed(text: str, tokenizer: Any) -> str:
 
 
 def _ids(text: str, tokenizer: Any) -> tuple[int, ...]:
-    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return tuple(tokenizer(text, add_special_tokens=is_plain(tokenizer))["input_ids"])
 
 
 def _spans(prompt: Prompt, text: str) -> tuple[Span, ...]:

@@ -33,7 +33,7 @@ class Side:
 
 def by_probability(side: Side, experiment: Experiment) -> bool:
     """Are labels scored by log-probability? Where the model is here and the reply is the answer, without reasoning."""
-    return experiment.scorer == "label" and hasattr(side.backend, "labels") and side.technique.whole
+    return experiment.scorer == "label" and side.technique.whole and getattr(side.backend, "scores_labels", bool)()
 
 
 def values_of(sides: list[Side], asked: int) -> dict[str, Sequence[float]]:

@@ -1,37 +1,59 @@
 """run -> model card: what it is, what it learned from, what was measured, how to use it."""
 
+import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from prompts.home import ADAPTER_CONFIG, adapter_folder
+from prompts.kinds import Kind, kind_of, read_labels
 from prompts.models import hub_id
 from tuning.run import Run, snapshot
+
+PIPELINES: dict[Kind, str] = {
+    "causal": "text-generation", "seq2seq": "text2text-generation", "classifier": "text-classification",
+}  # fmt: skip
+_CLASSES: dict[Kind, str] = {"causal": "CausalLM", "seq2seq": "Seq2SeqLM", "classifier": "SequenceClassification"}
 
 
 def card(run: Run, repo_id: str) -> str:
     """The README.md of the published adapter, with its YAML front matter."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    state = snapshot(run)
+    state, kind = snapshot(run), kind_in(adapter_folder(run.owner, run.id))
+    whole = run.recipe.method == "full"
     evaluation: dict[str, Any] | None = state["evaluation"]
     results = None
     if evaluation:
         results = [
             EvalResult(
-                task_type="text-generation", dataset_type="private", dataset_name=f"{evaluation['rows']} held-out rows",
+                task_type=PIPELINES[kind], dataset_type="private", dataset_name=f"{evaluation['rows']} held-out rows",
                 metric_type="exact_match", metric_value=evaluation["tuned"]["exact_match"],
             )
         ]  # fmt: skip
     data = ModelCardData(
-        base_model=hub_id(run.recipe.model), library_name="peft", pipeline_tag="text-generation", tags=["lora", "prompt-or-tune"],
+        base_model=hub_id(run.recipe.model), library_name="transformers" if whole else "peft", pipeline_tag=PIPELINES[kind],
+        tags=[run.recipe.method, "prompt-or-tune"],
         model_name=repo_id.split("/")[-1], eval_results=results,
     )  # fmt: skip
-    return f"---\n{data.to_yaml()}\n---\n\n{_body(run, repo_id, state)}"
+    return f"---\n{data.to_yaml()}\n---\n\n{_body(run, repo_id, state, kind)}"
 
 
-def _body(run: Run, repo_id: str, state: dict[str, Any]) -> str:
+def kind_in(folder: Path) -> Kind:
+    """What the adapter or the whole model in a folder is for."""
+    file = folder / ADAPTER_CONFIG
+    if not file.is_file():
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        return kind_of(SimpleNamespace(**{"model_type": "", "architectures": (), **config}))
+    kinds: dict[str, Kind] = {"SEQ_2_SEQ_LM": "seq2seq", "SEQ_CLS": "classifier"}
+    return kinds.get(json.loads(file.read_text("utf-8")).get("task_type"), "causal")
+
+
+def _body(run: Run, repo_id: str, state: dict[str, Any], kind: Kind) -> str:
     base = hub_id(run.recipe.model) or "a local model, not published"
     return f"""# {repo_id.split("/")[-1]}
 
-A LoRA adapter for `{base}`, trained with Prompt or Tune.
+{"A fine-tuned copy of" if run.recipe.method == "full" else f"A {run.recipe.method} adapter for"} `{base}`, made with Prompt or Tune.
 
 ## Measured
 
@@ -52,14 +74,7 @@ Versions: {", ".join(f"{name} {number}" for name, number in run.about["versions"
 ## Use
 
 ```python
-from peft import AutoPeftModelForCausalLM
-from transformers import AutoTokenizer
-
-model = AutoPeftModelForCausalLM.from_pretrained("{repo_id}")
-tokenizer = AutoTokenizer.from_pretrained("{repo_id}")
-messages = [{{"role": "user", "content": "..."}}]
-inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0][inputs["input_ids"].shape[1]:]))
+{_use(run, repo_id, kind)}
 ```
 
 ## Limits
@@ -67,6 +82,30 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0][inputs["in
 Scores hold for rows like the held-out ones; nothing was measured beyond them. A fine-tuned model repeats the biases and
 errors of its base and of its data: check it on your own cases before you rely on it.
 """
+
+
+def _use(run: Run, repo_id: str, kind: Kind) -> str:
+    """Python that loads and asks the model."""
+    whole = run.recipe.method == "full"
+    name = ("AutoModelFor" if whole else "AutoPeftModelFor") + _CLASSES[kind]
+    labels = read_labels(adapter_folder(run.owner, run.id))
+    more = "" if whole or labels is None else f", num_labels={len(labels.names)}"
+    library = f"from transformers import {name}, AutoTokenizer" if whole else (
+        f"from peft import {name}\nfrom transformers import AutoTokenizer"
+    )  # fmt: skip
+    asking = {
+        "causal": 'messages = [{"role": "user", "content": "..."}]\n'
+        'inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)\n'
+        'print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0][inputs["input_ids"].shape[1]:]))',
+        "seq2seq": 'inputs = tokenizer("...", return_tensors="pt")\n'
+        "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0], skip_special_tokens=True))",
+        "classifier": f"names = {list(labels.names) if labels else []}\n"
+        'inputs = tokenizer("...", return_tensors="pt")\nprint(names[model(**inputs).logits.argmax(-1).item()])',
+    }
+    return (
+        f'{library}\n\nmodel = {name}.from_pretrained("{repo_id}"{more})\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{repo_id}")\n{asking[kind]}'
+    )
 
 
 def _measured(state: dict[str, Any]) -> str:

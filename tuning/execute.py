@@ -15,6 +15,7 @@ from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS
 from tuning.run import Event, Run, place_in_line
+from tuning.task import Task, task_of
 from tuning.train import train
 
 
@@ -85,7 +86,7 @@ def _work(
         return
     run.set_state("loading")
     yield {"event": "loading", "model": run.recipe.model}
-    parts = encoded(run, token)
+    task, parts = encoded(run, token)
     data = parts["train"]
     yield {"event": "data", "train_rows": len(data.rows), "train_tokens": data.tokens,
            "dropped": len(data.dropped), "cut": len(data.cut),
@@ -93,7 +94,7 @@ def _work(
     if not (run.folder / "adapter").is_dir():  # else it was trained, and stopped while it was measured
         run.set_state("training")
         event: Event = {}
-        for event in on_device(train)(run.recipe, parts, run.folder, owner=run.owner, token=token):
+        for event in on_device(train)(run.recipe, task, parts, run.folder, owner=run.owner, token=token):
             yield event
         if event.get("event") == "cancelled":
             run.set_state("cancelled")
@@ -109,16 +110,20 @@ def _work(
     yield {"event": "finished"}
 
 
-def encoded(run: Run, token: str | None = None) -> dict[str, Encoded]:
-    """The rows of each part that has any as tokens of the run's model. Raises as `fit` and `load_tokenizer` do."""
-    from prompts.loading import load_tokenizer
+def encoded(run: Run, token: str | None = None) -> tuple[Task, dict[str, Encoded]]:
+    """What the run learns to do, and the rows of each part that has any as tokens of its model. Raises as `task_of`, `fit` and
+    `load_tokenizer` do.
+    """
+    from prompts.loading import kind_at, load_tokenizer
     from prompts.models import locate
 
     recipe = run.recipe
-    tokenizer = load_tokenizer(locate(recipe.model, run.owner)[0], token)
-    tokens = tokenise(run.conversations, tokenizer, tokens_folder(run.owner), run.about["fingerprint"])
-    return {
-        part: fit(tokens, numbers, recipe.max_length, recipe.overlong)
+    source, _ = locate(recipe.model, run.owner)
+    task = task_of(recipe.task, kind_at(source, token), run.conversations)
+    tokenizer = load_tokenizer(source, token, task.kind)
+    tokens = tokenise(run.conversations, tokenizer, tokens_folder(run.owner), run.about["fingerprint"], task.labels)
+    return task, {
+        part: fit(tokens, numbers, recipe.max_length, recipe.overlong, apart=task.apart)
         for part in PARTS
         if (numbers := run.numbers(part)) or part == "train"
     }

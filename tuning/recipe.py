@@ -5,6 +5,9 @@ from typing import Literal
 from prompts.models import EMBEDDED
 from prompts.settings import Settings, knob
 from tuning.data.encode import Overlong
+from tuning.methods import METHODS
+from tuning.methods import Name as MethodName
+from tuning.task import Name as TaskName
 
 
 class Reading(Settings):
@@ -21,14 +24,18 @@ class Reading(Settings):
 
 
 class Recipe(Reading):
-    """How a model is fine-tuned with LoRA (Hu et al. 2021, arXiv 2106.09685). The names are transformers' and PEFT's."""
+    """How a model is fine-tuned. The names are transformers' and PEFT's."""
 
+    method: MethodName = knob(
+        "lora", title="Method", help=". ".join(f"{name}: {method.when}" for name, method in METHODS.items()) + "."
+    )
     num_train_epochs: float = knob(
         3, title="Epochs", help="How often every training row is seen.", gt=0, le=50, step=0.5
     )
-    learning_rate: float = knob(
-        5e-4, title="Learning rate", help="Size of a step. LoRA likes 1e-4 to 1e-3; lower it if the loss jumps.",
-        gt=0, le=1, step=1e-5,
+    learning_rate: float | None = knob(
+        None, title="Learning rate", gt=0, le=1, step=1e-5,
+        help="Size of a step; lower it if the loss jumps. Empty: the method's own ("
+        + ", ".join(f"{name} {method.learning_rate:g}" for name, method in METHODS.items()) + ").",
     )  # fmt: skip
     per_device_train_batch_size: int = knob(
         8,
@@ -61,6 +68,21 @@ class Recipe(Reading):
         lt=1,
         step=0.05,
         advanced=True,
+    )
+    task: TaskName = knob(
+        "auto", title="Task", advanced=True,
+        help="auto: text for GPT-like, classification for BERT-like, seq2seq for T5-like models. GPT-like models can classify too.",
+    )  # fmt: skip
+    num_virtual_tokens: int = knob(
+        20, title="Virtual tokens", help="Length of the soft prompt of prompt and prefix tuning.", unit="tokens", ge=1, le=512,
+        advanced=True,
+    )  # fmt: skip
+    soft_prompt: str = knob(
+        "", title="Soft prompt starts as", advanced=True, lines=2,
+        help="Words that prompt and prefix tuning start from, for instance your best prompt. Empty: chance.",
+    )  # fmt: skip
+    gradient_checkpointing: bool = knob(
+        False, title="Gradient checkpointing", help="Less memory, a third slower.", advanced=True
     )
     target_modules: Literal["all-linear", "attention"] = knob(
         "all-linear", title="Layers adapted", advanced=True,

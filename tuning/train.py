@@ -16,17 +16,23 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prompts.loading import device, read_model
+from prompts.home import ADAPTER_CONFIG
+from prompts.kinds import Kind
+from prompts.loading import device, dtype, read_model
 from prompts.models import BASE_FILE, hub_id, locate
 from tuning.data.encode import Encoded
+from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
 from tuning.run import Event
+from tuning.task import Task
 
 CHECKPOINTS = "checkpoints"
 Parts = Mapping[str, Encoded]  # "train", and where there are any "validation" and "held_out"
 
 
-def train(recipe: Recipe, parts: Parts, folder: Path, *, owner: str, token: str | None = None) -> Iterator[Event]:
+def train(
+    recipe: Recipe, task: Task, parts: Parts, folder: Path, *, owner: str, token: str | None = None
+) -> Iterator[Event]:
     """Trains and saves `folder/adapter`; continues from the last checkpoint in `folder/checkpoints`, if any.
 
     Events: "step" (loss, learning rate, tokens/s ...), "evaluation" (part and loss, after each epoch and at the end) and last
@@ -37,7 +43,7 @@ def train(recipe: Recipe, parts: Parts, folder: Path, *, owner: str, token: str 
 
     def work() -> None:
         try:
-            _work(recipe, parts, folder, owner, token, found.put, closed)
+            _work(recipe, task, parts, folder, owner, token, found.put, closed)
         except BaseException as error:
             found.put(error)
         finally:
@@ -56,14 +62,18 @@ def train(recipe: Recipe, parts: Parts, folder: Path, *, owner: str, token: str 
 
 
 def _work(
-    recipe: Recipe, parts: Parts, folder: Path, owner: str, token: str | None,
+    recipe: Recipe, task: Task, parts: Parts, folder: Path, owner: str, token: str | None,
     emit: Any, closed: threading.Event,
 ) -> None:  # fmt: skip
     source, _ = locate(recipe.model, owner)
-    base, tokenizer = read_model(source, token)
-    model = _with_adapter(base, recipe)
+    base, tokenizer = read_model(source, token, task.kind, task.labels, **quantized(recipe))
+    model = _with_adapter(base, recipe, task.kind, tokenizer)
+    from tuning.objectives import objective_of
+
     watch = _Watch(emit, lambda: closed.is_set() or (folder / "cancel").exists())
-    trainer = _trainer(model, recipe, parts, folder / CHECKPOINTS, watch)
+    soft, many = METHODS[recipe.method].soft, bool(task.labels and task.labels.many)
+    objective = objective_of(model, tokenizer, kind=task.kind, soft=soft, many=many)
+    trainer = _trainer(model, recipe, parts, folder / CHECKPOINTS, watch, objective)
     last = last_checkpoint(folder / CHECKPOINTS)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     if watch.stopped:
@@ -71,7 +81,7 @@ def _work(
         return
     if "held_out" in parts and watched_part(parts) != "held_out":
         watch.measured(trainer.state, "held_out", trainer.mean_loss(parts["held_out"].rows))
-    _save(model, tokenizer, recipe, folder / "adapter")
+    _save(model, tokenizer, recipe, task, folder / "adapter")
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     emit({"event": "trained", **watch.summary(trainer)})
 
@@ -88,42 +98,40 @@ def last_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def _with_adapter(base: Any, recipe: Recipe) -> Any:
-    import torch
-    from peft import LoraConfig, get_peft_model
-
+def _with_adapter(base: Any, recipe: Recipe, kind: Kind = "causal", tokenizer: Any = None) -> Any:
     from tuning.fast import speed_up
 
-    torch.manual_seed(recipe.seed)
-    config = LoraConfig(
-        task_type="CAUSAL_LM",
-        r=recipe.lora_r,
-        lora_alpha=recipe.lora_alpha,
-        lora_dropout=recipe.lora_dropout,
-        # None is PEFT's own choice for the architecture: query and value projections
-        target_modules="all-linear" if recipe.target_modules == "all-linear" else None,
-    )
-    model = get_peft_model(base, config)
-    speed_up(model)
+    model = with_method(base, recipe, kind, tokenizer)
+    if recipe.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        if hasattr(model, "enable_input_require_grads"):
+            model.enable_input_require_grads()
+    if recipe.method == "lora":
+        speed_up(model)
     return model
 
 
-def _save(model: Any, tokenizer: Any, recipe: Recipe, folder: Path) -> None:
-    """The adapter with its tokenizer and the name of its base, in one atomic step."""
+def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path) -> None:
+    """The adapter (or whole model) with its tokenizer, classes and the name of its base, in one atomic step."""
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial, save_embedding_layers=False)
-    config = json.loads((partial / "adapter_config.json").read_text("utf-8"))
-    config["base_model_name_or_path"] = hub_id(recipe.model)  # never a path of this machine
-    (partial / "adapter_config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    if recipe.method == "full":
+        model.to(dtype()).save_pretrained(partial)
+    else:
+        model.save_pretrained(partial, save_embedding_layers=False)
+        config = json.loads((partial / ADAPTER_CONFIG).read_text("utf-8"))
+        config["base_model_name_or_path"] = hub_id(recipe.model)  # never a path of this machine
+        (partial / ADAPTER_CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")
     tokenizer.save_pretrained(partial)
+    if task.labels:
+        task.labels.write(partial)
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's placeholder; tuning/card.py writes the real one
     (partial / BASE_FILE).write_text(recipe.model, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 
 
-def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Watch") -> Any:
+def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Watch", objective: Any) -> Any:
     from transformers import PrinterCallback, TrainingArguments
 
     watched = watched_part(parts)
@@ -132,7 +140,7 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Wa
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.num_train_epochs,
-        learning_rate=recipe.learning_rate,
+        learning_rate=learning_rate(recipe),
         per_device_train_batch_size=recipe.effective_batch_size,  # split into micro-batches by the trainer
         warmup_steps=recipe.warmup_ratio,
         lr_scheduler_type=recipe.lr_scheduler_type,
@@ -151,7 +159,7 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Wa
         log_level="error",
     )
     trainer = MicroBatchTrainer(
-        model, arguments, recipe.per_device_train_batch_size, train_dataset=parts["train"].rows,
+        model, arguments, recipe.per_device_train_batch_size, objective, train_dataset=parts["train"].rows,
         eval_dataset=parts[watched].rows if watched else None, callbacks=[watch.callback()],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)

@@ -49,8 +49,9 @@ def generate(
 ) -> Iterator[tuple[Batch, list[list[int]], float]]:
     """(batch, new tokens of its rows, seconds) of each batch in turn."""
     with torch.inference_mode():
-        reader = Reader(loaded, model, prompts)
-        answer = _packed if packs(model) else _padded
+        soft = bool(getattr(model, "active_peft_config", None) and model.active_peft_config.is_prompt_learning)
+        reader = Reader(loaded, model, prompts, share=loaded.kind == "causal" and not soft)
+        answer = _packed if packs(model) and not soft else _padded
         for batch in batches:
             started = time.perf_counter()
             draw = SeededSampling(sampling, [seeds[at] for at in batch]) if sampling.temperature > 0 else None
@@ -99,7 +100,7 @@ def _padded(
         logits_processor=[draw] if draw else [],
         stopping_criteria=[lambda ids, _, **__: torch.full((len(ids),), stop.is_set(), device=ids.device)],
     )
-    width = inputs["input_ids"].shape[1]
+    width = 1 if reader.writes_apart else inputs["input_ids"].shape[1]  # apart: the start token, then the reply
     return [until(row[width:].tolist(), ends) for row in output]
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from prompts.backends import OnDevice, Sampling, Thinking, identity
 from prompts.backends.plan import Batch, plan_batches
 from prompts.errors import UserError
-from prompts.loading import Loaded, load
+from prompts.kinds import read_labels
+from prompts.loading import Loaded, adapter_type, is_soft, load
 from prompts.messages import Finish, Prompt, Rendered, Reply
 from prompts.models import locate
 from prompts.rendering import render
@@ -25,8 +26,7 @@ class LocalBackend:
         self._stream, self._batch, self._labels = (on_device(f) for f in (stream_replies, batch_replies, batch_labels))
 
     def _loaded(self) -> Loaded:
-        model, owner, token = self._who
-        return load(locate(model, owner)[0], token=token)
+        return opened(*self._who)[0]
 
     def render(self, prompt: Prompt, thinking: Thinking = "default") -> Rendered:
         loaded = self._loaded()
@@ -63,6 +63,11 @@ class LocalBackend:
             if stop.is_set():
                 return
 
+    def scores_labels(self) -> bool:
+        """Can `labels` be asked? Of causal models it can."""
+        loaded, adapter = opened(*self._who)
+        return loaded.kind == "causal" and not is_soft(adapter)
+
     def labels(
         self,
         prompts: Sequence[Prompt],
@@ -83,10 +88,12 @@ def stream_replies(model: str, owner: str, token: str | None, prompt: Prompt, sa
     """Replies that grow. Runs inside the device's lease; closing it stops the generation at the next token."""
     from transformers import TextIteratorStreamer
 
-    source, adapter = locate(model, owner)
-    loaded = load(source, token=token)
+    loaded, adapter = opened(model, owner, token)
     ids = render(prompt, loaded.tokenizer, sampling.thinking).ids
     _check_length(len(ids), sampling, loaded)
+    if loaded.kind != "causal" or is_soft(adapter):
+        yield from (reply for _, reply in filter(None, batch_replies(model, owner, token, [prompt], [[0]], sampling)))
+        return
     streamer = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
     generation = _Generation(loaded, adapter, sampling, streamer)
     started = time.perf_counter()
@@ -112,15 +119,16 @@ def batch_replies(
 ) -> Iterator[tuple[int, Reply] | None]:
     """(row, reply) of every row in `batches`, and None now and then so that closing it stops the work."""
     from prompts.backends.batching import generate, heartbeats
+    from prompts.backends.classifying import classify
 
-    source, adapter = locate(model, owner)
-    loaded = load(source, token=token)
+    loaded, adapter = opened(model, owner, token)
     ids = [render(prompt, loaded.tokenizer, sampling.thinking).ids for prompt in prompts]
     seeds = [row_seed(row, sampling.seed) for row in ids]
+    answer = classify if loaded.kind == "classifier" else generate
 
     def work(stop: threading.Event) -> Iterator[Any]:
         with loaded.using(adapter) as found:
-            yield from generate(loaded, found, ids, batches, sampling, seeds, _ends(loaded), stop)
+            yield from answer(loaded, found, ids, batches, sampling, seeds, _ends(loaded), stop)
 
     for done in heartbeats(work):
         if done is None:
@@ -128,6 +136,9 @@ def batch_replies(
             continue
         batch, replies, seconds = done
         for at, new in zip(batch, replies, strict=True):
+            if isinstance(new, str):  # a classifier's answer
+                yield at, Reply(new, len(ids[at]), 1, seconds / len(batch), "stop")
+                continue
             text = loaded.tokenizer.decode(new, skip_special_tokens=True).strip()
             yield at, Reply(text, len(ids[at]), len(new), seconds / len(batch), _finish(new, loaded))
 
@@ -139,8 +150,7 @@ def batch_labels(
     from prompts.backends.batching import heartbeats
     from prompts.backends.labels import label_scores
 
-    source, adapter = locate(model, owner)
-    loaded = load(source, token=token)
+    loaded, adapter = opened(model, owner, token)
     ids = [render(prompt, loaded.tokenizer).ids for prompt in prompts]
     end = loaded.tokenizer.eos_token_id
     tokens = [[*loaded.tokenizer(label, add_special_tokens=False)["input_ids"], end] for label in labels]
@@ -157,6 +167,14 @@ def batch_labels(
         for at, row in zip(batch, scores, strict=True):
             best = max(range(len(labels)), key=row.__getitem__)
             yield at, Reply(labels[best], len(ids[at]), len(tokens[best]), seconds / len(batch), "stop")
+
+
+def opened(model: str, owner: str, token: str | None) -> tuple[Loaded, Path | None]:
+    """A model's name -> what is loaded, and the adapter to switch on. Raises as `locate` and `load` do."""
+    source, adapter = locate(model, owner)
+    labels = read_labels(adapter or (Path(source) if Path(source).is_dir() else None))
+    apart = adapter if adapter_type(adapter) not in ("", "LORA") else None  # PEFT puts one type on a base
+    return load(source, token=token, labels=labels, apart=apart), adapter
 
 
 def stamp(folder: Path) -> str:
@@ -221,7 +239,7 @@ class _Generation:
 
 
 def _ends(loaded: Loaded) -> set[int]:
-    found = loaded.model.generation_config.eos_token_id
+    found = getattr(getattr(loaded.model, "generation_config", None), "eos_token_id", None)  # a classifier has none
     ends = set(found) if isinstance(found, list) else {found}
     return {end for end in (*ends, loaded.tokenizer.eos_token_id) if end is not None}
 
@@ -231,7 +249,8 @@ def _finish(new: list[int], loaded: Loaded) -> Finish:
 
 
 def _check_length(tokens: int, sampling: Sampling, loaded: Loaded, row: int | None = None) -> None:
-    if tokens + sampling.max_new_tokens > loaded.context:
+    writes = sampling.max_new_tokens if loaded.kind == "causal" else 0  # the others write beside what they read
+    if tokens + writes > loaded.context:
         where = "the prompt" if row is None else f"row {row + 1}: the prompt"
         raise UserError(
             f"{where} has {tokens:,} tokens and the reply may have {sampling.max_new_tokens:,}, but the model's window "

@@ -30,9 +30,9 @@ def packs(model: Any) -> bool:
 class Reader:
     """Reads prompts (token ids) with one model whose adapter is already chosen; the common start is read once."""
 
-    def __init__(self, loaded: Loaded, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        self._tokenizer, self.model = loaded.tokenizer, model
-        shared = common_prefix(prompts)
+    def __init__(self, loaded: Loaded, model: Any, prompts: Sequence[Sequence[int]], *, share: bool = True) -> None:
+        self._tokenizer, self.model, self.writes_apart = loaded.tokenizer, model, loaded.kind == "seq2seq"
+        shared = common_prefix(prompts) if share else 0
         self.prefix = list(prompts[0][:shared]) if len(prompts) > 1 and shared >= SHORTEST_PREFIX else []
         self._read: Any = self._read_prefix() if self.prefix else None
 
@@ -62,8 +62,15 @@ class Reader:
         own = [list(row[len(self.prefix) :]) for row in rows]
         width = max(map(len, own))
         pad = self._tokenizer.pad_token_id
+        if self.writes_apart:
+            ids = [[*row, *[pad] * (width - len(row))] for row in own]
+            mask = [[*[1] * len(row), *[0] * (width - len(row))] for row in own]
+            return self._tensors(ids, mask)
         ids = [[*self.prefix, *[pad] * (width - len(row)), *row] for row in own]
         mask = [[*[1] * len(self.prefix), *[0] * (width - len(row)), *[1] * len(row)] for row in own]
+        return self._tensors(ids, mask)
+
+    def _tensors(self, ids: list[list[int]], mask: list[list[int]]) -> dict[str, Any]:
         device = self.model.device
         return {"input_ids": torch.tensor(ids, device=device), "attention_mask": torch.tensor(mask, device=device)}
 

@@ -58,7 +58,7 @@ def test_plain_text_is_learned_whole() -> None:
     rows = [{"text": "one two"}, {"text": "three"}]
     encoded = encode(Conversations(rows, Columns(output="text")), tiny_tokenizer(), 64, "stop")
     assert [tiny_tokenizer().decode(row.ids) for row in encoded.rows] == ["one two<|end|>", "three<|end|>"]
-    assert [row.context for row in encoded.rows] == [0, 0]
+    assert [row.context for row in encoded.rows] == [1, 1], "nothing comes before the first token"
 
 
 def tokens(*rows: tuple[int, int]) -> Tokens:

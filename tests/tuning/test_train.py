@@ -22,6 +22,7 @@ from tuning.data.encode import EncodedRow
 from tuning.evaluate import evaluate
 from tuning.execute import execute
 from tuning.launch.process import start
+from tuning.objectives import NextTokens
 from tuning.recipe import Recipe
 from tuning.trainer import micro_batches
 
@@ -97,7 +98,7 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
     reference.load_state_dict(state, strict=False)
     loss, gradients = plain_loss_and_gradients(reference, rows)
     if not packed:
-        monkeypatch.setattr("tuning.trainer.packing_of", lambda model: None)
+        monkeypatch.setattr("tuning.objectives.packing_of", lambda model: None)
     watch = train._Watch(lambda event: None, lambda: False)
     fast = train._trainer(
         plain,
@@ -105,6 +106,7 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
         {"train": SimpleNamespace(rows=rows)},
         tmp_path,
         watch,
+        NextTokens(plain),
     )
     found = fast.training_step(plain, {"rows": rows})
     assert float(found) == pytest.approx(loss, rel=1e-5)

@@ -48,7 +48,7 @@ def preview(
     talks = conversations(table.rows, columns)
     model, max_length, overlong = reading.model, reading.max_length, reading.overlong
     tokenizer = load_tokenizer(locate(model, owner)[0], token)
-    tokens = tokenise(talks, tokenizer, tokens_folder(owner), fingerprint(talks), progress)
+    tokens = tokenise(talks, tokenizer, tokens_folder(owner), fingerprint(talks), progress=progress)
     everything = range(len(talks))
     found = view(tokens, everything, max_length, overlong)
     lengths = tokens.ends - tokens.starts
@@ -78,7 +78,9 @@ def _ends_told(tokens: Tokens, found: Any, tokenizer: Any) -> int:
     """How many pieces end with the end-of-turn token as the last thing learned."""
     if not len(found.rows) or tokenizer.eos_token_id is None:
         return 0
-    return int((np.asarray(tokens.ids)[found.pieces[:, 1] - 1] == tokenizer.eos_token_id).sum())
+    return int(
+        (np.asarray(tokens.ids)[np.maximum(found.pieces[:, 3], found.pieces[:, 1]) - 1] == tokenizer.eos_token_id).sum()
+    )
 
 
 def _worst(found: Any, lengths: Any, shown: Shown) -> list[int]:

@@ -1,0 +1,125 @@
+"""Methods of fine-tuning: each with its own learning rate and a sentence on when to choose it. PEFT does the work.
+
+LoRA (Hu et al. 2021), rsLoRA (Kalajdzievski 2023), DoRA (Liu et al. 2024), QLoRA (Dettmers et al. 2023), prompt tuning (Lester et
+al. 2021), prefix tuning (Li and Liang 2021), IA3 (Liu et al. 2022).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prompts.errors import UserError
+from prompts.kinds import Kind
+
+Name = Literal["lora", "rslora", "dora", "qlora", "prompt_tuning", "prefix_tuning", "ia3", "full"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """`learning_rate` is used where the recipe names none; `soft`: it learns a prompt, not weights."""
+
+    learning_rate: float
+    when: str
+    soft: bool = False
+
+
+METHODS: dict[Name, Method] = {
+    "lora": Method(5e-4, "the sound default: a small adapter beside every layer"),
+    "rslora": Method(5e-4, "LoRA for ranks of 64 and more, whose strength does not fade with the rank"),
+    "dora": Method(5e-4, "LoRA that learns size and direction apart: sometimes better at small ranks, a quarter slower"),
+    "qlora": Method(2e-4, "LoRA on a base in 4 bits: for bases that do not fit the GPU otherwise"),
+    "prompt_tuning": Method(3e-2, "learns a few virtual words before the input: tiny, needs many steps", soft=True),
+    "prefix_tuning": Method(5e-3, "learns what every layer reads before the input: small, stronger than prompt tuning", soft=True),
+    "ia3": Method(5e-3, "learns to scale what is there: the smallest adapter, for tasks that the base nearly knows"),
+    "full": Method(2e-5, "changes every weight: for small models and many rows; the result is a whole model"),
+}  # fmt: skip
+
+_TASKS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "classifier": "SEQ_CLS"}
+
+
+def learning_rate(recipe: Any) -> float:
+    """The recipe's learning rate, or its method's."""
+    given: float | None = recipe.learning_rate
+    return METHODS[recipe.method].learning_rate if given is None else given
+
+
+def with_method(base: Any, recipe: Any, kind: Kind, tokenizer: Any) -> Any:
+    """The base with what is to be learned added to it, from the recipe's seed. Raises UserError where the method does not fit."""
+    import torch
+    from peft import get_peft_model
+
+    torch.manual_seed(recipe.seed)
+    if recipe.method == "full":
+        return base.float().requires_grad_(True)
+    if recipe.method == "qlora":
+        from peft import prepare_model_for_kbit_training
+
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recipe.gradient_checkpointing)
+    try:
+        model = get_peft_model(base, _config(recipe, kind))
+    except ValueError as error:
+        raise UserError(
+            f"{recipe.method} does not fit this model ({str(error)[:200]}); choose lora", field="method"
+        ) from None
+    if METHODS[recipe.method].soft and recipe.soft_prompt.strip():
+        _start_from_text(model, recipe, tokenizer)
+    return model
+
+
+def quantized(recipe: Any) -> dict[str, Any]:
+    """What from_pretrained needs for a base in 4 bits. Raises UserError where there is no GPU for it."""
+    import importlib.util
+
+    import torch
+
+    if recipe.method != "qlora":
+        return {}
+    if not torch.cuda.is_available() or importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError("qlora needs an NVIDIA GPU and the package bitsandbytes; choose lora here", field="method")
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=torch.bfloat16,
+        bnb_4bit_use_double_quant=True,
+    )
+    return {"quantization_config": config, "device_map": {"": 0}}
+
+
+def _config(recipe: Any, kind: Kind) -> Any:
+    import peft
+
+    task = _TASKS[kind]
+    # None is PEFT's own choice for the architecture: query and value projections
+    targets = "all-linear" if recipe.target_modules == "all-linear" else None
+    if recipe.method in ("lora", "rslora", "dora", "qlora"):
+        return peft.LoraConfig(
+            task_type=task, r=recipe.lora_r, lora_alpha=recipe.lora_alpha, lora_dropout=recipe.lora_dropout,
+            use_rslora=recipe.method == "rslora", use_dora=recipe.method == "dora", target_modules=targets,
+        )  # fmt: skip
+    if recipe.method == "ia3":
+        return peft.IA3Config(task_type=task)
+    kinds = {"prompt_tuning": peft.PromptTuningConfig, "prefix_tuning": peft.PrefixTuningConfig}
+    return kinds[recipe.method](task_type=task, num_virtual_tokens=recipe.num_virtual_tokens)
+
+
+def _start_from_text(model: Any, recipe: Any, tokenizer: Any) -> None:
+    """The virtual tokens start as the words of `recipe.soft_prompt`, repeated or cut to their number."""
+    import torch
+
+    ids = tokenizer(recipe.soft_prompt, add_special_tokens=False)["input_ids"]
+    ids = (ids * (recipe.num_virtual_tokens // len(ids) + 1))[: recipe.num_virtual_tokens]
+    encoder = model.prompt_encoder[model.active_adapter]
+    base = model.get_base_model()
+    with torch.no_grad():
+        read = torch.tensor([ids], device=base.device)
+        if recipe.method == "prompt_tuning":
+            words = base.get_input_embeddings()(read)[0]
+            weight = encoder.embedding.weight
+            weight.copy_(words.repeat(weight.shape[0] // len(ids), 1).to(weight.dtype))
+            return
+        found = base(input_ids=read, use_cache=True).past_key_values
+        keys = [torch.stack([layer.keys[0], layer.values[0]]) for layer in found.layers]  # (2, heads, tokens, width)
+        flat = torch.stack(keys).permute(3, 0, 1, 2, 4).reshape(len(ids), -1)
+        if flat.shape == encoder.embedding.weight.shape:
+            encoder.embedding.weight.copy_(flat.to(encoder.embedding.weight.dtype))

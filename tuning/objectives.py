@@ -1,0 +1,141 @@
+"""What is minimised: the summed cross-entropy of what a batch of rows has to learn, for each kind of model."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch.nn import functional
+
+from prompts.backends.classifying import padded as side_by_side
+from prompts.loading import device
+from tuning.data.encode import EncodedRow
+from tuning.fast import Packing, packing_of
+
+Rows = Sequence[EncodedRow]
+
+
+class Objective(Protocol):
+    """`packed`: rows lie end to end, so that padding counts for nothing."""
+
+    packed: bool
+
+    def weight(self, rows: Rows) -> int:
+        """What the sum is divided by to give the mean loss."""
+
+    def loss_sum(self, model: Any, batch: Rows) -> Any: ...
+
+
+def objective_of(model: Any, tokenizer: Any, *, kind: str, soft: bool, many: bool) -> Objective:
+    if kind == "classifier":
+        return Classes(tokenizer, many)
+    if kind == "seq2seq":
+        return Answers(tokenizer)
+    return AfterSoftPrompt(tokenizer) if soft else NextTokens(model)
+
+
+def learned_tokens(rows: Rows) -> int:
+    return sum(row.learned for row in rows)
+
+
+class NextTokens:
+    """A causal model: the head computes only the positions whose next token is learned; rows are packed on a CPU."""
+
+    def __init__(self, model: Any) -> None:
+        self._packing = packing_of(model) if device() == "cpu" else None  # GPUs have padding-free kernels of their own
+        self.packed = self._packing is not None
+        self._selected: Any = None
+        model.get_output_embeddings().register_forward_pre_hook(self._only_selected)
+
+    weight = staticmethod(learned_tokens)
+
+    def _only_selected(self, _module: Any, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """Hidden states (B, T, H) -> those of the selected positions (N, H), before the head multiplies them."""
+        return None if self._selected is None else (args[0][self._selected],)
+
+    def loss_sum(self, model: Any, batch: Rows) -> Any:
+        inputs, learned = _packed(self._packing, batch) if self._packing else _padded(batch, model.device)
+        self._selected = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
+        try:
+            logits = model(**inputs, use_cache=False).logits
+        finally:
+            self._selected = None
+        return functional.cross_entropy(logits.float(), inputs["input_ids"][learned], reduction="sum")
+
+
+class AfterSoftPrompt:
+    """A causal model behind virtual tokens, which PEFT puts before every row."""
+
+    packed = False
+    weight = staticmethod(learned_tokens)
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def loss_sum(self, model: Any, batch: Rows) -> Any:
+        inputs, learned = _padded(batch, model.device)
+        labels = inputs["input_ids"].masked_fill(~learned, -100)
+        return model(**inputs, labels=labels, use_cache=False).loss * learned_tokens(batch)
+
+
+class Answers:
+    """An encoder-decoder: reads the row's context, writes the rest."""
+
+    packed = False
+    weight = staticmethod(learned_tokens)
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def loss_sum(self, model: Any, batch: Rows) -> Any:
+        inputs = side_by_side([row.ids[: row.context] for row in batch], self._tokenizer, model.device)
+        answers = side_by_side([row.ids[row.context :] for row in batch], self._tokenizer, model.device)
+        labels = answers["input_ids"].masked_fill(answers["attention_mask"] == 0, -100)
+        logits = model(**inputs, labels=labels, use_cache=False).logits
+        return functional.cross_entropy(
+            logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum"
+        )
+
+
+class Classes:
+    """A classifier: cross-entropy of the row's class; of `many`, the mean over the classes of the binary one."""
+
+    packed = False
+
+    def __init__(self, tokenizer: Any, many: bool) -> None:
+        self._tokenizer, self._many = tokenizer, many
+
+    def weight(self, rows: Rows) -> int:
+        return len(rows)
+
+    def loss_sum(self, model: Any, batch: Rows) -> Any:
+        inputs = side_by_side([row.ids[: row.context] for row in batch], self._tokenizer, model.device)
+        logits = model(**inputs).logits.float()
+        if not self._many:
+            target = torch.tensor([row.ids[row.context] for row in batch], device=logits.device)
+            return functional.cross_entropy(logits, target, reduction="sum")
+        target = torch.zeros_like(logits)
+        for at, row in enumerate(batch):
+            target[at, list(row.ids[row.context :])] = 1
+        return functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(-1).sum()
+
+
+def _padded(batch: Rows, where: Any) -> tuple[dict[str, Any], Any]:
+    """Rows side by side, (B, T), padded at the end."""
+    ids = torch.zeros((len(batch), max(len(row.ids) for row in batch)), dtype=torch.long)
+    attention, learned = torch.zeros_like(ids), torch.zeros_like(ids, dtype=torch.bool)
+    for at, row in enumerate(batch):
+        ids[at, : len(row.ids)] = torch.tensor(row.ids)
+        attention[at, : len(row.ids)] = 1
+        learned[at, row.context : len(row.ids)] = True
+    return {"input_ids": ids.to(where), "attention_mask": attention.to(where)}, learned.to(where)
+
+
+def _packed(packing: Packing, batch: Rows) -> tuple[dict[str, Any], Any]:
+    """Rows end to end, (1, N)."""
+    ids, positions = packing.pack([row.ids for row in batch])
+    learned = torch.zeros_like(ids, dtype=torch.bool)
+    start = 0
+    for row in batch:
+        learned[0, start + row.context : start + len(row.ids)] = True
+        start += len(row.ids)
+    return {"input_ids": ids, "position_ids": positions}, learned
