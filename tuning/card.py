@@ -51,9 +51,10 @@ def kind_in(folder: Path) -> Kind:
 
 def _body(run: Run, repo_id: str, state: dict[str, Any], kind: Kind) -> str:
     base = hub_id(run.recipe.model) or "a local model, not published"
+    what = "A fine-tuned copy of" if run.recipe.method == "full" else f"A {run.recipe.method} adapter for"
     return f"""# {repo_id.split("/")[-1]}
 
-{"A fine-tuned copy of" if run.recipe.method == "full" else f"A {run.recipe.method} adapter for"} `{base}`, made with Prompt or Tune.
+{what} `{base}`, made with Prompt or Tune.
 
 ## Measured
 

@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from prompts.backends import OnDevice, identity
 from prompts.errors import AppError, UserError, WorldError
 from prompts.home import home
+from tuning.autopilot import is_out_of_memory
 from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS
@@ -141,6 +142,6 @@ def _reason(error: BaseException) -> str:
         return text
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
         return "the disk is full; free some space, then resume: the last checkpoint is kept"
-    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+    if is_out_of_memory(error):
         return "out of memory; lower the batch size or max_length, then resume"
     return f"{type(error).__name__}: {text[:300]}"

@@ -10,9 +10,6 @@ from typing import Any
 import torch
 from peft.tuners.lora import Linear
 from torch.nn import functional
-from transformers import AttentionInterface
-
-from prompts.backends.packing import PACKABLE
 
 
 def speed_up(model: Any) -> int:
@@ -130,54 +127,36 @@ class _SwiGLU(torch.autograd.Function):
         return grad * up * (sigmoid + silu * (1 - sigmoid)), grad * silu
 
 
-ROUND = 128  # tokens of a packed batch are filled up to a multiple: few shapes, and the processor's plans are reused
-_PACKABLE = PACKABLE | {"gpt2", "gpt_neox"}
+def head_loss(hidden: Any, weight: Any, targets: Any) -> Any:
+    """The summed cross-entropy of `targets` (N,) under a frozen head `weight` (V, H) on hidden states (N, H).
 
-
-class Packing:
-    """Rows laid end to end without padding: every layer works on real tokens, attention on each row by itself.
-
-    `lengths` are those of the batch in hand; `pack` sets them and the model's attention reads them.
+    Logits exist for HEAD_ROWS positions at a time, and their gradient is computed with them, so that N x V numbers never are.
     """
-
-    def __init__(self) -> None:
-        self.lengths: list[int] = []
-
-    def pack(self, rows: list[tuple[int, ...]]) -> tuple[Any, Any]:
-        """Token ids of rows -> (ids, position ids), each of shape (1, N), N a multiple of ROUND; the last row is filling."""
-        self.lengths = [len(row) for row in rows]
-        if filling := -sum(self.lengths) % ROUND:
-            rows, self.lengths = [*rows, (0,) * filling], [*self.lengths, filling]
-        ids = torch.tensor([[token for row in rows for token in row]])
-        return ids, torch.cat([torch.arange(length) for length in self.lengths])[None]
-
-    def attention(
-        self,
-        module: Any,
-        query: Any,
-        key: Any,
-        value: Any,
-        mask: Any,
-        scaling: Any = None,
-        dropout: float = 0.0,
-        **_: Any,
-    ) -> tuple[Any, None]:
-        """Causal attention within each row. query: (1, heads, N, width); returns (1, N, heads, width)."""
-        groups = query.shape[1] // key.shape[1]
-        if groups > 1:
-            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        rows = zip(*(x.split(self.lengths, dim=2) for x in (query, key, value)), strict=True)
-        attend = torch.nn.functional.scaled_dot_product_attention
-        parts = [attend(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling) for q, k, v in rows]
-        return torch.cat(parts, dim=2).transpose(1, 2), None
+    return _HeadLoss.apply(hidden, weight, targets)
 
 
-def packing_of(model: Any) -> Packing | None:
-    """Switches a model's attention to packed rows; None where its attention is of a kind not known to allow it."""
-    config = model.config
-    if config.model_type not in _PACKABLE or getattr(config, "sliding_window", None):
-        return None
-    packing = Packing()
-    AttentionInterface.register("packed_rows", packing.attention)
-    model.set_attn_implementation("packed_rows")
-    return packing
+HEAD_ROWS = 512
+
+
+class _HeadLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Any, weight: Any, targets: Any) -> Any:
+        wanted = ctx.needs_input_grad[0]
+        grads, loss = [], hidden.new_zeros((), dtype=torch.float32)
+        for rows, goals in zip(hidden.split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True):
+            logits = (rows @ weight.t()).float()
+            logits -= logits.max(-1, keepdim=True).values
+            picked = logits.gather(1, goals[:, None]).sum()
+            total = logits.exp_().sum(-1, keepdim=True)
+            loss += total.log().sum() - picked
+            if wanted:
+                logits /= total
+                logits.scatter_add_(1, goals[:, None], logits.new_full((len(goals), 1), -1.0))
+                grads.append(logits.to(weight.dtype) @ weight)
+        ctx.save_for_backward(torch.cat(grads) if wanted else hidden.new_zeros(0))
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, grad: Any) -> Any:
+        (found,) = ctx.saved_tensors
+        return found * grad.to(found.dtype), None, None

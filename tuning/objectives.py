@@ -9,7 +9,8 @@ from torch.nn import functional
 from prompts.backends.classifying import padded as side_by_side
 from prompts.loading import device
 from tuning.data.encode import EncodedRow
-from tuning.fast import Packing, packing_of
+from tuning.fast import head_loss
+from tuning.packed import PACKABLE_IN_TRAINING, Packing, packing_of
 
 Rows = Sequence[EncodedRow]
 
@@ -44,6 +45,9 @@ class NextTokens:
         self._packing = packing_of(model) if device() == "cpu" else None  # GPUs have padding-free kernels of their own
         self.packed = self._packing is not None
         self._selected: Any = None
+        head = model.get_output_embeddings()
+        plain = type(head) is torch.nn.Linear and head.bias is None and not head.weight.requires_grad
+        self._head = head.weight if plain and model.config.model_type in PACKABLE_IN_TRAINING else None
         model.get_output_embeddings().register_forward_pre_hook(self._only_selected)
 
     weight = staticmethod(learned_tokens)
@@ -54,7 +58,12 @@ class NextTokens:
 
     def loss_sum(self, model: Any, batch: Rows) -> Any:
         inputs, learned = _packed(self._packing, batch) if self._packing else _padded(batch, model.device)
-        self._selected = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
+        before = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
+        if self._head is not None:
+            body = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
+            hidden = body(**inputs, use_cache=False).last_hidden_state[before]
+            return head_loss(hidden, self._head, inputs["input_ids"][learned])
+        self._selected = before
         try:
             logits = model(**inputs, use_cache=False).logits
         finally:

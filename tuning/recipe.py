@@ -81,6 +81,10 @@ class Recipe(Reading):
         "", title="Soft prompt starts as", advanced=True, lines=2,
         help="Words that prompt and prefix tuning start from, for instance your best prompt. Empty: chance.",
     )  # fmt: skip
+    early_stopping_patience: int = knob(
+        2, title="Early stopping", unit="epochs", ge=0, le=50, advanced=True,
+        help="Stop when the validation loss has not improved for so many epochs; 0 never. The best epoch is kept in any case.",
+    )  # fmt: skip
     gradient_checkpointing: bool = knob(
         False, title="Gradient checkpointing", help="Less memory, a third slower.", advanced=True
     )

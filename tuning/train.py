@@ -20,6 +20,7 @@ from prompts.home import ADAPTER_CONFIG
 from prompts.kinds import Kind
 from prompts.loading import device, dtype, read_model
 from prompts.models import BASE_FILE, hub_id, locate
+from tuning.autopilot import check_losses
 from tuning.data.encode import Encoded
 from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
@@ -103,9 +104,9 @@ def _with_adapter(base: Any, recipe: Recipe, kind: Kind = "causal", tokenizer: A
 
     model = with_method(base, recipe, kind, tokenizer)
     if recipe.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        if hasattr(model, "enable_input_require_grads"):
-            model.enable_input_require_grads()
+        from tuning.trainer import checkpointed
+
+        checkpointed(model)
     if recipe.method == "lora":
         speed_up(model)
     return model
@@ -132,9 +133,10 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path) 
 
 
 def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Watch", objective: Any) -> Any:
-    from transformers import PrinterCallback, TrainingArguments
+    from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
 
     watched = watched_part(parts)
+    best = watched == "validation" and recipe.num_train_epochs >= 2  # of one epoch there is one checkpoint
     from tuning.trainer import MicroBatchTrainer
 
     arguments = TrainingArguments(
@@ -150,6 +152,9 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Wa
         eval_strategy="epoch" if watched else "no",
         save_strategy="epoch",
         save_total_limit=2,
+        load_best_model_at_end=best,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
         logging_steps=1,
         use_cpu=device() == "cpu",
         dataloader_pin_memory=device() == "cuda",
@@ -164,6 +169,9 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Wa
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     watch.trainer, watch.part = trainer, watched or ""
+    trainer.tell = lambda did: watch.emit({"event": "autopilot", "step": trainer.state.global_step, "did": did})
+    if best and recipe.early_stopping_patience:
+        trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience))
     return trainer
 
 
@@ -176,12 +184,13 @@ class _Watch:
     """Turns the trainer's callbacks into events, and asks it to stop."""
 
     def __init__(self, emit: Any, should_stop: Any) -> None:
-        self._emit, self._should_stop = emit, should_stop
+        self.emit, self._should_stop = emit, should_stop
         self.trainer: Any = None
         self.stopped = False
         self._began = self._step_began = self._busy = 0.0
         self._first_step = self._tokens_before = 0
         self._losses: list[float] = []
+        self._gradients: list[float] = []
         self.part = ""
         self.losses_of: dict[str, float] = {}
 
@@ -193,7 +202,7 @@ class _Watch:
         class Callback(TrainerCallback):
             def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
                 watch._began, watch._first_step = time.perf_counter(), state.global_step
-                watch._emit({"event": "training", "step": state.global_step, "steps": state.max_steps})
+                watch.emit({"event": "training", "step": state.global_step, "steps": state.max_steps})
 
             def on_step_begin(self, *_: Any, **__: Any) -> None:
                 watch._step_began, watch._tokens_before = time.perf_counter(), watch.trainer.tokens_seen
@@ -216,7 +225,7 @@ class _Watch:
     def measured(self, state: Any, part: str, loss: float) -> None:
         """A part's loss: kept for the summary, and told."""
         self.losses_of[part] = loss
-        self._emit({"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "part": part, "loss": loss})
+        self.emit({"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "part": part, "loss": loss})
 
     def _step(self, state: Any, logs: dict[str, float]) -> None:
         now = time.perf_counter()
@@ -224,16 +233,18 @@ class _Watch:
         elapsed = now - self._began
         tokens = self.trainer.tokens_seen - self._tokens_before
         self._losses.append(logs["loss"])
-        self._emit(
+        self._gradients.append(float(logs.get("grad_norm") or 0))
+        self.emit(
             {
                 "event": "step", "step": state.global_step, "steps": state.max_steps, "epoch": round(logs["epoch"], 3),
-                "loss": logs["loss"], "grad_norm": float(logs.get("grad_norm") or 0),
+                "loss": logs["loss"], "grad_norm": self._gradients[-1],
                 "learning_rate": logs["learning_rate"], "tokens": tokens,
                 "tokens_per_second": round(tokens / max(now - self._step_began, 1e-9), 1),
                 "elapsed": round(elapsed, 2), "remaining": round(elapsed / done * (state.max_steps - state.global_step), 1),
                 "memory_gb": peak_memory_gb(),
             }
         )  # fmt: skip
+        check_losses(self._losses, self._gradients, logs["learning_rate"])
 
     def summary(self, trainer: Any) -> Event:
         last = self._losses[-max(1, len(self._losses) // 5) :]

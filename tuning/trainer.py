@@ -1,16 +1,17 @@
 """transformers.Trainer with two seams of our own: micro-batches under a token budget, and an objective (tuning/objectives.py)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import Trainer
 
 from prompts.loading import device
+from tuning.autopilot import Relief, is_out_of_memory
 from tuning.data.encode import EncodedRow
 from tuning.objectives import Objective
 
-MICRO_TOKENS = {"cpu": 2048, "mps": 8192, "cuda": 32768}  # tokens of one forward pass
+MICRO_TOKENS = {"cpu": 1536, "mps": 8192, "cuda": 32768}  # tokens of one forward pass
 
 
 def micro_batches(
@@ -32,20 +33,47 @@ def micro_batches(
     return batches
 
 
+def checkpointed(model: Any) -> None:
+    """Switches gradient checkpointing on."""
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if hasattr(model, "enable_input_require_grads"):
+        model.enable_input_require_grads()
+
+
 class MicroBatchTrainer(Trainer):
     """Trains on batches {"rows": [EncodedRow, ...]}; `micro_rows` is the most rows of one forward pass."""
 
     def __init__(self, model: Any, args: Any, micro_rows: int, objective: Objective, **more: Any) -> None:
         super().__init__(model, args, data_collator=lambda rows: {"rows": rows}, **more)
-        self.micro_rows, self.micro_tokens, self.objective = micro_rows, MICRO_TOKENS[device()], objective
+        self.relief, self.objective = Relief(micro_rows, MICRO_TOKENS[device()]), objective
         self.tokens_seen = 0
+        self.tell: Callable[[str], None] = lambda _: None  # what the autopilot did
 
     def _batches(self, rows: Sequence[EncodedRow]) -> list[list[EncodedRow]]:
-        return micro_batches(rows, self.micro_rows, self.micro_tokens, padded=not self.objective.packed)
+        return micro_batches(rows, self.relief.rows, self.relief.tokens, padded=not self.objective.packed)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         model.train()
-        rows = inputs["rows"]
+        while (loss := self._tried(model, inputs["rows"])) is None:
+            model.zero_grad(set_to_none=True)
+        return loss
+
+    def _tried(self, model: Any, rows: list[EncodedRow]) -> Any:
+        """The loss of a step; None where memory ran out and there is something to do about it. Raises UserError where not."""
+        try:
+            return self._step(model, rows)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        longest = max(len(row.ids) for row in rows)
+        self.tell(self.relief.next(longest, checkpointing=getattr(model, "is_gradient_checkpointing", False)))
+        if self.relief.checkpointing:
+            checkpointed(model)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None
+
+    def _step(self, model: Any, rows: list[EncodedRow]) -> Any:
         total = self.objective.weight(rows)
         loss = torch.zeros((), device=self.args.device)
         for batch in self._batches(rows):

@@ -351,3 +351,64 @@ def test_a_run_stopped_while_it_was_measured_keeps_its_adapter(tiny: str) -> Non
 def test_only_bases_are_trained(model: str) -> None:
     with pytest.raises(UserError, match="train on a base model"):
         runs.create("local", table(), Recipe(model=model), COLUMNS)
+
+
+def test_memory_that_runs_out_is_found_elsewhere(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass of more than two rows fails: the run goes on with smaller ones, says so, and ends with the same losses."""
+    from tuning.objectives import NextTokens
+
+    expected = losses(executed(runs.create("local", table(), recipe(tiny), COLUMNS)))
+    plain = NextTokens.loss_sum
+
+    def small(self: Any, model: Any, batch: Any) -> Any:
+        if len(batch) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return plain(self, model, batch)
+
+    monkeypatch.setattr(NextTokens, "loss_sum", small)
+    run = executed(runs.create("local", table(), recipe(tiny), COLUMNS))
+    did = [event["did"] for event in run.events() if event["event"] == "autopilot"]
+    assert len(did) == 2 and "at most 2 rows" in did[-1]
+    assert losses(run) == pytest.approx(expected, rel=5e-2)
+
+
+def test_when_no_memory_is_left_the_run_says_what_to_change(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuning.objectives import NextTokens
+
+    def full(*_: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(NextTokens, "loss_sum", full)
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    with pytest.raises(UserError, match=r"even with one row at a time and gradient checkpointing.*Lower max_length"):
+        executed(run)
+    assert any("gradient checkpointing is on now" in event.get("did", "") for event in run.events())
+    assert run.status()["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("losses_seen", "gradients", "message"),
+    [
+        ([2.0, float("nan")], [1, 1], "not a number at step 2.*0.03"),
+        ([2.0, 0.0, 0.0, 0.0], [1] * 4, "zero since step 2"),
+        ([1.0] * 8 + [4.0] * 5, [1] * 13, "exploded, from 1.00 to 4.00"),
+        ([1.0] * 25, [0.0] * 25, "no gradient has arrived"),
+    ],
+)
+def test_hopeless_losses_stop_the_run(losses_seen: list[float], gradients: list[float], message: str) -> None:
+    from tuning.autopilot import check_losses
+
+    with pytest.raises(UserError, match=message):
+        check_losses(losses_seen, gradients, 0.1)
+    check_losses([2.0, 1.5, 1.7, 0.4] * 10, [1.0] * 40, 0.1)
+
+
+def test_the_best_epoch_is_kept_and_training_stops_early(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuning.trainer import MicroBatchTrainer
+
+    found = iter([3.0, 1.0, 2.0, 2.5, 2.6, 2.7, 9.0, 9.0, 9.0, 9.0, 9.0])
+    monkeypatch.setattr(MicroBatchTrainer, "mean_loss", lambda *_: next(found))
+    run = executed(runs.create("local", table(), recipe(tiny, num_train_epochs=9, early_stopping_patience=2), COLUMNS))
+    epochs = [event for event in run.events() if event["event"] == "evaluation" and event["part"] == "validation"]
+    assert [event["loss"] for event in epochs] == [3.0, 1.0, 2.0, 2.5], "two epochs without improvement, and no more"
+    assert run.status()["state"] == "finished"

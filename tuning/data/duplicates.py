@@ -7,6 +7,7 @@ aside (rapidfuzz' normalised Indel similarity). Needs numpy and datasketch; impo
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -111,19 +112,14 @@ def _joined(signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, at: Cal
         return row
 
     tried: set[tuple[int, int]] = set()
-    texts: dict[int, str] = {}
+    text = lru_cache(50_000)(at)
     for band in range(BANDS):
         for a, b in _pairs(np.ascontiguousarray(signatures[:, band * BAND : (band + 1) * BAND])):
             one, other = int(rows[a]), int(rows[b])
             if (one, other) in tried or (first := top(one)) == (second := top(other)):
                 continue
             tried.add((one, other))
-            for row in (one, other):
-                if row not in texts:
-                    if len(texts) > 50_000:
-                        texts.clear()
-                    texts[row] = at(row)
-            if fuzz.ratio(texts[one], texts[other], score_cutoff=100 * NEAR):
+            if fuzz.ratio(text(one), text(other), score_cutoff=100 * NEAR):
                 parent[max(first, second)] = min(first, second)
     return np.array([top(row) for row in range(len(parent))], dtype=np.int64)
 

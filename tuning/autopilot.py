@@ -1,0 +1,65 @@
+"""What a training does by itself: less memory when there is not enough, and a stop with cause and remedy when it learns nothing."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+from prompts.errors import UserError
+
+ZERO, ZERO_STEPS = 1e-8, 3  # so many losses in a row that are nothing
+SMOOTH, EXPLODED, FLOOR = 5, 3.0, 2.0  # a mean of SMOOTH losses that is EXPLODED times the best one, and above FLOOR
+NO_GRADIENT, FLAT_STEPS = 1e-9, 20
+
+
+def check_losses(losses: Sequence[float], gradients: Sequence[float], learning_rate: float) -> None:
+    """Raises UserError, which stops the run, where the losses of the steps so far say that going on is useless."""
+    step = len(losses)
+    if not math.isfinite(losses[-1]):
+        raise UserError(
+            f"the loss is not a number at step {step}: the learning rate ({learning_rate:g}) is likely too high; start again "
+            f"with {learning_rate / 3:.1g}, or lower max_grad_norm",
+            field="learning_rate",
+        )
+    if step >= ZERO_STEPS and max(map(abs, losses[-ZERO_STEPS:])) < ZERO:
+        raise UserError(
+            f"the loss is zero since step {step - ZERO_STEPS + 1}: nothing is left to learn, or no answer is learned at all; "
+            "look at the tokens of your rows"
+        )
+    if step >= 2 * SMOOTH:
+        means = [fmean(losses[at : at + SMOOTH]) for at in range(step - SMOOTH + 1)]
+        if means[-1] > FLOOR and means[-1] > EXPLODED * min(means):
+            raise UserError(
+                f"the loss exploded, from {min(means):.2f} to {means[-1]:.2f}; lower the learning rate ({learning_rate:g}) to a third",
+                field="learning_rate",
+            )
+    if step >= FLAT_STEPS and max(gradients[-FLAT_STEPS:]) < NO_GRADIENT:
+        raise UserError(
+            f"no gradient has arrived for {FLAT_STEPS} steps, so nothing changes: the method or the layers do not fit this model"
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of a GPU or of this machine."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+class Relief:
+    """What is done, one after the other, when memory runs out: half the rows of a pass, then gradient checkpointing."""
+
+    def __init__(self, rows: int, tokens: int) -> None:
+        self.rows, self.tokens, self.checkpointing = rows, tokens, False
+
+    def next(self, longest: int, *, checkpointing: bool) -> str:
+        """The next measure, in words; `rows`, `tokens` and `checkpointing` are changed. Raises UserError when none is left."""
+        if self.rows > 1 and self.tokens > longest:
+            self.rows, self.tokens = max(1, self.rows // 2), max(longest, self.tokens // 2)
+            return f"out of memory: a pass has at most {self.rows} rows and {self.tokens} tokens now, the effective batch stays"
+        if not (self.checkpointing or checkpointing):
+            self.checkpointing = True
+            return "out of memory with one row at a time: gradient checkpointing is on now, which is a third slower"
+        raise UserError(
+            f"out of memory even with one row at a time and gradient checkpointing: the longest row has {longest:,} tokens. Lower "
+            f"max_length to {longest // 2:,}, or choose a smaller model",
+            field="max_length",
+        )
