@@ -15,6 +15,7 @@ from prompts.errors import UserError
 from prompts.home import LOCAL
 from prompts.rows import FORMATS, Table, read_table
 from tuning import run as runs
+from tuning.compare import compare_runs, follow
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, fixed, patched
 from tuning.data.fixes import sentence as patch_sentence
@@ -24,6 +25,7 @@ from tuning.data.preview import SHOWN, Shown, preview
 from tuning.data.sources import open_table
 from tuning.evaluate import evaluate
 from tuning.execute import execute
+from tuning.forecast import forecast
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
 from tuning.run import Event
@@ -36,6 +38,16 @@ DATA = f"{FORMATS}; or a data set of the Hub, hub:owner/name[:config][:part][@re
 class RunFlags(Flags):
     run: CliPositionalArg[str] = Field(description="The run's id.")
     owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
+
+
+class ForecastFlags(Flags, Recipe, Columns):
+    file: CliPositionalArg[str] = Field(description=DATA)
+    owner: str = Field(LOCAL, description="Whose run it will be; on your own machine: local.")
+
+
+class CompareFlags(Flags):
+    run: tuple[str, ...] = Field(description="The runs' ids: --run A --run B.")
+    owner: str = Field(LOCAL, description="Whose runs; on your own machine: local.")
 
 
 class OwnerFlags(Flags):
@@ -171,6 +183,22 @@ def _status(flags: RunFlags, show: Show) -> Any:
     return runs.snapshot(runs.find(flags.owner, flags.run))
 
 
+def _forecast(flags: ForecastFlags, show: Show) -> Any:
+    table = _table(flags.file)
+    return forecast(flags.owner, table, flags.of(Recipe), flags.of(Columns), token=_hub_token())
+
+
+def _compare(flags: CompareFlags, show: Show) -> Any:
+    return compare_runs([runs.find(flags.owner, run) for run in flags.run])
+
+
+def _follow(flags: RunFlags, show: Show) -> Any:
+    event: Event = {}
+    for event in follow(runs.find(flags.owner, flags.run)):
+        show(sentence(event) if event["event"] != "status" else event["status"])
+    return {key: value for key, value in event.items() if key != "event"}
+
+
 def _cancel(flags: RunFlags, show: Show) -> Any:
     return runs.cancel(flags.owner, flags.run)
 
@@ -193,7 +221,10 @@ COMMANDS = {
         PreviewFlags, _preview, "Show which tokens will be learned, read and cut, the worst rows first."
     ),
     "train": Command(TrainFlags, _train, "Fine-tune a model with LoRA on a data file."),
+    "forecast": Command(ForecastFlags, _forecast, "Measure how long a training will take, its memory, and its cost."),
     "runs": Command(OwnerFlags, _runs, "List the runs, the newest first."),
+    "compare": Command(CompareFlags, _compare, "Compare runs: recipes, results and losses."),
+    "follow": Command(RunFlags, _follow, "Follow a run's events until it ends."),
     "status": Command(RunFlags, _status, "Say where a run stands."),
     "cancel": Command(RunFlags, _cancel, "Stop a run after its current step."),
     "resume": Command(RunFlags, _resume, "Continue a cancelled, failed or dead run from its last checkpoint."),

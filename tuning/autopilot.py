@@ -29,7 +29,7 @@ def check_losses(losses: Sequence[float], gradients: Sequence[float], learning_r
         means = [fmean(losses[at : at + SMOOTH]) for at in range(step - SMOOTH + 1)]
         if means[-1] > FLOOR and means[-1] > EXPLODED * min(means):
             raise UserError(
-                f"the loss exploded, from {min(means):.2f} to {means[-1]:.2f}; lower the learning rate ({learning_rate:g}) to a third",
+                f"the loss exploded, from {min(means):.2f} to {means[-1]:.2f}; lower the learning rate (now {learning_rate:g})",
                 field="learning_rate",
             )
     if step >= FLAT_STEPS and max(gradients[-FLAT_STEPS:]) < NO_GRADIENT:

@@ -120,6 +120,11 @@ def _measured(state: dict[str, Any]) -> str:
             low, high = score["interval"]
             lines.append(f"| {side} | {score['exact_match']:.1%} | {low:.1%} to {high:.1%} | {evaluation['rows']} |")
         lines += ["", evaluation["verdict"]]
+    if off := state["forecast_off"]:
+        lines += [
+            "",
+            f"The forecast was off by {off['seconds']:+.0%} in time and {off['peak_memory_gb']:+.0%} in memory.",
+        ]
     return "\n".join(lines) or "Nothing was measured: the run held out no rows or was not evaluated."
 
 

@@ -48,7 +48,7 @@ def execute(
             raise
         except BaseException as error:
             _write_down(run, error)
-            raise _explained(error) from error
+            raise explained(error) from error
 
 
 def _write_down(run: Run, error: BaseException) -> None:
@@ -130,7 +130,7 @@ def encoded(run: Run, token: str | None = None) -> tuple[Task, dict[str, Encoded
     }
 
 
-def _explained(error: BaseException) -> BaseException:
+def explained(error: BaseException) -> BaseException:
     if isinstance(error, AppError) or not isinstance(error, OSError | RuntimeError | MemoryError):
         return error
     return WorldError(_reason(error))

@@ -34,7 +34,7 @@ class Recipe(Reading):
     )
     learning_rate: float | None = knob(
         None, title="Learning rate", gt=0, le=1, step=1e-5,
-        help="Size of a step; lower it if the loss jumps. Empty: the method's own ("
+        help="Size of a step; lower it if the loss jumps. 0 or empty: the method's own ("
         + ", ".join(f"{name} {method.learning_rate:g}" for name, method in METHODS.items()) + ").",
     )  # fmt: skip
     per_device_train_batch_size: int = knob(

@@ -148,6 +148,7 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
         lock(folder, table, columns, parts)
         write_json(folder / "about.json", _about(table, talks))
         run.set_state("starting")
+        _remember_forecast(run, recipe, columns)
         write_json(folder / "recipe.json", recipe.to_json())  # last: with it, the folder is a run
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -155,6 +156,13 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
             f"the run cannot be written: {error.strerror}; free some disk space and start again"
         ) from error
     return run
+
+
+def _remember_forecast(run: Run, recipe: Recipe, columns: Columns) -> None:
+    from tuning.forecast import FILE, kept
+
+    if (file := kept(run.owner, recipe, columns, run.about["fingerprint"])).is_file():
+        shutil.copyfile(file, run.folder / FILE)
 
 
 def used_columns(columns: Columns) -> tuple[str, ...]:
@@ -235,6 +243,9 @@ def snapshot(run: Run) -> dict[str, Any]:
         "validation_loss": _loss(events, "validation"),
         "eval_loss": _loss(events, "held_out"),
     }
+    from tuning.forecast import off
+
+    document["forecast_off"] = off(run, done.get("seconds"), done.get("peak_memory_gb"))
     evaluation, published = run.folder / "evaluation.json", run.folder / "published.json"
     document["evaluation"] = _without_rows(_read(evaluation)) if evaluation.is_file() else None
     document["published"] = _read(published) if published.is_file() else None

@@ -66,15 +66,9 @@ def _work(
     recipe: Recipe, task: Task, parts: Parts, folder: Path, owner: str, token: str | None,
     emit: Any, closed: threading.Event,
 ) -> None:  # fmt: skip
-    source, _ = locate(recipe.model, owner)
-    base, tokenizer = read_model(source, token, task.kind, task.labels, **quantized(recipe))
-    model = _with_adapter(base, recipe, task.kind, tokenizer)
-    from tuning.objectives import objective_of
-
     watch = _Watch(emit, lambda: closed.is_set() or (folder / "cancel").exists())
-    soft, many = METHODS[recipe.method].soft, bool(task.labels and task.labels.many)
-    objective = objective_of(model, tokenizer, kind=task.kind, soft=soft, many=many)
-    trainer = _trainer(model, recipe, parts, folder / CHECKPOINTS, watch, objective)
+    trainer, tokenizer = prepared(recipe, task, parts, folder / CHECKPOINTS, watch, owner, token)
+    model = trainer.model
     last = last_checkpoint(folder / CHECKPOINTS)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     if watch.stopped:
@@ -85,6 +79,25 @@ def _work(
     _save(model, tokenizer, recipe, task, folder / "adapter")
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     emit({"event": "trained", **watch.summary(trainer)})
+
+
+def prepared(
+    recipe: Recipe, task: Task, parts: Parts, folder: Path, watch: "_Watch", owner: str, token: str | None
+) -> tuple[Any, Any]:
+    """(the trainer of a fresh model, its tokenizer)."""
+    from tuning.objectives import objective_of
+
+    source, _ = locate(recipe.model, owner)
+    base, tokenizer = read_model(source, token, task.kind, task.labels, **quantized(recipe))
+    model = _with_adapter(base, recipe, task.kind, tokenizer)
+    soft, many = METHODS[recipe.method].soft, bool(task.labels and task.labels.many)
+    objective = objective_of(model, tokenizer, kind=task.kind, soft=soft, many=many)
+    return _trainer(model, recipe, parts, folder, watch, objective), tokenizer
+
+
+def unwatched() -> "_Watch":
+    """A watch that tells nobody."""
+    return _Watch(lambda _: None, lambda: False)
 
 
 def last_checkpoint(folder: Path) -> Path | None:

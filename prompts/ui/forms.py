@@ -126,13 +126,18 @@ def _given(value: Any, info: FieldInfo) -> Any:
             rows = [[cell or "" for cell in row] for row in (value or [])]
             return [dict(zip(item.model_fields, row, strict=False)) for row in rows if any(str(c).strip() for c in row)]
         return value or []
-    if value is None and kind is not info.annotation:
+    if kind is not info.annotation and (value is None or _is_empty_number(value, info)):
         return None
     if value is None:
         return "" if kind is str else _ABSENT if info.is_required() else info.default
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _is_empty_number(value: Any, info: FieldInfo) -> bool:
+    """Gradio shows an empty number as 0: of a field that may be empty and has to be above zero, 0 is empty."""
+    return value == 0 and any(getattr(limit, "gt", None) == 0 for limit in info.metadata)
 
 
 def _shown(value: Any) -> Any:

@@ -121,7 +121,9 @@ def edited(text: str, rng: random.Random) -> str:
     ])  # fmt: skip
 
 
-def test_near_duplicates_are_found_with_precision_and_recall() -> None:
+@pytest.mark.parametrize("kept", [50_000, 3])
+def test_near_duplicates_are_found_with_precision_and_recall(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuning.data.duplicates.KEPT", kept)
     rng = random.Random(2)
     texts = sentences(3000)
     copies = {at + 11 for at in range(0, 2900, 10)}

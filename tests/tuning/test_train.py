@@ -412,3 +412,39 @@ def test_the_best_epoch_is_kept_and_training_stops_early(tiny: str, monkeypatch:
     epochs = [event for event in run.events() if event["event"] == "evaluation" and event["part"] == "validation"]
     assert [event["loss"] for event in epochs] == [3.0, 1.0, 2.0, 2.5], "two epochs without improvement, and no more"
     assert run.status()["state"] == "finished"
+
+
+def test_runs_are_compared_and_followed(tiny: str) -> None:
+    from tuning.compare import compare_runs, follow
+
+    first, second = (executed(runs.create("local", table(), recipe(tiny, lora_r=r), COLUMNS)) for r in (4, 8))
+    found = compare_runs([first, second])
+    assert found["differences"] == {"lora_r": {first.id: 4, second.id: 8}}
+    assert [line["status"] for line in found["runs"]] == ["finished", "finished"]
+    assert {point["part"] for point in found["losses"][first.id]} == {"training", "validation", "held_out"}
+    with pytest.raises(UserError, match="choose 2 to 20 runs"):
+        compare_runs([first])
+    events = list(follow(first))
+    assert events[:-1] == first.events() and events[-1]["status"] == "finished"
+
+
+def test_a_forecast_is_measured_remembered_and_compared_with_what_came(tiny: str) -> None:
+    from filelock import FileLock
+
+    from prompts.home import home
+    from tuning.forecast import forecast
+
+    settings = recipe(tiny, num_train_epochs=4)
+    found = forecast("local", table(), settings, COLUMNS)
+    assert found["steps"] == 16 and found["seconds"] > 0 and 0.1 < found["peak_memory_gb"] < 4
+    assert {tier["tier"] for tier in found["tiers"]} >= {"t4-small", "h200"}
+    assert runs.runs("local") == [], "a forecast is no run"
+    run = executed(runs.create("local", table(), settings, COLUMNS))
+    assert runs.snapshot(run)["step"] == found["steps"]
+    assert set(runs.snapshot(run)["forecast_off"]) == {"seconds", "peak_memory_gb"}
+    other = runs.create("local", table(), settings.changed(lora_r=2), COLUMNS)
+    assert runs.snapshot(other)["forecast_off"] is None
+    with pytest.raises(UserError, match="holds no model"):
+        forecast("local", table(), settings.changed(model="/tmp"), COLUMNS)
+    with FileLock(home() / "device.lock"), pytest.raises(UserError, match="a training is at work"):
+        forecast("local", table(), settings, COLUMNS)

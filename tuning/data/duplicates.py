@@ -18,6 +18,7 @@ NEAR = 0.9
 BANDS, BAND = 32, 3  # of 96 hash values: two texts with half their shingles in common are found in 98.6 % of cases
 TEMPLATE, TEMPLATE_SHARE = 8, 0.05  # a group beyond so many rows, and so much of all, is a template's
 CHUNK = 1000
+KEPT = 50_000  # texts held while pairs are compared
 ALL_PAIRS = 8  # rows of one bucket up to which all pairs are compared
 _WORD = re.compile(r"\w+")
 
@@ -112,7 +113,7 @@ def _joined(signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, at: Cal
         return row
 
     tried: set[tuple[int, int]] = set()
-    text = lru_cache(50_000)(at)
+    text = lru_cache(KEPT)(at)
     for band in range(BANDS):
         for a, b in _pairs(np.ascontiguousarray(signatures[:, band * BAND : (band + 1) * BAND])):
             one, other = int(rows[a]), int(rows[b])

@@ -1,12 +1,14 @@
 """A run as a child process of this machine: the command a shell user would type, so a crash cannot take the app along."""
 
+import json
 import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
-from prompts.errors import WorldError
+from prompts.errors import UserError, WorldError
 from prompts.home import on_space
 from tuning.run import Run
 
@@ -35,6 +37,24 @@ def start(run: Run, token: str | None = None) -> None:
     process.stdin.write((token or "").encode() + b"\n")
     process.stdin.close()
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie behind
+
+
+def measured(document: dict[str, Any]) -> dict[str, Any]:
+    """Runs tuning/launch/measure.py on a document, which goes by pipe. Raises UserError and WorldError as it says."""
+    _free_the_gpu()
+    command = [sys.executable, "-m", "tuning.launch.measure"]
+    done = subprocess.run(
+        command, input=json.dumps(document), capture_output=True, text=True, cwd=_ROOT, env=_environment(), check=False
+    )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        raise WorldError(
+            "the forecast's process ended without a word, most likely for want of memory; lower the batch size or max_length"
+        )
+    found: dict[str, Any] = json.loads(lines[-1])
+    if "error" in found:
+        raise (UserError if found["user"] else WorldError)(found["error"])
+    return found
 
 
 def _free_the_gpu() -> None:

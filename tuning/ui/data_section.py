@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import queue
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from prompts.settings import build
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning.data.columns import Columns, resolve
-from tuning.data.doctor import examine
+from tuning.data.doctor import Finding, Progress, examine
 from tuning.data.fixes import Fix
 from tuning.data.hub import HubData, save_dataset
 from tuning.data.inspect import inspection
@@ -175,8 +177,14 @@ class DataSection:
         columns = self.columns.read(values)
         table = open_table(who.owner, _some(source))
         columns = resolve(mapping(source, columns), table)
+        found: list[Finding] = []
         yield ["Looking at every row…", *[gr.skip()] * 4]
-        documents = [finding.document(shown=None) for finding in examine(table, columns)]
+        for told in told_meanwhile(lambda tell: examine(table, columns, tell)):
+            if isinstance(told, tuple):
+                yield [views.looked_at(*told), *[gr.skip()] * 4]
+            else:
+                found = told
+        documents = [finding.document(shown=None) for finding in found]
         done = patches(who.owner, source)
         yield [
             views.health(documents, len(table.rows)),
@@ -209,8 +217,30 @@ class DataSection:
         table = open_table(who.owner, _some(source))
         columns = mapping(source, self.columns.read(values))
         reading = build(Reading, {"model": model, "max_length": length, "overlong": overlong})
-        found = preview(table, columns, reading, who.owner, token=who.token)
+        found: dict[str, Any] = {}
+        for told in told_meanwhile(
+            lambda tell: preview(table, columns, reading, who.owner, token=who.token, progress=tell)
+        ):
+            if isinstance(told, tuple):
+                yield views.looked_at(*told), gr.skip()
+            else:
+                found = told
         yield views.token_numbers(found), views.token_spans(found)
+
+
+def told_meanwhile(work: Callable[[Progress], Any]) -> Iterator[Any]:
+    """(done, of) while `work` tells its progress, twice a second at most; last what it returns."""
+    told: queue.Queue[tuple[int, int]] = queue.Queue()
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(work, lambda done, of: told.put((done, of)))
+        while not going.done():
+            wait([going], timeout=0.5)
+            last = None
+            while not told.empty():
+                last = told.get()
+            if last:
+                yield last
+        yield going.result()
 
 
 def _report(name: str, documents: list[dict[str, Any]], done: list[dict[str, Any]]) -> str:

@@ -53,6 +53,10 @@ def health(documents: list[dict[str, Any]], rows: int) -> str:
     return f"**{rows:,} rows: {', '.join(filter(None, said))}.**"
 
 
+def looked_at(done: int, of: int) -> str:
+    return f"{done:,} of {of:,} rows…"
+
+
 def findings(documents: list[dict[str, Any]]) -> str:
     """What was found as a list: how many, which rows, why it matters."""
     lines = []

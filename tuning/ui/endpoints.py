@@ -15,6 +15,7 @@ from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
+from tuning.compare import compare_runs, follow
 from tuning.data.columns import Columns
 from tuning.data.fixes import Fix
 from tuning.data.hub import hub_data, save_dataset
@@ -22,6 +23,7 @@ from tuning.data.inspect import examined
 from tuning.data.preview import SHOWN, Shown, preview
 from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
 from tuning.evaluate import evaluate
+from tuning.forecast import forecast
 from tuning.launch.process import start
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
@@ -100,6 +102,14 @@ def part_of(settings: Settings, model: type[Settings]) -> Any:
     return model(**{name: getattr(settings, name) for name in model.model_fields})
 
 
+def forecast_run(
+    who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
+) -> dict[str, Any]:
+    source = source_of(who, file, data, dataset)
+    recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
+    return {"source": source, **forecast(who.owner, open_table(who.owner, source), recipe, columns, token=who.token)}
+
+
 def start_run(
     who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
@@ -124,6 +134,9 @@ def publish_endpoints(on_device: OnDevice) -> None:
         start(found, who.token)
         return runs.snapshot(found)
 
+    def follow_run(who: Caller, run: str) -> Iterator[dict[str, Any]]:
+        yield from follow(runs.find(who.owner, run))
+
     def delete_run(who: Caller, run: str) -> dict[str, Any]:
         runs.delete(who.owner, run)
         return {"run": run, "status": "deleted"}
@@ -139,6 +152,8 @@ def publish_endpoints(on_device: OnDevice) -> None:
              text="Fix what inspection found (drop, merge, mask ...) or take the last fix back. Returns what is left.")  # fmt: skip
     endpoint(PreviewSettings, preview_tokens, name="preview_tokens", personal=True, extra=DATA,
              text="Show which tokens will be learned, read and cut, the worst rows first, and what that costs.")  # fmt: skip
+    endpoint(RunSettings, forecast_run, name="forecast", personal=True, extra=DATA,
+             text="Measure, by a few real steps, how long a run will take, its peak memory and its cost elsewhere.")  # fmt: skip
     endpoint(RunSettings, start_run, name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
     endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", personal=True, extra=RUN,
@@ -147,6 +162,11 @@ def publish_endpoints(on_device: OnDevice) -> None:
              text="Stop a run after its current step; its checkpoint stays.")  # fmt: skip
     endpoint(None, resume_run, name="resume_run", personal=True, extra=RUN,
              text="Continue a cancelled, failed or dead run from its last checkpoint.")  # fmt: skip
+    endpoint(None, follow_run, name="follow_run", personal=True, extra=RUN,
+             text="Stream a run's events from its first: steps, losses, decisions, scores. Ends when the run does.")  # fmt: skip
+    endpoint(None, lambda who, chosen: compare_runs([runs.find(who.owner, run) for run in chosen]), name="compare_runs",
+             personal=True, extra={"chosen": (list[str], Parameter.empty, "The runs' ids, two or more.")},
+             text="Compare runs: where their recipes differ, what they came to, and their losses step by step.")  # fmt: skip
     endpoint(None, lambda who: [runs.snapshot(run) for run in runs.runs(who.owner)], name="list_runs", personal=True,
              text="Your runs, the newest first.")  # fmt: skip
     endpoint(None, evaluate_run, name="evaluate_run", personal=True, extra=RUN,

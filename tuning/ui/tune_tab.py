@@ -15,8 +15,11 @@ from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
+from tuning.compare import compare_runs
+from tuning.data.columns import Columns
 from tuning.data.sources import open_table
 from tuning.evaluate import evaluate
+from tuning.forecast import forecast
 from tuning.launch.process import start
 from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
@@ -68,9 +71,11 @@ class TuneTab:
     def _build_training(self) -> None:
         gr.Markdown("## 3 · Training")
         with gr.Row():
+            self.forecast = gr.Button("Forecast", size="md", scale=0, min_width=100)
             self.start = gr.Button("Start training", variant="primary", min_width=140)
             self.cancel = gr.Button("Cancel", size="md", scale=0, min_width=90)
             self.resume = gr.Button("Resume", size="md", scale=0, min_width=90)
+        self.foreseen = gr.Markdown("", elem_classes="quiet")
         self.progress = gr.Markdown(NO_RUN, elem_classes="quiet status")
         self.loss = gr.LinePlot(
             None, x="step", y="loss", color="part", x_title="Step", y_title="Loss", height=320,
@@ -82,6 +87,13 @@ class TuneTab:
                 None, x="step", y="learning rate", x_title="Step", height=240, label="Learning rate"
             )
         self.mine = gr.Dropdown([], label="My runs", info="Choose an earlier run to look at it again.", min_width=280)
+        with gr.Accordion("Compare runs", open=False):
+            self.several = gr.Dropdown([], label="Runs", multiselect=True, info="Two or more of yours.", min_width=280)
+            self.compare = gr.Button("Compare them", size="md", scale=0, min_width=140)
+            self.compared = gr.Markdown("", elem_classes="quiet")
+            self.losses = gr.LinePlot(
+                None, x="step", y="loss", color="run", x_title="Step", y_title="Loss", height=280, label="Training loss"
+            )
         self.delete = gr.Button("Delete this run", size="md", scale=0, min_width=140)
 
     def _build_result(self) -> None:
@@ -112,10 +124,29 @@ class TuneTab:
     def _connect(self) -> None:
         visitor, data = self.visitor, self.data
         data.connect(self.recipe)
+        listen(self.forecast.click, self._forecast, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs],
+               self.foreseen, name="ui_forecast")  # fmt: skip
         started = listen(
             self.start.click, self._start, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs], [self.run, self.mine],
             name="ui_start",
         )  # fmt: skip
+        listen(
+            self.several.focus,
+            self._list,
+            visitor,
+            [self.several],
+            self.several,
+            name="ui_list_runs",
+            show_progress="hidden",
+        )
+        listen(
+            self.compare.click,
+            self._compare,
+            visitor,
+            [self.several],
+            [self.compared, self.losses],
+            name="ui_compare_runs",
+        )
         chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
         resumed = listen(self.resume.click, self._resume, visitor, [self.run], self.progress, name="ui_resume")
         deleted = listen(
@@ -156,19 +187,35 @@ class TuneTab:
 
     # -- training
 
-    def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
+    def _read(self, source: str, values: tuple[Any, ...]) -> tuple[Columns, Recipe]:
         if not source:
             raise UserError("choose sample data or upload a file first", field="data")
         form = self.data.columns
         split = len(form.inputs)
-        columns, recipe = form.read(values[:split]), self.recipe.read(values[split:])
+        return form.read(values[:split]), self.recipe.read(values[split:])
+
+    def _forecast(self, who: Caller, source: str, *values: Any) -> Iterator[str]:
+        columns, recipe = self._read(source, values)
+        yield "Measuring a few real steps…"
+        yield views.foreseen(forecast(who.owner, open_table(who.owner, source), recipe, columns, token=who.token))
+
+    def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
+        columns, recipe = self._read(source, values)
         run = runs.create(who.owner, open_table(who.owner, source), recipe, columns)
         start(run, who.token)
         return [run.id, self._mine(who, run.id)]
 
     def _mine(self, who: Caller, chosen: str | None) -> Any:
-        states = [runs.snapshot(run) for run in runs.runs(who.owner)]
-        return gr.Dropdown(choices=[(views.run_label(state), state["run"]) for state in states], value=chosen or None)
+        return gr.Dropdown(choices=_choices(who), value=chosen or None)
+
+    def _list(self, who: Caller, chosen: list[str] | None) -> Any:
+        choices = _choices(who)
+        known = {run for _, run in choices}
+        return gr.Dropdown(choices=choices, value=[run for run in chosen or [] if run in known])
+
+    def _compare(self, who: Caller, chosen: list[str] | None) -> Any:
+        found = compare_runs([runs.find(who.owner, run) for run in chosen or []])
+        return views.compared(found), views.compared_losses(found)
 
     def _tick(self, who: Caller, run: str) -> list[Any]:
         try:
@@ -230,6 +277,11 @@ class TuneTab:
         settings = self.publish_form.read(values)
         publish(runs.find(who.owner, _chosen(run)), settings, token=token.strip() or who.token)
         return views.published(runs.snapshot(runs.find(who.owner, run))), ""
+
+
+def _choices(who: Caller) -> list[tuple[str, str]]:
+    states = [runs.snapshot(run) for run in runs.runs(who.owner)]
+    return [(views.run_label(state), state["run"]) for state in states]
 
 
 def _chosen(run: str) -> str:

@@ -98,3 +98,58 @@ def published(state: dict[str, Any]) -> str:
         f"Published as [{found['repo']}]({found['url']}), {kind}, revision `{found['revision'][:10]}`. "
         f"All {len(found['files'])} files were read back and are the same."
     )
+
+
+def foreseen(found: dict[str, Any]) -> str:
+    """A forecast in sentences."""
+    tiers = ", ".join(
+        f"{tier['tier']} {duration(3600 * tier['hours'])} (${tier['dollars']:.2f})" for tier in found["tiers"]
+    )
+    return (
+        f"**About {duration(found['seconds'])}** here: {found['steps']} steps of {found['seconds_per_step']:.1f} s, "
+        f"{found['tokens_per_second']:.0f} tokens/s, peak memory {found['peak_memory_gb']:.1f} GB. Measured on "
+        f"{found['measured_steps']} real steps, the longest rows among them.\n\nElsewhere, estimated at 30 % of the "
+        f"hardware's peak: {tiers}."
+    )
+
+
+RESULTS = {
+    "status": "state", "train_loss": "training loss", "validation_loss": "validation loss", "eval_loss": "held-out loss",
+    "tokens_per_second": "tokens/s", "peak_memory_gb": "memory (GB)",
+}  # fmt: skip
+
+
+def compared(found: dict[str, Any]) -> str:
+    """Where runs differ and what they came to, as a table of Markdown."""
+    names = [line["run"][:6] for line in found["runs"]]
+    rows = [
+        [f"`{name}`", *(str(values[line["run"]]) for line in found["runs"])]
+        for name, values in found["differences"].items()
+    ]
+    for key, title in RESULTS.items():
+        rows.append([title, *(_number(line[key]) for line in found["runs"])])
+    rows.append(["exact match (95 % interval)", *map(_score, found["runs"])])
+    lines = ["| |" + "|".join(names) + "|", "|---" * (len(names) + 1) + "|", *(f"|{'|'.join(row)}|" for row in rows)]
+    same = "" if found["differences"] else "\n\nRecipes and data are the same."
+    return "\n".join(lines) + same
+
+
+def _score(line: dict[str, Any]) -> str:
+    if "exact_match" not in line:
+        return "not measured"
+    low, high = line["interval"]
+    return f"{line['exact_match']:.0%} ({low:.0%} to {high:.0%}, {line['of_rows']} rows)"
+
+
+def _number(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def compared_losses(found: dict[str, Any]) -> pd.DataFrame:
+    points = [
+        (point["step"], point["loss"], run[:6])
+        for run, losses in found["losses"].items()
+        for point in losses
+        if point["part"] == "training"
+    ]
+    return pd.DataFrame(points, columns=["step", "loss", "run"])

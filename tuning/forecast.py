@@ -1,0 +1,137 @@
+"""How long a training will take and how much memory, measured before it starts: real steps on the longest rows and on usual ones.
+
+The steps run in a process of their own, so that the peak is theirs alone; nothing they learn is kept.
+"""
+
+import hashlib
+import json
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from prompts.home import home, models_folder, owner_folder
+from prompts.rows import Table, store
+from tuning.data.columns import Columns, resolve
+from tuning.data.encode import Encoded
+from tuning.launch.process import measured
+from tuning.recipe import Recipe
+from tuning.run import Run, write_json
+from tuning.train import peak_memory_gb, prepared, unwatched
+
+FILE = "forecast.json"
+STEPS = 3  # one that warms up, one on usual rows, one on the longest
+
+# Hugging Face Spaces and Jobs: USD per hour (huggingface.co/pricing) and the bf16 matrix peak of the hardware in TFLOP/s. The time
+# on another machine is an estimate: work divided by SHARE of the peak.
+TIERS = {
+    "cpu-basic": (0.0, None), "cpu-upgrade": (0.03, None), "t4-small": (0.40, 65), "l4x1": (0.80, 121), "a10g-small": (1.00, 125),
+    "l40sx1": (1.80, 362), "a100-large": (2.50, 312), "h200": (5.00, 989),
+}  # fmt: skip
+SHARE = 0.3
+
+
+def forecast(owner: str, table: Table, recipe: Recipe, columns: Columns, *, token: str | None = None) -> dict[str, Any]:
+    """{"steps", "seconds_per_step", "seconds", "peak_memory_gb", "tokens", "tokens_per_second", "measured_steps", "tiers": [...]}.
+
+    Measured by a child process (tuning/launch/measure.py). A run of the same recipe and rows, created later, remembers it.
+    Raises as training does: for rows too long, a model that cannot be had, too little memory.
+    """
+    columns = resolve(columns, table)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        store(table.name, table.rows, keep=folder)
+        (folder / "models").symlink_to(models_folder())
+        document = measured(
+            {"home": scratch, "lock": str(home() / "device.lock"), "name": table.name, "columns_of_rows": table.columns,
+             "recipe": recipe.to_json(), "columns": columns.to_json(), "token": token}
+        )  # fmt: skip
+    file = kept(owner, recipe, columns, document.pop("fingerprint"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_json(file, document)
+    return document
+
+
+def kept(owner: str, recipe: Recipe, columns: Columns, fingerprint: str) -> Path:
+    """Where an owner's forecast for this recipe and these rows is kept."""
+    known = json.dumps([recipe.to_json(), columns.to_json(), fingerprint], sort_keys=True)
+    return owner_folder(owner, "cache", "forecasts", f"{hashlib.sha256(known.encode()).hexdigest()[:20]}.json")
+
+
+def steps_measured(run: Run, token: str | None) -> dict[str, Any]:
+    """The forecast itself, in the process that takes the steps."""
+    from tuning.execute import encoded
+
+    started = time.perf_counter()
+    task, parts = encoded(run, token)
+    work = _Steps(run, task, parts, token)
+    loading = time.perf_counter() - started
+    recipe, train = run.recipe, parts["train"]
+    work.timed(_usual(train, recipe))  # the first step is slower than all others
+    usual, longest = work.timed(_usual(train, recipe)), work.timed(_longest(train, recipe))
+    steps = max(1, math.ceil(len(train.rows) / recipe.effective_batch_size) * recipe.num_train_epochs)
+    rate = usual["tokens"] / usual["seconds"]
+    tokens = train.tokens * recipe.num_train_epochs
+    watching = (
+        sum(part.tokens for name, part in parts.items() if name != "train") * recipe.num_train_epochs / (3 * rate)
+    )
+    return {
+        "steps": round(steps), "tokens": round(tokens), "tokens_per_second": round(rate, 1),
+        "seconds_per_step": round(tokens / rate / steps, 2), "longest_step_seconds": round(longest["seconds"], 2),
+        "seconds": round(loading + tokens / rate + watching, 1), "peak_memory_gb": peak_memory_gb(), "measured_steps": STEPS,
+        "tiers": tiers(work.parameters, tokens), "fingerprint": run.about["fingerprint"],
+    }  # fmt: skip
+
+
+def tiers(parameters: int, tokens: float) -> list[dict[str, Any]]:
+    """Hours and dollars of each GPU tier: 6 operations for each parameter and token, at SHARE of the tier's peak."""
+    found = []
+    for name, (dollars, peak) in TIERS.items():
+        if peak:
+            hours = 6 * parameters * tokens / (SHARE * peak * 1e12) / 3600
+            found.append(
+                {"tier": name, "hours": round(hours, 4), "dollars": round(hours * dollars, 4), "per_hour": dollars}
+            )
+    return found
+
+
+def off(run: Run, seconds: float | None, memory: float | None) -> dict[str, float] | None:
+    """How far a run's forecast was off, as fractions of what it came to; None where there was none."""
+    file = run.folder / FILE
+    if not file.is_file() or not seconds or not memory:
+        return None
+    said = json.loads(file.read_text("utf-8"))
+    return {
+        "seconds": round(said["seconds"] / seconds - 1, 3),
+        "peak_memory_gb": round(said["peak_memory_gb"] / memory - 1, 3),
+    }
+
+
+def _longest(data: Encoded, recipe: Recipe) -> list[Any]:
+    lengths = data.rows.lengths()
+    return [data.rows[int(at)] for at in (-lengths).argsort()[: recipe.effective_batch_size]]
+
+
+def _usual(data: Encoded, recipe: Recipe) -> list[Any]:
+    """Rows spread evenly over all lengths."""
+    order = data.rows.lengths().argsort()
+    count = min(recipe.effective_batch_size, len(order))
+    return [data.rows[int(order[(2 * at + 1) * len(order) // (2 * count)])] for at in range(count)]
+
+
+class _Steps:
+    """The model of a run, ready to take steps that are thrown away."""
+
+    def __init__(self, run: Run, task: Any, parts: Any, token: str | None) -> None:
+        self.trainer, _ = prepared(run.recipe, task, parts, run.folder / "scratch", unwatched(), run.owner, token)
+        self.trainer.create_optimizer_and_scheduler(num_training_steps=100)
+        self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
+
+    def timed(self, rows: list[Any]) -> dict[str, float]:
+        """One step: its seconds, and its real tokens."""
+        started = time.perf_counter()
+        self.trainer.training_step(self.trainer.model, {"rows": rows})
+        self.trainer.optimizer.step()
+        self.trainer.model.zero_grad(set_to_none=True)
+        return {"seconds": time.perf_counter() - started, "tokens": sum(len(row.ids) for row in rows)}

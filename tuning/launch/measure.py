@@ -1,0 +1,52 @@
+"""The child process of a forecast: settings and token come as JSON on standard input, the forecast goes out on standard output."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def main() -> int:
+    given = json.load(sys.stdin)
+    os.environ["PROMPT_OR_TUNE_HOME"] = given["home"]  # its own: nothing of it is kept
+    from prompts.errors import AppError, UserError
+
+    try:
+        document = measured(given)
+    except AppError as error:
+        print(json.dumps({"error": str(error), "user": isinstance(error, UserError)}))
+        return 0
+    print(json.dumps(document))
+    return 0
+
+
+def measured(given: dict[str, Any]) -> dict[str, Any]:
+    """Raises UserError while a training has the device: the figures would be wrong."""
+    from filelock import FileLock, Timeout
+
+    from prompts.errors import UserError
+    from prompts.home import LOCAL
+    from prompts.rows import stored
+    from prompts.settings import build
+    from tuning import run as runs
+    from tuning.data.columns import Columns
+    from tuning.execute import explained
+    from tuning.forecast import steps_measured
+    from tuning.recipe import Recipe
+
+    table = stored(Path(given["home"]), given["name"], given["columns_of_rows"])
+    run = runs.create(LOCAL, table, build(Recipe, given["recipe"]), build(Columns, given["columns"]))
+    try:
+        with FileLock(given["lock"]).acquire(timeout=0):
+            return steps_measured(run, given["token"])
+    except Timeout:
+        raise UserError(
+            "a training is at work on this device; forecast when it is done, or the figures would be wrong"
+        ) from None
+    except (RuntimeError, OSError, MemoryError) as error:
+        raise explained(error) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
