@@ -171,6 +171,7 @@ def test_held_out_rows_are_locked(tiny: str) -> None:
     check_examples("local", [locked])
 
 
+@pytest.mark.slow
 def test_a_dataset_of_the_hub_is_read(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.tuning.test_train import shell
 

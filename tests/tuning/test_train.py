@@ -269,6 +269,7 @@ def shell(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_the_shell_does_the_whole_way(tiny: str, tmp_path: Path, home: Path) -> None:
     file = tmp_path / "toy.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in table().rows))
@@ -428,6 +429,7 @@ def test_runs_are_compared_and_followed(tiny: str) -> None:
     assert events[:-1] == first.events() and events[-1]["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_forecast_is_measured_remembered_and_compared_with_what_came(tiny: str) -> None:
     from filelock import FileLock
 

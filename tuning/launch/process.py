@@ -69,4 +69,4 @@ def _free_the_gpu() -> None:
 def _environment() -> dict[str, str]:
     """The environment without the machine's own token where it belongs to somebody else than the visitor."""
     hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} if on_space() else set()
-    return {**{key: value for key, value in os.environ.items() if key not in hidden}, "TOKENIZERS_PARALLELISM": "false"}
+    return {key: value for key, value in os.environ.items() if key not in hidden}

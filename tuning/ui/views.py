@@ -103,14 +103,22 @@ def published(state: dict[str, Any]) -> str:
 def foreseen(found: dict[str, Any]) -> str:
     """A forecast in sentences."""
     tiers = ", ".join(
-        f"{tier['tier']} {duration(3600 * tier['hours'])} (${tier['dollars']:.2f})" for tier in found["tiers"]
+        f"{tier['tier']} {_time(3600 * tier['hours'])} ({_money(tier['dollars'])})" for tier in found["tiers"]
     )
     return (
         f"**About {duration(found['seconds'])}** here: {found['steps']} steps of {found['seconds_per_step']:.1f} s, "
         f"{found['tokens_per_second']:.0f} tokens/s, peak memory {found['peak_memory_gb']:.1f} GB. Measured on "
-        f"{found['measured_steps']} real steps, the longest rows among them.\n\nElsewhere, estimated at 30 % of the "
-        f"hardware's peak: {tiers}."
+        f"{found['measured_steps']} real steps, the longest rows among them.\n\nElsewhere, the steps alone, at 30 % of the "
+        f"hardware's peak (estimated): {tiers}."
     )
+
+
+def _time(seconds: float) -> str:
+    return duration(seconds) if seconds >= 60 else "under a minute"
+
+
+def _money(dollars: float) -> str:
+    return f"${dollars:.2f}" if dollars >= 0.01 else "under $0.01"
 
 
 RESULTS = {
