@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, overload
+from typing import IO, Any
 
 from prompts.errors import UserError
+from prompts.lazy import Lazy
 from prompts.settings import Settings, build, knob
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx", ".txt", ".zip")
@@ -39,7 +40,7 @@ def limits_here() -> Limits:
     return build(Limits, {name: value for name, value in given.items() if value})
 
 
-class Rows(Sequence[Row]):
+class Rows(Lazy[Row]):
     """Rows in a file, one JSON object a line; a row is decoded when it is asked for. Equal to a list of the same rows."""
 
     def __init__(self, file: IO[bytes], ends: "array[int]", columns: Sequence[str]) -> None:
@@ -48,16 +49,7 @@ class Rows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    @overload
-    def __getitem__(self, at: int) -> Row: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Row]: ...
-    def __getitem__(self, at: int | slice) -> Row | list[Row]:
-        if isinstance(at, slice):
-            return [self[number] for number in range(*at.indices(len(self)))]
-        at = at + len(self) if at < 0 else at
-        if not 0 <= at < len(self):
-            raise IndexError(at)
+    def make(self, at: int) -> Row:
         start = self._ends[at - 1] if at else 0
         return self._whole(os.pread(self._file.fileno(), self._ends[at] - start, start))
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 from prompts.errors import UserError
+from prompts.lazy import Lazy
 from prompts.messages import Prompt, from_dicts
 from prompts.rows import Row, Table
 from prompts.settings import Settings, knob
@@ -164,7 +165,7 @@ def conversation(row: Mapping[str, Any], columns: Columns, number: int = 1) -> C
     return Conversation(prompt, answer)
 
 
-class Conversations(Sequence[Conversation]):
+class Conversations(Lazy[Conversation]):
     """Rows as conversations, each made when it is asked for."""
 
     def __init__(self, rows: Sequence[Row], columns: Columns, numbers: Sequence[int] | None = None) -> None:
@@ -175,13 +176,7 @@ class Conversations(Sequence[Conversation]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, at: int) -> Conversation: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Conversation]: ...
-    def __getitem__(self, at: int | slice) -> Conversation | list[Conversation]:
-        if isinstance(at, slice):
-            return [self[number] for number in range(*at.indices(len(self)))]
+    def make(self, at: int) -> Conversation:
         number = self._numbers[at]
         return conversation(self._rows[number], self._columns, number + 1)
 

@@ -12,12 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import numpy as np
 
 from prompts.errors import UserError
 from prompts.kinds import Labels
+from prompts.lazy import Lazy
 from prompts.rendering import answered_texts, is_plain
 from tuning.data.columns import Conversation
 
@@ -71,7 +72,7 @@ class Encoded:
         return int(self.rows.lengths().sum())
 
 
-class EncodedRows(Sequence[EncodedRow]):
+class EncodedRows(Lazy[EncodedRow]):
     """The pieces as rows, each made when it is asked for."""
 
     def __init__(self, ids: Any, pieces: Any) -> None:
@@ -80,13 +81,7 @@ class EncodedRows(Sequence[EncodedRow]):
     def __len__(self) -> int:
         return len(self._pieces)
 
-    @overload
-    def __getitem__(self, at: int) -> EncodedRow: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[EncodedRow]: ...
-    def __getitem__(self, at: int | slice) -> EncodedRow | list[EncodedRow]:
-        if isinstance(at, slice):
-            return [self[number] for number in range(*at.indices(len(self)))]
+    def make(self, at: int) -> EncodedRow:
         start, middle, resume, stop, context = self._pieces[at].tolist()
         return EncodedRow((*self._ids[start:middle].tolist(), *self._ids[resume:stop].tolist()), context)
 
