@@ -160,6 +160,8 @@ def sentence(event: Event) -> str:
         return f"epoch {event['epoch']:.0f}: loss on the {event['part'].replace('_', '-')} rows {event['loss']:.4f}"
     if kind == "evaluated":
         return str(event["verdict"])
+    if kind == "sample":
+        return "\n".join(f"  {one['answer']!r} where {one['reference']!r} is right" for one in event["answers"])
     return kind + "".join(f"  {key} {value}" for key, value in event.items() if key != "event")
 
 

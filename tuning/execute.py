@@ -17,6 +17,7 @@ from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS
 from tuning.run import Event, Run, place_in_line
 from tuning.task import Task, task_of
+from tuning.trackers import tracked
 from tuning.train import train
 
 
@@ -39,7 +40,10 @@ def execute(
         if (state := run.status_written()) != "starting":
             raise UserError(f"run {run.id} is {state}; only a new or resumed run can be executed", field="run")
         try:
-            with closing(_in_line(run, _work(run, token, on_device, then))) as events:
+            with (
+                closing(_in_line(run, _work(run, token, on_device, then))) as work,
+                closing(tracked(run, work, token)) as events,
+            ):
                 for event in events:
                     run.append(event)
                     yield event

@@ -18,7 +18,8 @@ from tuning.data.encode import Encoded
 from tuning.launch.process import measured
 from tuning.recipe import Recipe
 from tuning.run import Run, write_json
-from tuning.train import peak_memory_gb, prepared, unwatched
+from tuning.train import prepared
+from tuning.watch import peak_memory_gb, unwatched
 
 FILE = "forecast.json"
 STEPS = 3  # one that warms up, one on usual rows, one on the longest

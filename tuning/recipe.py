@@ -23,7 +23,30 @@ class Reading(Settings):
     )  # fmt: skip
 
 
-class Recipe(Reading):
+class Watching(Settings):
+    """What is watched beside the losses, and where else it is kept. The names are transformers'."""
+
+    sample_rows: int = knob(
+        2, title="Sample answers", unit="rows", ge=0, le=20, advanced=True, place=60,
+        help="After each epoch the model answers so many rows that it does not learn from; 0: none.",
+    )  # fmt: skip
+    report_to: Literal["none", "trackio", "wandb", "tensorboard"] = knob(
+        "none", title="Tracker", advanced=True, place=60,
+        help="Keep the figures there too. Trackio, TensorBoard: on this machine. W&B: in the account of WANDB_API_KEY, without it "
+        "offline in the run's folder.",
+    )  # fmt: skip
+    project: str = knob(
+        "prompt-or-tune", title="Project", help="The project's name in the tracker.", pattern=r"^[\w.-]{1,64}$",
+        advanced=True, place=60,
+    )  # fmt: skip
+    trackio_space_id: str = knob(
+        "", title="Trackio Space", pattern=r"^([\w.-]+/[\w.-]+)?$", advanced=True, place=60,
+        help="you/name: when the run ends, Trackio's figures go to this Space of yours as well, with your token, which Trackio "
+        "keeps there as the Space's secret. Empty: they stay here.",
+    )  # fmt: skip
+
+
+class Recipe(Watching, Reading):
     """How a model is fine-tuned. The names are transformers' and PEFT's."""
 
     method: MethodName = knob(

@@ -240,6 +240,7 @@ def snapshot(run: Run) -> dict[str, Any]:
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
         "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
         "train_loss": done.get("train_loss"),
+        "tracker": _told(_last(events, "tracker")),
         "validation_loss": _loss(events, "validation"),
         "eval_loss": _loss(events, "held_out"),
     }
@@ -264,6 +265,11 @@ def _without_rows(document: dict[str, Any]) -> dict[str, Any]:
 
 def _last(events: list[Event], kind: str) -> Event | None:
     return next((event for event in reversed(events) if event["event"] == kind), None)
+
+
+def _told(tracker: Event | None) -> str:
+    """Where a tracker keeps the figures, or why it does not."""
+    return str(tracker.get("where") or tracker.get("problem")) if tracker else ""
 
 
 def _loss(events: list[Event], part: str) -> float | None:

@@ -7,11 +7,8 @@ whose next token is learned (both in tuning/trainer.py); and tuning/fast.py keep
 
 import json
 import queue
-import resource
 import shutil
-import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,12 +17,12 @@ from prompts.home import ADAPTER_CONFIG
 from prompts.kinds import Kind
 from prompts.loading import device, dtype, read_model
 from prompts.models import BASE_FILE, hub_id, locate
-from tuning.autopilot import check_losses
 from tuning.data.encode import Encoded
 from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
 from tuning.run import Event
 from tuning.task import Task
+from tuning.watch import Watch
 
 CHECKPOINTS = "checkpoints"
 Parts = Mapping[str, Encoded]  # "train", and where there are any "validation" and "held_out"
@@ -66,7 +63,7 @@ def _work(
     recipe: Recipe, task: Task, parts: Parts, folder: Path, owner: str, token: str | None,
     emit: Any, closed: threading.Event,
 ) -> None:  # fmt: skip
-    watch = _Watch(emit, lambda: closed.is_set() or (folder / "cancel").exists())
+    watch = Watch(emit, lambda: closed.is_set() or (folder / "cancel").exists())
     trainer, tokenizer = prepared(recipe, task, parts, folder / CHECKPOINTS, watch, owner, token)
     model = trainer.model
     last = last_checkpoint(folder / CHECKPOINTS)
@@ -82,7 +79,7 @@ def _work(
 
 
 def prepared(
-    recipe: Recipe, task: Task, parts: Parts, folder: Path, watch: "_Watch", owner: str, token: str | None
+    recipe: Recipe, task: Task, parts: Parts, folder: Path, watch: Watch, owner: str, token: str | None
 ) -> tuple[Any, Any]:
     """(the trainer of a fresh model, its tokenizer)."""
     from tuning.objectives import objective_of
@@ -92,12 +89,12 @@ def prepared(
     model = _with_adapter(base, recipe, task.kind, tokenizer)
     soft, many = METHODS[recipe.method].soft, bool(task.labels and task.labels.many)
     objective = objective_of(model, tokenizer, kind=task.kind, soft=soft, many=many)
-    return _trainer(model, recipe, parts, folder, watch, objective), tokenizer
+    trainer = _trainer(model, recipe, parts, folder, watch, objective)
+    if shown := list(parts[watched_part(parts) or "train"].rows[: recipe.sample_rows]):
+        from tuning.samples import samples
 
-
-def unwatched() -> "_Watch":
-    """A watch that tells nobody."""
-    return _Watch(lambda _: None, lambda: False)
+        watch.sample = lambda: samples(trainer.model, tokenizer, task, shown, packed=objective.packed)
+    return trainer, tokenizer
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -145,7 +142,7 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path) 
     partial.rename(folder)
 
 
-def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Watch", objective: Any) -> Any:
+def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watch, objective: Any) -> Any:
     from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
 
     watched = watched_part(parts)
@@ -191,100 +188,3 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: "_Wa
 def watched_part(parts: Parts) -> str | None:
     """The part whose loss is measured after each epoch: validation, else, as nothing is chosen by it, the held-out rows."""
     return next((part for part in ("validation", "held_out") if part in parts), None)
-
-
-class _Watch:
-    """Turns the trainer's callbacks into events, and asks it to stop."""
-
-    def __init__(self, emit: Any, should_stop: Any) -> None:
-        self.emit, self._should_stop = emit, should_stop
-        self.trainer: Any = None
-        self.stopped = False
-        self._began = self._step_began = self._busy = 0.0
-        self._first_step = self._tokens_before = 0
-        self._losses: list[float] = []
-        self._gradients: list[float] = []
-        self.part = ""
-        self.losses_of: dict[str, float] = {}
-
-    def callback(self) -> Any:
-        from transformers import TrainerCallback
-
-        watch = self
-
-        class Callback(TrainerCallback):
-            def on_train_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
-                watch._began, watch._first_step = time.perf_counter(), state.global_step
-                watch.emit({"event": "training", "step": state.global_step, "steps": state.max_steps})
-
-            def on_step_begin(self, *_: Any, **__: Any) -> None:
-                watch._step_began, watch._tokens_before = time.perf_counter(), watch.trainer.tokens_seen
-
-            def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-                watch._busy += time.perf_counter() - watch._step_began
-                if watch._should_stop():
-                    watch.stopped = control.should_training_stop = True
-                    control.should_save = True
-
-            def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
-                if "loss" in (logs or {}):
-                    watch._step(state, logs)
-
-            def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: Any = None, **_: Any) -> None:
-                watch.measured(state, watch.part, metrics["eval_loss"])
-
-        return Callback()
-
-    def measured(self, state: Any, part: str, loss: float) -> None:
-        """A part's loss: kept for the summary, and told."""
-        self.losses_of[part] = loss
-        self.emit({"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "part": part, "loss": loss})
-
-    def _step(self, state: Any, logs: dict[str, float]) -> None:
-        now = time.perf_counter()
-        done = state.global_step - self._first_step
-        elapsed = now - self._began
-        tokens = self.trainer.tokens_seen - self._tokens_before
-        self._losses.append(logs["loss"])
-        self._gradients.append(float(logs.get("grad_norm") or 0))
-        self.emit(
-            {
-                "event": "step", "step": state.global_step, "steps": state.max_steps, "epoch": round(logs["epoch"], 3),
-                "loss": logs["loss"], "grad_norm": self._gradients[-1],
-                "learning_rate": logs["learning_rate"], "tokens": tokens,
-                "tokens_per_second": round(tokens / max(now - self._step_began, 1e-9), 1),
-                "elapsed": round(elapsed, 2), "remaining": round(elapsed / done * (state.max_steps - state.global_step), 1),
-                "memory_gb": peak_memory_gb(),
-            }
-        )  # fmt: skip
-        check_losses(self._losses, self._gradients, logs["learning_rate"])
-
-    def summary(self, trainer: Any) -> Event:
-        last = self._losses[-max(1, len(self._losses) // 5) :]
-        return {
-            "step": trainer.state.global_step,
-            "train_loss": round(sum(last) / max(1, len(last)), 4),
-            "validation_loss": _rounded(self.losses_of.get("validation")),
-            "eval_loss": _rounded(self.losses_of.get("held_out")),
-            "tokens_per_second": round(trainer.tokens_seen / max(self._busy, 1e-9), 1),
-            "peak_memory_gb": peak_memory_gb(),
-            "seconds": round(time.perf_counter() - self._began, 1),
-        }
-
-
-def _rounded(loss: float | None) -> float | None:
-    return None if loss is None else round(loss, 4)
-
-
-def peak_memory_gb() -> float:
-    """The most memory this process has held: the GPU's where it trains on one, else the process's. In 1e9 bytes."""
-    import torch
-
-    if device() == "cuda":
-        return round(torch.cuda.max_memory_allocated() / 1e9, 2)
-    status = Path("/proc/self/status")
-    if status.is_file():  # not ru_maxrss, which starts with the memory of the process that started this one
-        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return round(int(peak.split()[1]) * 1024 / 1e9, 2)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)

@@ -9,6 +9,7 @@ import torch
 
 from prompts.backends import Sampling
 from prompts.backends.plan import Batch
+from prompts.kinds import Labels
 from prompts.loading import Loaded
 
 BETWEEN = "; "  # between the names of several classes
@@ -32,14 +33,14 @@ def classify(
         started = time.perf_counter()
         with torch.inference_mode():
             logits = model(**padded([prompts[at] for at in batch], loaded.tokenizer, model.device)).logits.float()
-        if loaded.labels.many:
-            names = [
-                BETWEEN.join(loaded.labels.names[at] for at in torch.nonzero(row > 0).flatten().tolist())
-                for row in logits
-            ]
-        else:
-            names = [loaded.labels.names[at] for at in logits.argmax(-1).tolist()]
-        yield batch, names, time.perf_counter() - started
+        yield batch, names_of(logits, loaded.labels), time.perf_counter() - started
+
+
+def names_of(logits: Any, labels: Labels) -> list[str]:
+    """(B, classes) -> the likeliest class of each row; of a classifier of many, every class likelier than not."""
+    if not labels.many:
+        return [labels.names[at] for at in logits.argmax(-1).tolist()]
+    return [BETWEEN.join(labels.names[at] for at in torch.nonzero(row > 0).flatten().tolist()) for row in logits]
 
 
 def padded(rows: Sequence[Sequence[int]], tokenizer: Any, device: Any) -> dict[str, Any]:

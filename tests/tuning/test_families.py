@@ -14,7 +14,7 @@ from prompts.home import adapter_folder, adapters
 from prompts.kinds import read_labels
 from prompts.messages import message, prompt
 from prompts.rows import Table
-from tests.tiny import tiny_bert, tiny_gpt2, tiny_t5
+from tests.tiny import tiny_bert, tiny_gpt2, tiny_llama, tiny_t5
 from tests.tuning.test_train import COLUMNS, executed, losses, recipe, table
 from tuning import run as runs
 from tuning.data.columns import Columns
@@ -26,7 +26,7 @@ FAMILIES = {"gpt2": tiny_gpt2, "bert": tiny_bert, "t5": tiny_t5}
 
 @pytest.fixture(scope="module")
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(FAMILIES[request.param](tmp_path_factory.mktemp("family") / request.param))
+    return str({**FAMILIES, "llama": tiny_llama}[request.param](tmp_path_factory.mktemp("family") / request.param))
 
 
 def asked(model: str, *texts: str, room: int = 8) -> list[str]:
@@ -57,6 +57,25 @@ def test_each_family_is_trained_measured_and_asked(family: str) -> None:
         assert set(asked(name, *texts)) <= {"red", "blue"}
         evaluation = runs.evaluation(run)
         assert evaluation and evaluation["base_is"].startswith("the commonest") and len(evaluation["matrix"]) == 2
+
+
+@pytest.mark.parametrize("family", ["llama", *FAMILIES], indirect=True)
+def test_answers_while_it_learns_are_those_it_gives_afterwards(family: str) -> None:
+    settings = recipe(family, num_train_epochs=12, validation=0, sample_rows=3)
+    run = executed(runs.create("local", table(), settings, COLUMNS), then=evaluate)
+    told = [event["answers"] for event in run.events() if event["event"] == "sample"]
+    held_out = list(run.part("held_out"))[:3]
+    assert len(told) == 12 and [one["reference"] for one in told[-1]] == [row.answer for row in held_out]
+    texts = [run.table.rows[number]["text"] for number in run.numbers("held_out")[:3]]
+    assert [one["answer"] for one in told[-1]] == [text.strip() for text in asked(f"run:{run.id}", *texts, room=48)]
+    assert all(text in one["given"] for text, one in zip(texts, told[-1], strict=True))
+
+
+def test_plain_text_is_continued_while_it_is_learned(tiny: str) -> None:
+    rows = [{"text": f"once upon a time there were {n} words in a row"} for n in range(30)]
+    run = executed(runs.create("local", Table("t", ("text",), rows), recipe(tiny), Columns(output="text")))
+    answers = next(event["answers"] for event in run.events() if event["event"] == "sample")
+    assert all(f"{one['given']}{one['reference']}".startswith("once upon") for one in answers)
 
 
 def test_a_causal_model_can_classify_and_a_t5_cannot(tiny: str, tmp_path: Path) -> None:

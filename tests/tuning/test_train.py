@@ -25,6 +25,7 @@ from tuning.launch.process import start
 from tuning.objectives import NextTokens
 from tuning.recipe import Recipe
 from tuning.trainer import micro_batches
+from tuning.watch import unwatched
 
 COLUMNS = Columns(input=("text",), output="label")
 
@@ -99,7 +100,7 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
     loss, gradients = plain_loss_and_gradients(reference, rows)
     if not packed:
         monkeypatch.setattr("tuning.objectives.packing_of", lambda model: None)
-    watch = train._Watch(lambda event: None, lambda: False)
+    watch = unwatched()
     fast = train._trainer(
         plain,
         recipe(tiny, per_device_train_batch_size=micro_rows),
@@ -140,7 +141,7 @@ def test_a_run_learns_measures_and_explains_itself(tiny: str) -> None:
     found = losses(run)
     assert found[-1] < found[0] - 0.2  # its frozen weights are random: little can be learned
     kinds = [event["event"] for event in run.events()]
-    assert [k for k in kinds if k not in ("step", "evaluation", "evaluating")] == [
+    assert [k for k in kinds if k not in ("step", "sample", "evaluation", "evaluating")] == [
         "queued", "loading", "data", "training", "trained", "evaluated", "finished",
     ]  # fmt: skip
     state = runs.snapshot(run)

@@ -57,6 +57,24 @@ def measured(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def send_to_space(project: str, folder: str, space: str, token: str | None) -> str:
+    """Runs tuning/launch/trackio_space.py: the Space's address. Raises UserError without a token, WorldError as Trackio says."""
+    if not token:
+        raise UserError(
+            "your token is needed to send figures to a Space: sign in, or give it", field="trackio_space_id"
+        )
+    given = {"project": project, "folder": folder, "space": space, "token": token}
+    outside = {name: value for name, value in _environment().items() if not name.startswith(("SPACE_", "SYSTEM"))}
+    done = subprocess.run(
+        [sys.executable, "-m", "tuning.launch.trackio_space"], input=json.dumps(given), capture_output=True, text=True,
+        cwd=_ROOT, env=outside, check=False,
+    )  # fmt: skip
+    said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or ["it ended without a word"]
+    if done.returncode:
+        raise WorldError(f"Trackio could not send the figures to {space}: {said[-1]}")
+    return said[-1]
+
+
 def _free_the_gpu() -> None:
     """The app's models make room on a GPU; on a CPU there is memory for both."""
     torch = sys.modules.get("torch")
@@ -67,6 +85,6 @@ def _free_the_gpu() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The environment without the machine's own token where it belongs to somebody else than the visitor."""
-    hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"} if on_space() else set()
+    """The environment without the machine's own tokens where they belong to somebody else than the visitor."""
+    hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"} if on_space() else set()
     return {key: value for key, value in os.environ.items() if key not in hidden}

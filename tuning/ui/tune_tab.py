@@ -82,10 +82,18 @@ class TuneTab:
             label="Loss (teal: training, amber: validation, purple: held-out rows)",
             color_map={"training": "#0d9488", "validation": "#d97706", "held-out": "#7c3aed"},
         )  # fmt: skip
-        with gr.Accordion("Learning rate", open=False):
-            self.rate = gr.LinePlot(
-                None, x="step", y="learning rate", x_title="Step", height=240, label="Learning rate"
-            )
+        with gr.Accordion("Learning rate, gradient norm, speed, memory", open=False), gr.Row():
+            self.curves = [
+                gr.LinePlot(
+                    None, x="step", y="value", x_title="Step", y_title=unit, height=220, label=title, min_width=240
+                )
+                for title, unit in views.CURVES.values()
+            ]
+        with gr.Accordion("Answers while it learns", open=False):
+            self.samples = gr.Dataframe(
+                headers=["Epoch", "Answer", "Reference", "Given"], datatype="str", interactive=False, wrap=True, max_height=320,
+                show_search="none", label="Rows that it does not learn from, after each epoch", elem_classes="rows",
+            )  # fmt: skip
         self.mine = gr.Dropdown([], label="My runs", info="Choose an earlier run to look at it again.", min_width=280)
         with gr.Accordion("Compare runs", open=False):
             self.several = gr.Dropdown([], label="Runs", multiselect=True, info="Two or more of yours.", min_width=280)
@@ -168,7 +176,8 @@ class TuneTab:
         shown = [
             self.progress,
             self.loss,
-            self.rate,
+            *self.curves,
+            self.samples,
             self.timer,
             self.verdict,
             self.examples,
@@ -223,13 +232,15 @@ class TuneTab:
         except NotFound:
             found = None
         if found is None:
-            return [NO_RUN, None, None, gr.Timer(active=False), views.verdict(None), [], "", "Not published."]
+            curves = [None for _ in self.curves]
+            return [NO_RUN, None, *curves, [], gr.Timer(active=False), views.verdict(None), [], "", "Not published."]
         state, events = runs.snapshot(found), found.events()
         active = state["status"] in runs.ACTIVE
         line = [
             views.progress_line(state),
             views.loss_points(events),
-            views.rate_points(events),
+            *(views.curve(events, name) for name in views.CURVES),
+            views.sample_rows(events),
             gr.Timer(active=active),
         ]
         evaluation = None if active else runs.evaluation(found)

@@ -41,6 +41,8 @@ def progress_line(state: dict[str, Any]) -> str:
         )
         if state["status"] == "training":
             text += f" · {duration(state['remaining'])} left"
+    if state["tracker"]:
+        text += f" · tracker: {state['tracker']}"
     if state["validation_loss"] is not None:
         text += f" · loss on {state['rows']['validation']} validation rows {state['validation_loss']:.4f}"
     if state["eval_loss"] is not None:
@@ -59,9 +61,26 @@ def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
     return pd.DataFrame(points, columns=["step", "loss", "part"]) if points else None
 
 
-def rate_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
-    points = [(event["step"], event["learning_rate"]) for event in events if event["event"] == "step"]
-    return pd.DataFrame(points, columns=["step", "learning rate"]) if points else None
+CURVES = {
+    "learning_rate": ("Learning rate", ""), "grad_norm": ("Gradient norm", ""), "tokens_per_second": ("Speed", "tokens/s"),
+    "memory_gb": ("Peak memory", "GB"),
+}  # fmt: skip
+
+
+def curve(events: list[dict[str, Any]], name: str) -> pd.DataFrame | None:
+    """A figure of every step: step, value."""
+    points = [(event["step"], event[name]) for event in events if event["event"] == "step"]
+    return pd.DataFrame(points, columns=["step", "value"]) if points else None
+
+
+def sample_rows(events: list[dict[str, Any]]) -> list[list[str]]:
+    """What the model answered while it learned, the newest first."""
+    return [
+        [f"{event['epoch']:.2g}", one["answer"], one["reference"], one["given"]]
+        for event in reversed(events)
+        if event["event"] == "sample"
+        for one in event["answers"]
+    ]
 
 
 def verdict(evaluation: dict[str, Any] | None) -> str:
