@@ -28,7 +28,7 @@ from tuning.execute import execute
 from tuning.forecast import forecast
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
-from tuning.run import Event
+from tuning.work import Event
 
 Show = Callable[[str], None]
 HUB = "hub:"

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prompts.errors import UserError
-from tuning.run import ACTIVE, Event, Run, snapshot
+from tuning.run import Run, snapshot
+from tuning.work import ACTIVE, Event
 
 MOST = 20
 SHOWN = ("status", "data", "train_loss", "validation_loss", "eval_loss", "tokens_per_second", "peak_memory_gb")

@@ -12,7 +12,8 @@ from prompts.kinds import read_labels
 from prompts.scoring import confusion, exact_match
 from prompts.statistics import compare, rate
 from tuning.data.columns import FEW, Conversation
-from tuning.run import Event, Run, write_json
+from tuning.run import Run
+from tuning.work import Event, write_json
 
 SIDES = ("base", "tuned")
 

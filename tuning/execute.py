@@ -15,10 +15,11 @@ from tuning.autopilot import is_out_of_memory
 from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS
-from tuning.run import Event, Run, place_in_line
+from tuning.run import Run, place_in_line
 from tuning.task import Task, task_of
 from tuning.trackers import tracked
 from tuning.train import train
+from tuning.work import Event
 
 
 def execute(

@@ -17,9 +17,10 @@ from tuning.data.columns import Columns, resolve
 from tuning.data.encode import Encoded
 from tuning.launch.process import measured
 from tuning.recipe import Recipe
-from tuning.run import Run, write_json
+from tuning.run import Run
 from tuning.train import prepared
 from tuning.watch import peak_memory_gb, unwatched
+from tuning.work import write_json
 
 FILE = "forecast.json"
 STEPS = 3  # one that warms up, one on usual rows, one on the longest

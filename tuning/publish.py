@@ -16,7 +16,8 @@ from prompts.home import adapter_folder, on_space
 from prompts.models import BASE_FILE
 from prompts.settings import Settings, knob
 from tuning.card import card
-from tuning.run import Run, write_json
+from tuning.run import Run
+from tuning.work import write_json
 
 
 class Publish(Settings):

@@ -12,17 +12,12 @@ owners/<owner>/runs/<id>/
   alive.lock                  held by the process that executes the run: the system frees it if that process dies
 """
 
-import json
 import shutil
-import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import home, new_id, owner_folder, run_folder
@@ -33,33 +28,25 @@ from tuning.data.columns import Columns, Conversations, conversations, resolve
 from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
 from tuning.recipe import Recipe
+from tuning.work import ACTIVE, Event, Work, durable, read_json, write_json
 
-Event = dict[str, Any]
-
-ACTIVE = ("starting", "queued", "loading", "training", "evaluating")
-STARTING_SECONDS = 120  # a process that has not taken its lock by then never started
 _PACKAGES = ("transformers", "torch", "peft", "accelerate", "datasets", "huggingface-hub")
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(Work):
     """A run's folder, read when asked."""
-
-    owner: str
-    id: str
-    folder: Path
 
     @cached_property
     def recipe(self) -> Recipe:
-        return build(Recipe, _read(self.folder / "recipe.json"))
+        return build(Recipe, read_json(self.folder / "recipe.json"))
 
     @cached_property
     def columns(self) -> Columns:
-        return build(Columns, _read(self.folder / "columns.json"))
+        return build(Columns, read_json(self.folder / "columns.json"))
 
     @cached_property
     def about(self) -> dict[str, Any]:
-        return _read(self.folder / "about.json")
+        return read_json(self.folder / "about.json")
 
     @cached_property
     def table(self) -> Table:
@@ -75,58 +62,7 @@ class Run:
 
     def numbers(self, name: str) -> list[int]:
         """Row numbers of a part, from 0."""
-        return list(_read(self.folder / "split.json")[name])
-
-    def events(self) -> list[Event]:
-        """Everything that happened so far; a line being written is left for the next look."""
-        file = self.folder / "events.jsonl"
-        if not file.is_file():
-            return []
-        found = (_event(line) for line in file.read_text("utf-8", errors="replace").split("\n")[:-1])
-        return [event for event in found if event]
-
-    def status(self) -> dict[str, Any]:
-        """{"state", "reason"?}: what the folder says, or "dead" where its process is gone."""
-        status = _read(self.folder / "status.json")
-        if status["state"] in ACTIVE and not self._alive(status):
-            status = _read(self.folder / "status.json")  # it may have ended well between the two looks
-        if status["state"] in ACTIVE and not self._alive(status):
-            reason = "its process ended without a word (killed, out of memory, or the machine stopped)"
-            return {"state": "dead", "reason": f"{reason}; resume continues from the last checkpoint"}
-        return status
-
-    def status_written(self) -> str:
-        """The state as the folder has it, alive or not."""
-        return str(_read(self.folder / "status.json")["state"])
-
-    def _alive(self, status: dict[str, Any]) -> bool:
-        if status["state"] == "starting" and time.time() - status["time"] < STARTING_SECONDS:
-            return True
-        lock = FileLock(self.folder / "alive.lock")
-        try:
-            with lock.acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-
-    def set_state(self, state: str, reason: str = "") -> None:
-        document = {"state": state, "time": time.time(), **({"reason": reason} if reason else {})}
-        write_json(self.folder / "status.json", document)
-
-    def append(self, event: Event) -> None:
-        with (self.folder / "events.jsonl").open("ab+") as file:
-            file.seek(0, 2)
-            if file.tell() and (file.seek(-1, 2), file.read(1))[1] != b"\n":
-                file.write(b"\n")  # a line that a crash cut off stays a line of its own
-            file.write(json.dumps({"time": round(time.time(), 3), **event}).encode() + b"\n")
-
-
-def _event(line: str) -> Event | None:
-    """A line of events.jsonl; None for one that a crash cut off."""
-    try:
-        return dict(json.loads(line))
-    except (json.JSONDecodeError, TypeError, ValueError):
-        return None
+        return list(read_json(self.folder / "split.json")[name])
 
 
 def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
@@ -149,6 +85,7 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
         write_json(folder / "about.json", _about(table, talks))
         run.set_state("starting")
         _remember_forecast(run, recipe, columns)
+        durable(folder)
         write_json(folder / "recipe.json", recipe.to_json())  # last: with it, the folder is a run
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -248,15 +185,15 @@ def snapshot(run: Run) -> dict[str, Any]:
 
     document["forecast_off"] = off(run, done.get("seconds"), done.get("peak_memory_gb"))
     evaluation, published = run.folder / "evaluation.json", run.folder / "published.json"
-    document["evaluation"] = _without_rows(_read(evaluation)) if evaluation.is_file() else None
-    document["published"] = _read(published) if published.is_file() else None
+    document["evaluation"] = _without_rows(read_json(evaluation)) if evaluation.is_file() else None
+    document["published"] = read_json(published) if published.is_file() else None
     return document
 
 
 def evaluation(run: Run) -> dict[str, Any] | None:
     """What was measured, with every row; None before it was."""
     file = run.folder / "evaluation.json"
-    return dict(_read(file)) if file.is_file() else None
+    return dict(read_json(file)) if file.is_file() else None
 
 
 def _without_rows(document: dict[str, Any]) -> dict[str, Any]:
@@ -279,27 +216,13 @@ def _loss(events: list[Event], part: str) -> float | None:
 
 def place_in_line(run: Run) -> int:
     """1 for the next in line: how many runs on this machine were queued before, and still are."""
-    mine = _read(run.folder / "status.json")["time"]
+    mine = read_json(run.folder / "status.json")["time"]
     before = 0
     for file in home().glob("owners/*/runs/*/status.json"):
         try:
-            status = _read(file)
+            status = read_json(file)
             if status["state"] == "queued" and status["time"] < mine:
                 before += Run(file.parents[2].name, file.parent.name, file.parent).status()["state"] == "queued"
         except (NotFound, OSError):
             continue  # deleted meanwhile
     return 1 + before
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Replaces the file in one step, so that a reader never sees half of it."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    partial.replace(path)
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFound(f"the run's folder has lost {path.name}; delete the run and start again") from None

@@ -14,7 +14,8 @@ from typing import Protocol
 from prompts.errors import AppError, WorldError
 from prompts.home import LOCAL, on_space, owner_folder
 from tuning.launch.process import send_to_space
-from tuning.run import Event, Run
+from tuning.run import Run
+from tuning.work import Event
 
 STEP = ("loss", "grad_norm", "learning_rate", "tokens_per_second", "memory_gb", "epoch")
 SIDES = ("base", "tuned")

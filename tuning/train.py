@@ -20,9 +20,9 @@ from prompts.models import BASE_FILE, hub_id, locate
 from tuning.data.encode import Encoded
 from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
-from tuning.run import Event
 from tuning.task import Task
-from tuning.watch import Watch
+from tuning.watch import COMPLETE, Watch
+from tuning.work import Event, durable
 
 CHECKPOINTS = "checkpoints"
 Parts = Mapping[str, Encoded]  # "train", and where there are any "validation" and "held_out"
@@ -98,14 +98,12 @@ def prepared(
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint; those that a kill cut off are removed. trainer_state.json is what is written last."""
+    """The newest whole checkpoint; those that a kill or a power cut left incomplete are removed."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]), reverse=True)
     for checkpoint in found:
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+        if (checkpoint / COMPLETE).is_file():
             return checkpoint
-        except (OSError, ValueError):
-            shutil.rmtree(checkpoint, ignore_errors=True)
+        shutil.rmtree(checkpoint, ignore_errors=True)
     return None
 
 
@@ -139,6 +137,7 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path) 
     (partial / "README.md").unlink(missing_ok=True)  # PEFT's placeholder; tuning/card.py writes the real one
     (partial / BASE_FILE).write_text(recipe.model, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
+    durable(partial)
     partial.rename(folder)
 
 

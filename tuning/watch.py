@@ -9,8 +9,9 @@ from typing import Any
 
 from prompts.loading import device
 from tuning.autopilot import check_losses
-from tuning.run import Event
+from tuning.work import Event, durable
 
+COMPLETE = "complete"  # the file that is written last
 Sample = Callable[[], list[dict[str, str]]]
 
 
@@ -56,6 +57,10 @@ class Watch:
                 if answers := watch.sample():
                     watch.emit({"event": "sample", "step": state.global_step, "epoch": state.epoch, "answers": answers})
 
+            def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
+                if state.is_world_process_zero:
+                    complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
             def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: Any = None, **_: Any) -> None:
                 watch.measured(state, watch.part, metrics["eval_loss"])
 
@@ -96,6 +101,13 @@ class Watch:
             "peak_memory_gb": peak_memory_gb(),
             "seconds": round(time.perf_counter() - self._began, 1),
         }
+
+
+def complete(checkpoint: Path) -> None:
+    """Marks a checkpoint as whole, once all of it would survive a power cut."""
+    durable(checkpoint)
+    (checkpoint / COMPLETE).touch()
+    durable(checkpoint)
 
 
 def unwatched() -> Watch:

@@ -19,6 +19,7 @@ from tests.tuning.test_train import COLUMNS, command, losses, table
 from tuning import run as runs
 from tuning.launch.process import start
 from tuning.recipe import Recipe
+from tuning.work import ACTIVE
 
 
 def main() -> None:
@@ -29,15 +30,18 @@ def main() -> None:
         recipe = Recipe(
             model=str(tiny_llama(Path(home) / "model")), num_train_epochs=20, learning_rate=1e-2, held_out=0.0
         )
-        whole, seconds = finished(recipe)
+        whole = finished(recipe)
+        steps = runs.snapshot(whole)["steps"]
         same = 0
         for number in range(1, kills + 1):
             run = runs.create("local", table(), recipe, COLUMNS)
             start(run)
-            moment = rng.uniform(0.3, 0.95) * seconds
-            time.sleep(moment)
+            wanted = rng.randint(0, steps - 1)
+            while wanted and not any(event.get("step", 0) >= wanted for event in run.events()):
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.05))
             killed = kill(run)
-            while run.status()["state"] in runs.ACTIVE:
+            while run.status()["state"] in ACTIVE:
                 time.sleep(0.1)
             step = runs.snapshot(run)["step"]
             if run.status()["state"] != "finished":
@@ -45,21 +49,20 @@ def main() -> None:
                 wait(run)
             equal = outcome(run) == outcome(whole)
             same += equal
-            print(f"kill {number}: after {moment:.1f} s at step {step}{'' if killed else ' (it had ended)'}: "
+            print(f"kill {number}: at step {step} of {steps}{'' if killed else ' (it had ended)'}: "
                   f"{'the same ending' if equal else 'ANOTHER ENDING'}")  # fmt: skip
         print(f"{same} of {kills} endings are identical")
 
 
-def finished(recipe: Recipe) -> tuple[runs.Run, float]:
+def finished(recipe: Recipe) -> runs.Run:
     run = runs.create("local", table(), recipe, COLUMNS)
-    started = time.perf_counter()
     start(run)
     wait(run)
-    return run, time.perf_counter() - started
+    return run
 
 
 def wait(run: runs.Run) -> None:
-    while (state := run.status()["state"]) in runs.ACTIVE:
+    while (state := run.status()["state"]) in ACTIVE:
         time.sleep(0.1)
     assert state == "finished", run.status()
 

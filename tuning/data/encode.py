@@ -21,6 +21,7 @@ from prompts.kinds import Labels
 from prompts.lazy import Lazy
 from prompts.rendering import answered_texts, is_plain
 from tuning.data.columns import Conversation
+from tuning.work import durable
 
 Overlong = Literal["stop", "drop", "cut", "split"]
 Progress = Callable[[int, int], None]
@@ -104,6 +105,7 @@ def tokenise(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         _write(partial, rows, tokenizer, labels, progress)
+        durable(partial)
         shutil.rmtree(kept, ignore_errors=True)
         partial.rename(kept)
     index = np.load(kept / "index.npz", allow_pickle=False)

@@ -25,6 +25,7 @@ from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
 from tuning.ui import views
 from tuning.ui.data_section import DataSection
+from tuning.work import ACTIVE
 
 LESSON = """When no prompt is good enough, **teach the model with examples of your own**.
 
@@ -235,7 +236,7 @@ class TuneTab:
             curves = [None for _ in self.curves]
             return [NO_RUN, None, *curves, [], gr.Timer(active=False), views.verdict(None), [], "", "Not published."]
         state, events = runs.snapshot(found), found.events()
-        active = state["status"] in runs.ACTIVE
+        active = state["status"] in ACTIVE
         line = [
             views.progress_line(state),
             views.loss_points(events),

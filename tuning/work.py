@@ -1,0 +1,106 @@
+"""A folder that a process works on: its state, its events, and whether that process lives. Runs and sweeps are such folders."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prompts.errors import NotFound
+
+Event = dict[str, Any]
+
+ACTIVE = ("starting", "queued", "loading", "training", "evaluating")
+STARTING_SECONDS = 120  # a process that has not taken its lock by then never started
+
+
+@dataclass(frozen=True)
+class Work:
+    """status.json, events.jsonl and alive.lock of a folder, which is locked by the process that works on it."""
+
+    owner: str
+    id: str
+    folder: Path
+
+    def events(self) -> list[Event]:
+        """Everything that happened so far; a line being written is left for the next look."""
+        file = self.folder / "events.jsonl"
+        if not file.is_file():
+            return []
+        found = (_event(line) for line in file.read_text("utf-8", errors="replace").split("\n")[:-1])
+        return [event for event in found if event]
+
+    def status(self) -> dict[str, Any]:
+        """{"state", "reason"?}: what the folder says, or "dead" where its process is gone."""
+        status = read_json(self.folder / "status.json")
+        if status["state"] in ACTIVE and not self._alive(status):
+            status = read_json(self.folder / "status.json")  # it may have ended well between the two looks
+        if status["state"] in ACTIVE and not self._alive(status):
+            reason = "its process ended without a word (killed, out of memory, or the machine stopped)"
+            return {"state": "dead", "reason": f"{reason}; resume continues from the last checkpoint"}
+        return status
+
+    def status_written(self) -> str:
+        """The state as the folder has it, alive or not."""
+        return str(read_json(self.folder / "status.json")["state"])
+
+    def _alive(self, status: dict[str, Any]) -> bool:
+        if status["state"] == "starting" and time.time() - status["time"] < STARTING_SECONDS:
+            return True
+        lock = FileLock(self.folder / "alive.lock")
+        try:
+            with lock.acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    def set_state(self, state: str, reason: str = "") -> None:
+        document = {"state": state, "time": time.time(), **({"reason": reason} if reason else {})}
+        write_json(self.folder / "status.json", document)
+
+    def append(self, event: Event) -> None:
+        with (self.folder / "events.jsonl").open("ab+") as file:
+            file.seek(0, 2)
+            if file.tell() and (file.seek(-1, 2), file.read(1))[1] != b"\n":
+                file.write(b"\n")  # a line that a crash cut off stays a line of its own
+            file.write(json.dumps({"time": round(time.time(), 3), **event}).encode() + b"\n")
+
+
+def _event(line: str) -> Event | None:
+    """A line of events.jsonl; None for one that a crash cut off."""
+    try:
+        return dict(json.loads(line))
+    except (json.JSONDecodeError, TypeError, ValueError):
+        return None
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Replaces the file in one step, so that a reader never sees half of it."""
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(document, ensure_ascii=False, indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def durable(folder: Path) -> None:
+    """Returns when everything in the folder would survive a power cut."""
+    for path in (*folder.rglob("*"), folder, folder.parent):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            continue
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"the run's folder has lost {path.name}; delete the run and start again") from None
