@@ -15,6 +15,7 @@ from prompts.errors import UserError
 from prompts.home import LOCAL
 from prompts.rows import FORMATS, Table, read_table
 from tuning import run as runs
+from tuning import sweep as sweeps
 from tuning.compare import compare_runs, follow
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, fixed, patched
@@ -28,6 +29,7 @@ from tuning.execute import execute
 from tuning.forecast import forecast
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
+from tuning.search import Search
 from tuning.work import Event
 
 Show = Callable[[str], None]
@@ -77,6 +79,12 @@ class TrainFlags(Flags, Recipe, Columns):
     run: str = Field("", description="Execute this run, which was created before, instead of a new one.")
     owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
     evaluate: bool = Field(False, description="Measure base against tuned on the held-out rows afterwards.")
+
+
+class SweepFlags(Flags, Search, Recipe, Columns):
+    file: CliPositionalArg[str] = Field("", description=f"{DATA} Not needed with --sweep.")
+    sweep: str = Field("", description="Go on with this sweep, which was created before, instead of a new one.")
+    owner: str = Field(LOCAL, description="Whose sweep it is; on your own machine: local.")
 
 
 class PublishFlags(Flags, Publish):
@@ -132,6 +140,24 @@ def _train(flags: TrainFlags, show: Show) -> Any:
     else:
         run = runs.create(flags.owner, _table(flags.file), flags.of(Recipe), flags.of(Columns))
     return _executed(run, show, token, then_evaluate=flags.evaluate)
+
+
+def _sweep(flags: SweepFlags, show: Show) -> Any:
+    if bool(flags.file) == bool(flags.sweep):
+        raise UserError("give a FILE to train on, or --sweep with the id of a sweep that was created before")
+    if flags.sweep:
+        token = _token_from_pipe()
+        sweep = sweeps.find(flags.owner, flags.sweep)
+        if sweep.status_written() != "starting":
+            sweep = sweeps.prepare_again(flags.owner, sweep.id)
+    else:
+        table = _table(flags.file)
+        sweep = sweeps.create(flags.owner, table, flags.of(Recipe), flags.of(Columns), flags.of(Search))
+        token = _hub_token()
+    show(f"sweep {sweep.id}")
+    for event in sweeps.sweep_events(sweep, token=token):
+        show(sentence(event))
+    return sweeps.snapshot(sweep)
 
 
 def _token_from_pipe() -> str | None:
@@ -223,6 +249,7 @@ COMMANDS = {
         PreviewFlags, _preview, "Show which tokens will be learned, read and cut, the worst rows first."
     ),
     "train": Command(TrainFlags, _train, "Fine-tune a model with LoRA on a data file."),
+    "sweep": Command(SweepFlags, _sweep, "Try several recipes on the same rows; the lowest validation loss wins."),
     "forecast": Command(ForecastFlags, _forecast, "Measure how long a training will take, its memory, and its cost."),
     "runs": Command(OwnerFlags, _runs, "List the runs, the newest first."),
     "compare": Command(CompareFlags, _compare, "Compare runs: recipes, results and losses."),

@@ -178,7 +178,7 @@ def snapshot(run: Run) -> dict[str, Any]:
         "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
         "train_loss": done.get("train_loss"),
         "tracker": _told(_last(events, "tracker")),
-        "validation_loss": _loss(events, "validation"),
+        "validation_loss": _kept_loss(run, events),
         "eval_loss": _loss(events, "held_out"),
     }
     from tuning.forecast import off
@@ -202,6 +202,12 @@ def _without_rows(document: dict[str, Any]) -> dict[str, Any]:
 
 def _last(events: list[Event], kind: str) -> Event | None:
     return next((event for event in reversed(events) if event["event"] == kind), None)
+
+
+def _kept_loss(run: Run, events: list[Event]) -> float | None:
+    """The validation loss of the weights that are kept: the best epoch's where there are several, else the last."""
+    found = [event["loss"] for event in events if event["event"] == "evaluation" and event["part"] == "validation"]
+    return None if not found else min(found) if run.recipe.num_train_epochs >= 2 else found[-1]
 
 
 def _told(tracker: Event | None) -> str:

@@ -95,7 +95,7 @@ class Watch:
         return {
             "step": trainer.state.global_step,
             "train_loss": round(sum(last) / max(1, len(last)), 4),
-            "validation_loss": _rounded(self.losses_of.get("validation")),
+            "validation_loss": _rounded(trainer.state.best_metric or self.losses_of.get("validation")),
             "eval_loss": _rounded(self.losses_of.get("held_out")),
             "tokens_per_second": round(trainer.tokens_seen / max(self._busy, 1e-9), 1),
             "peak_memory_gb": peak_memory_gb(),

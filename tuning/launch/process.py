@@ -10,17 +10,26 @@ from typing import Any
 
 from prompts.errors import UserError, WorldError
 from prompts.home import on_space
-from tuning.run import Run
+from tuning.work import Work
 
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-def start(run: Run, token: str | None = None) -> None:
+def start(run: Work, token: str | None = None, *, evaluate: bool = True) -> None:
     """Starts `python -m tuning train --run ID` and returns at once. The token travels by pipe, never by argument."""
     _free_the_gpu()
-    command = [sys.executable, "-m", "tuning", "train", "--run", run.id, "--owner", run.owner, "--evaluate"]
+    _spawn(run, ["train", "--run", run.id, *(["--evaluate"] if evaluate else [])], token)
+
+
+def start_sweep(sweep: Work, token: str | None = None) -> None:
+    """Starts `python -m tuning sweep --sweep ID` and returns at once."""
+    _spawn(sweep, ["sweep", "--sweep", sweep.id], token)
+
+
+def _spawn(work: Work, command: list[str], token: str | None) -> None:
+    command = [sys.executable, "-m", "tuning", *command, "--owner", work.owner]
     try:
-        with (run.folder / "log.txt").open("ab") as log:
+        with (work.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 command,
                 cwd=_ROOT,
@@ -31,7 +40,7 @@ def start(run: Run, token: str | None = None) -> None:
                 start_new_session=True,
             )
     except OSError as error:
-        run.set_state("failed", f"the process cannot be started: {error.strerror}")
+        work.set_state("failed", f"the process cannot be started: {error.strerror}")
         raise WorldError(f"the training cannot be started: {error.strerror}") from error
     assert process.stdin is not None
     process.stdin.write((token or "").encode() + b"\n")

@@ -14,6 +14,7 @@ from prompts.ui.endpoints import uploaded
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
+from tuning import sweep as sweeps
 from tuning.asking import Ask, ask_text
 from tuning.compare import compare_runs, follow
 from tuning.data.columns import Columns
@@ -24,13 +25,18 @@ from tuning.data.preview import SHOWN, Shown, preview
 from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
 from tuning.evaluate import evaluate
 from tuning.forecast import forecast
-from tuning.launch.process import start
+from tuning.launch import process
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
+from tuning.search import Search
 
 
 class RunSettings(Recipe, Columns):
     """A recipe with the mapping of its data."""
+
+
+class SweepSettings(Search, Recipe, Columns):
+    """What a sweep tries, with the recipe and the mapping that its trials share."""
 
 
 DATA = {
@@ -42,6 +48,7 @@ DATA = {
         "Instead of a file: a data set of the Hub as owner/name, or owner/name:config:train@revision.",
     ),
 }
+SWEEP = {"sweep": (str, Parameter.empty, "The sweep's id, as /start_sweep returns it.")}
 RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs return it.")}
 
 
@@ -116,8 +123,24 @@ def start_run(
     source = source_of(who, file, data, dataset)
     recipe, columns = part_of(settings, Recipe), part_of(settings, Columns)
     run = runs.create(who.owner, open_table(who.owner, source), recipe, mapping(source, columns))
-    start(run, who.token)
+    process.start(run, who.token)
     return runs.snapshot(run)
+
+
+def start_sweep(
+    who: Caller, settings: SweepSettings, file: Any = None, data: str = "", dataset: str = ""
+) -> dict[str, Any]:
+    source = source_of(who, file, data, dataset)
+    recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
+    sweep = sweeps.create(who.owner, open_table(who.owner, source), recipe, columns, part_of(settings, Search))
+    process.start_sweep(sweep, who.token)
+    return sweeps.snapshot(sweep)
+
+
+def resume_sweep(who: Caller, sweep: str) -> dict[str, Any]:
+    found = sweeps.prepare_again(who.owner, sweep)
+    process.start_sweep(found, who.token)
+    return sweeps.snapshot(found)
 
 
 def publish_endpoints(on_device: OnDevice) -> None:
@@ -131,7 +154,7 @@ def publish_endpoints(on_device: OnDevice) -> None:
 
     def resume_run(who: Caller, run: str) -> dict[str, Any]:
         found = runs.prepare_again(who.owner, run)
-        start(found, who.token)
+        process.start(found, who.token)
         return runs.snapshot(found)
 
     def follow_run(who: Caller, run: str) -> Iterator[dict[str, Any]]:
@@ -156,6 +179,26 @@ def publish_endpoints(on_device: OnDevice) -> None:
              text="Measure, by a few real steps, how long a run will take, its peak memory and its cost elsewhere.")  # fmt: skip
     endpoint(RunSettings, start_run, name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
+    endpoint(
+        SweepSettings,
+        start_sweep,
+        name="start_sweep",
+        personal=True,
+        extra=DATA,
+        text="Try several recipes on the same rows, each as a run of its own. Returns at once; follow it with /sweep_status.",
+    )
+    endpoint(
+        None,
+        lambda who, sweep: sweeps.snapshot(sweeps.find(who.owner, sweep)),
+        name="sweep_status",
+        personal=True,
+        extra=SWEEP,
+        text="Where a sweep stands: its trials with their losses, and the best one's scores. Returns at once.",
+    )
+    endpoint(None, lambda who, sweep: sweeps.cancel(who.owner, sweep), name="cancel_sweep", personal=True, extra=SWEEP,
+             text="Stop a sweep after the current step of its current trial.")  # fmt: skip
+    endpoint(None, resume_sweep, name="resume_sweep", personal=True, extra=SWEEP,
+             text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip
     endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", personal=True, extra=RUN,
              text="Where a run stands: state, step, loss, tokens per second, time left, scores. Returns at once.")  # fmt: skip
     endpoint(None, lambda who, run: runs.cancel(who.owner, run), name="cancel_run", personal=True, extra=RUN,

@@ -25,6 +25,7 @@ from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
 from tuning.ui import views
 from tuning.ui.data_section import DataSection
+from tuning.ui.sweep_section import SweepSection
 from tuning.work import ACTIVE
 
 LESSON = """When no prompt is good enough, **teach the model with examples of your own**.
@@ -44,7 +45,7 @@ class TuneTab:
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
         self.visitor, self.on_device = visitor, on_device
-        self.data = DataSection(visitor)
+        self.data, self.sweep = DataSection(visitor), SweepSection(visitor)
         self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
         self.timer = gr.Timer(1, active=False)
 
@@ -103,6 +104,7 @@ class TuneTab:
             self.losses = gr.LinePlot(
                 None, x="step", y="loss", color="run", x_title="Step", y_title="Loss", height=280, label="Training loss"
             )
+        self.sweep.build()
         self.delete = gr.Button("Delete this run", size="md", scale=0, min_width=140)
 
     def _build_result(self) -> None:
@@ -133,6 +135,7 @@ class TuneTab:
     def _connect(self) -> None:
         visitor, data = self.visitor, self.data
         data.connect(self.recipe)
+        self.sweep.connect(data, self.recipe, self.mine, self._mine)
         listen(self.forecast.click, self._forecast, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs],
                self.foreseen, name="ui_forecast")  # fmt: skip
         started = listen(
@@ -194,6 +197,7 @@ class TuneTab:
                [data.source, data.mapping, self.run, widgets["held_out"], widgets["validation"]],
                [*data.shown[:-1], self.mine, self.run], name="ui_reload", show_progress="hidden")  # fmt: skip
         self._watch(demo.load, "ui_reload_run")
+        self.sweep.on_load(demo.load)
 
     # -- training
 

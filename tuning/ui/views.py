@@ -180,3 +180,32 @@ def compared_losses(found: dict[str, Any]) -> pd.DataFrame:
         if point["part"] == "training"
     ]
     return pd.DataFrame(points, columns=["step", "loss", "run"])
+
+
+def swept(found: dict[str, Any]) -> str:
+    """Where a sweep stands, and what its best trial came to, as Markdown."""
+    trials = found["trials"]
+    ended = sum(trial["status"] in ("finished", "failed") for trial in trials)
+    text = f"**{STATES[found['status']]}**: {ended} of {len(trials)} trials"
+    if found["reason"]:
+        text += f" · {found['reason']}"
+    current = next((trial for trial in trials if trial["status"] == "training"), None)
+    if current and current["remaining"] is not None:
+        text += f" · trial {current['trial']}: {duration(current['remaining'])} left"
+    if best := next((trial for trial in trials if trial["run"] == found["best"]), None) if found["best"] else None:
+        text += f"\n\nBest by validation loss, {best['validation_loss']:.4f}: {_settings(best['values'])} (run {best['run'][:6]})."
+    return text + (f"\n\n{verdict(found['evaluation'])}" if found["evaluation"] else "")
+
+
+def trial_rows(found: dict[str, Any]) -> list[list[str]]:
+    """The trials of a sweep, the best first, those without a loss last."""
+    order = sorted(found["trials"], key=lambda trial: (trial["validation_loss"] is None, trial["validation_loss"] or 0))
+    return [
+        [str(trial["trial"]), trial["status"], _settings(trial["values"]), _number(trial["validation_loss"]),
+         _number(trial["train_loss"]), (trial["run"] or "")[:6]]
+        for trial in order
+    ]  # fmt: skip
+
+
+def _settings(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -1,0 +1,131 @@
+"""Sweeps: what is varied is checked, the best validation loss wins, time and kills end nothing for good."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prompts.errors import NotFound, UserError
+from tests.test_architecture import ROOT
+from tests.tuning.test_train import COLUMNS, command, recipe, table
+from tuning import run as runs
+from tuning import sweep as sweeps
+from tuning.launch.process import start_sweep
+from tuning.recipe import Recipe
+from tuning.search import Search, combinations
+from tuning.work import ACTIVE
+
+
+def test_a_grid_is_every_combination_and_chance_repeats() -> None:
+    grid = combinations(Search(vary="learning_rate = 1e-4, 5e-4; lora_r=8,16"), Recipe())
+    assert grid == [{"learning_rate": rate, "lora_r": rank} for rate in (1e-4, 5e-4) for rank in (8, 16)]
+    settings = Search(
+        vary="learning_rate = 1e-5 .. 1e-3\nmethod = lora, dora; lora_r = 4 .. 64", search="random", trials=6
+    )
+    drawn = combinations(settings, Recipe())
+    assert drawn == combinations(settings, Recipe()) != combinations(settings, Recipe(seed=1))
+    assert len({repr(values) for values in drawn}) == 6
+    assert all(
+        1e-5 <= v["learning_rate"] <= 1e-3 and 4 <= v["lora_r"] <= 64 and v["method"] in ("lora", "dora") for v in drawn
+    )
+    assert len(combinations(Search(vary="lora_r = 4, 8", search="random", trials=9), Recipe())) == 2, (
+        "there are no more"
+    )
+
+
+@pytest.mark.parametrize(
+    ("vary", "search", "message"),
+    [
+        ("lora_r", "grid", "name = value"),
+        ("rank = 4, 8", "grid", "no setting of the recipe"),
+        ("held_out = 0.1, 0.2", "grid", "changes more than the recipe"),
+        ("seed = 1, 2", "grid", "changes more than the recipe"),
+        ("lora_r = 4, none", "grid", "lora_r: "),
+        ("learning_rate = 3, 1e-4", "grid", "learning_rate: "),
+        ("lora_r = 4 .. 8", "grid", "a grid needs values"),
+        ("lora_r = a .. b", "random", "two numbers"),
+        ("lora_r = 1,2,3; lora_alpha = 1,2,3", "grid", "9 combinations and trials is 8"),
+        (" ; ", "grid", "at least one setting"),
+    ],
+)
+def test_what_cannot_be_varied_is_refused(vary: str, search: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        combinations(Search(vary=vary, search=search), Recipe())
+
+
+def sweep(tiny: str, owner: str = "local", **more: Any) -> sweeps.Sweep:
+    settings = {"vary": "learning_rate = 1e-5, 3e-2", "minutes": 5, **more}
+    return sweeps.create(owner, table(), recipe(tiny, num_train_epochs=3, validation=0.2), COLUMNS, Search(**settings))
+
+
+def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> None:
+    found = sweep(tiny)
+    list(sweeps.sweep_events(found))
+    document = sweeps.snapshot(found)
+    assert document["status"] == "finished" and [t["status"] for t in document["trials"]] == ["finished"] * 2
+    low, high = document["trials"]
+    assert high["validation_loss"] < low["validation_loss"] and document["best"] == high["run"]
+    assert document["evaluation"]["rows"] == 8
+    first, second = (runs.find("local", trial["run"]) for trial in document["trials"])
+    assert runs.evaluation(first) is None and second.recipe.learning_rate == 3e-2
+    assert first.numbers("held_out") == second.numbers("held_out")
+    with pytest.raises(UserError, match="only one that did not finish"):
+        sweeps.prepare_again("local", found.id)
+    with pytest.raises(NotFound):
+        sweeps.find("ana", found.id)
+
+
+@pytest.mark.slow
+def test_time_ends_a_sweep_and_what_was_measured_counts(tiny: str) -> None:
+    found = sweeps.create("local", table(), recipe(tiny, num_train_epochs=2, validation=0.2), COLUMNS,
+                          Search(vary="num_train_epochs = 1, 50; lora_r = 2, 4", minutes=0.3))  # fmt: skip
+    started = time.time()
+    list(sweeps.sweep_events(found))
+    assert time.time() - started < 0.3 * 60 + 15, "the trial in hand is stopped after its step"
+    states = [trial["status"] for trial in sweeps.snapshot(found)["trials"]]
+    assert states[0] == "finished" and states[-1] == "waiting" and sweeps.snapshot(found)["best"]
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_is_shown_dead_and_goes_on(tiny: str) -> None:
+    found = sweep(tiny)
+    start_sweep(found)
+    wait(lambda: any(trial["run"] for trial in found.trials))
+    pid = next(p for p in Path("/proc").iterdir() if p.name.isdigit() and f"--sweep\x00{found.id}" in command(p))
+    os.kill(int(pid.name), 9)
+    wait(lambda: sweeps.snapshot(found)["status"] == "dead")
+    first = found.trials[0]["run"]
+    start_sweep(sweeps.prepare_again("local", found.id))
+    wait(lambda: sweeps.snapshot(found)["status"] not in ACTIVE)
+    document = sweeps.snapshot(found)
+    assert document["status"] == "finished" and document["trials"][0]["run"] == first
+    assert len(runs.runs("local")) == 2
+
+
+def wait(condition: Any, seconds: float = 120) -> None:
+    until = time.time() + seconds
+    while not condition():
+        assert time.time() < until
+        time.sleep(0.1)
+
+
+def test_a_sweep_needs_rows_to_choose_by(tiny: str) -> None:
+    with pytest.raises(UserError, match="validation above 0"):
+        sweeps.create("local", table(), recipe(tiny, validation=0), COLUMNS, Search())
+
+
+@pytest.mark.slow
+def test_the_shell_sweeps(tiny: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\n" + "".join(f"item {n},{'red' if n % 2 else 'blue'}\n" for n in range(40)))
+    words = [sys.executable, "-m", "tuning", "sweep", str(file), "--model", tiny, "--num-train-epochs", "1", "--max-length", "256",
+             "--vary", "lora_r = 2, 4", "--minutes", "5", "--json"]  # fmt: skip
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    assert document["best"] in [trial["run"] for trial in document["trials"]] and document["status"] == "finished"
+    assert "trial" in done.stderr

@@ -1,0 +1,211 @@
+"""A sweep: the same rows, several recipes, each a run of its own; the lowest validation loss wins.
+
+owners/<owner>/sweeps/<id>/
+  sweep.json                  what is searched, and the recipe and mapping that the trials share
+  rows.jsonl rows.index about.json
+  trials.json                 [{"values": {...}, "run": id or none}], in the order they are tried
+  status.json events.jsonl alive.lock cancel        as in a run (tuning/work.py)
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prompts.errors import NotFound, UserError, WorldError
+from prompts.home import new_id, owner_folder
+from prompts.rows import Table, store, stored
+from prompts.settings import build
+from tuning import run as runs
+from tuning.data.columns import Columns, resolve
+from tuning.evaluate import evaluate
+from tuning.launch.process import start
+from tuning.recipe import Recipe
+from tuning.search import Search, combinations
+from tuning.work import ACTIVE, Event, Work, durable, read_json, write_json
+
+_ID = re.compile(r"[0-9a-f]{20}")
+
+
+class Sweep(Work):
+    """A sweep's folder, read when asked."""
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return dict(read_json(self.folder / "sweep.json"))
+
+    @property
+    def search(self) -> Search:
+        return build(Search, self.document["search"])
+
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        return list(read_json(self.folder / "trials.json"))
+
+    @property
+    def table(self) -> Table:
+        about = read_json(self.folder / "about.json")
+        return stored(self.folder, about["data"], about["columns"])
+
+
+def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: Search) -> Sweep:
+    """Checks every recipe that will be tried, and writes the folder. Raises UserError, WorldError."""
+    if not recipe.validation:
+        raise UserError("a sweep chooses by the validation loss; set validation above 0", field="validation")
+    columns = resolve(columns, table)
+    tried = combinations(search, recipe)
+    sweep = Sweep(owner, new_id(), Path())
+    sweep = Sweep(owner, sweep.id, owner_folder(owner, "sweeps", sweep.id))
+    try:
+        sweep.folder.mkdir(parents=True)
+        used = runs.used_columns(columns)
+        store(table.name, ({name: row[name] for name in used} for row in table.rows), keep=sweep.folder)
+        write_json(sweep.folder / "about.json", {"data": table.name, "columns": used, "created": time.time()})
+        write_json(sweep.folder / "trials.json", [{"values": values, "run": None} for values in tried])
+        sweep.set_state("starting")
+        durable(sweep.folder)
+        write_json(sweep.folder / "sweep.json",
+                   {"search": search.to_json(), "recipe": recipe.to_json(), "columns": columns.to_json()})  # fmt: skip
+    except OSError as error:
+        raise WorldError(
+            f"the sweep cannot be written: {error.strerror}; free some disk space and try again"
+        ) from error
+    return sweep
+
+
+def find(owner: str, sweep: str) -> Sweep:
+    """Raises NotFound for a sweep that does not exist or is another owner's."""
+    folder = owner_folder(owner, "sweeps", sweep) if _ID.fullmatch(sweep) else None
+    if folder is None or not (folder / "sweep.json").is_file():
+        raise NotFound(f"there is no sweep {sweep[:40]!r}", field="sweep")
+    return Sweep(owner, sweep, folder)
+
+
+def cancel(owner: str, sweep: str) -> dict[str, Any]:
+    """Asks a sweep to stop after the current step of its current trial. Raises UserError where it is not at work."""
+    found = find(owner, sweep)
+    if found.status()["state"] not in ACTIVE:
+        raise UserError(f"sweep {found.id} is {found.status()['state']}; there is nothing to cancel", field="sweep")
+    (found.folder / "cancel").touch()
+    return snapshot(found)
+
+
+def prepare_again(owner: str, sweep: str) -> Sweep:
+    """Makes a sweep that did not finish ready to go on with the trials that are left. Raises UserError."""
+    found = find(owner, sweep)
+    if (state := found.status()["state"]) not in ("cancelled", "failed", "dead"):
+        raise UserError(f"sweep {found.id} is {state}; only one that did not finish can go on", field="sweep")
+    (found.folder / "cancel").unlink(missing_ok=True)
+    found.set_state("starting")
+    return found
+
+
+def sweep_events(sweep: Sweep, *, token: str | None = None) -> Iterator[Event]:
+    """Tries one recipe after the other, each in a process of its own, and measures the best; events are written, then yielded."""
+    try:
+        alive = FileLock(sweep.folder / "alive.lock").acquire(timeout=5)
+    except Timeout:
+        raise UserError(f"sweep {sweep.id} is at work already", field="sweep") from None
+    with alive:
+        sweep.set_state("training")
+        try:
+            for event in _Trials(sweep, token).events():
+                sweep.append(event)
+                yield event
+        except BaseException as error:
+            sweep.set_state("cancelled" if isinstance(error, GeneratorExit) else "failed", str(error)[:300])
+            raise
+
+
+class _Trials:
+    def __init__(self, sweep: Sweep, token: str | None) -> None:
+        self._sweep, self._token = sweep, token
+        self._ends = time.time() + 60 * sweep.search.minutes
+
+    def events(self) -> Iterator[Event]:
+        trials = self._sweep.trials
+        for at in range(len(trials)):
+            if self._stopped or time.time() >= self._ends:
+                break
+            yield from self._trial(trials, at)
+        if self._stopped:
+            self._sweep.set_state("cancelled")
+            yield {"event": "cancelled"}
+            return
+        if best := snapshot(self._sweep)["best"]:
+            self._sweep.set_state("evaluating")
+            run = runs.find(self._sweep.owner, best)
+            if run.numbers("held_out"):
+                yield from evaluate(run, token=self._token)
+        self._sweep.set_state("finished", "" if best else "no trial ended in time; give it more minutes")
+        yield {"event": "finished", "best": best}
+
+    def _trial(self, trials: list[dict[str, Any]], at: int) -> Iterator[Event]:
+        """Starts the trial's run, or takes up one that was interrupted, and waits for its end, or for the end of the time."""
+        run = self._run(trials, at)
+        if run is None:
+            return
+        yield {"event": "trial", "trial": at + 1, "of": len(trials), "run": run.id, "values": trials[at]["values"]}
+        while run.status()["state"] in ACTIVE:
+            if self._stopped or time.time() >= self._ends:
+                (run.folder / "cancel").touch()
+            time.sleep(0.5)
+        state = runs.snapshot(run)
+        yield {"event": "tried", "trial": at + 1, "run": run.id, "status": state["status"], "reason": state["reason"],
+               "validation_loss": state["validation_loss"]}  # fmt: skip
+
+    def _run(self, trials: list[dict[str, Any]], at: int) -> runs.Run | None:
+        """The trial's run, started; None where it ended before."""
+        owner = self._sweep.owner
+        if known := trials[at]["run"]:
+            run = runs.find(owner, known)
+            if run.status()["state"] not in ("dead", "cancelled"):
+                return run if run.status()["state"] in ACTIVE else None
+            run = runs.prepare_again(owner, known)
+        else:
+            document = self._sweep.document
+            recipe = build(Recipe, document["recipe"]).changed(**trials[at]["values"])
+            run = runs.create(owner, self._sweep.table, recipe, build(Columns, document["columns"]))
+            trials[at]["run"] = run.id
+            write_json(self._sweep.folder / "trials.json", trials)
+        start(run, self._token, evaluate=False)
+        return run
+
+    @property
+    def _stopped(self) -> bool:
+        return (self._sweep.folder / "cancel").exists()
+
+
+def snapshot(sweep: Sweep) -> dict[str, Any]:
+    """{"sweep", "status", "reason", "vary", "trials": [{"trial", "run", "status", settings ..., losses}], "best", "evaluation"}.
+
+    `best` is the finished run of the lowest validation loss; returns at once.
+    """
+    status, lines = sweep.status(), []
+    for at, trial in enumerate(sweep.trials, 1):
+        line = {"trial": at, "run": trial["run"], "status": "waiting", "values": trial["values"], "validation_loss": None,
+                "train_loss": None, "remaining": None}  # fmt: skip
+        try:
+            state = runs.snapshot(runs.find(sweep.owner, trial["run"])) if trial["run"] else {}
+            line |= {
+                name: state[name] for name in ("status", "validation_loss", "train_loss", "remaining") if name in state
+            }
+        except NotFound:
+            line["status"] = "deleted"
+        lines.append(line)
+    done = [line for line in lines if line["status"] == "finished" and line["validation_loss"] is not None]
+    best = min(done, key=lambda line: line["validation_loss"])["run"] if done else None
+    return {
+        "sweep": sweep.id, "status": status["state"], "reason": status.get("reason", ""), **sweep.search.to_json(),
+        "chosen_by": "the lowest validation loss", "trials": lines, "best": best,
+        "evaluation": runs.snapshot(runs.find(sweep.owner, best))["evaluation"] if best else None,
+    }  # fmt: skip
+
+
+def sweeps(owner: str) -> list[Sweep]:
+    """This owner's sweeps, the newest first."""
+    found = [find(owner, path.parent.name) for path in owner_folder(owner, "sweeps").glob("*/sweep.json")]
+    return sorted(found, key=lambda sweep: read_json(sweep.folder / "about.json")["created"], reverse=True)
