@@ -14,6 +14,7 @@ from prompts.commands import Command, Flags, main
 from prompts.errors import UserError
 from prompts.home import LOCAL
 from prompts.rows import FORMATS, Table, read_table
+from tuning import ranks
 from tuning import run as runs
 from tuning import sweep as sweeps
 from tuning.compare import compare_runs, follow
@@ -25,7 +26,7 @@ from tuning.data.inspect import examined
 from tuning.data.preview import SHOWN, Shown, preview
 from tuning.data.sources import open_table
 from tuning.evaluate import evaluate
-from tuning.execute import execute
+from tuning.execute import assist, execute
 from tuning.forecast import forecast
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
@@ -133,13 +134,13 @@ def _fix(flags: FixFlags, show: Show) -> Any:
 def _train(flags: TrainFlags, show: Show) -> Any:
     if bool(flags.file) == bool(flags.run):
         raise UserError("give a FILE to train on, or --run with the id of a run that was created before")
-    token = None
     if flags.run:
-        run = runs.find(flags.owner, flags.run)
-        token = _token_from_pipe()
-    else:
-        run = runs.create(flags.owner, _table(flags.file), flags.of(Recipe), flags.of(Columns))
-    return _executed(run, show, token, then_evaluate=flags.evaluate)
+        token = _token_from_pipe() if ranks.rank() == 0 else _hub_token()
+        return _executed(
+            lambda: runs.find(flags.owner, flags.run), flags.owner, show, token, then_evaluate=flags.evaluate
+        )
+    return _executed(lambda: runs.create(flags.owner, _table(flags.file), flags.of(Recipe), flags.of(Columns)), flags.owner, show,
+                     None, then_evaluate=flags.evaluate)  # fmt: skip
 
 
 def _sweep(flags: SweepFlags, show: Show) -> Any:
@@ -165,7 +166,13 @@ def _token_from_pipe() -> str | None:
     return (sys.stdin.readline().strip() or None) if sys.stdin and not sys.stdin.isatty() else None
 
 
-def _executed(run: runs.Run, show: Show, token: str | None, *, then_evaluate: bool) -> Any:
+def _executed(make: Callable[[], runs.Run], owner: str, show: Show, token: str | None, *, then_evaluate: bool) -> Any:
+    """Executes a run that this process makes; under `accelerate launch` the first one does, and the others train along."""
+    ranks.join()
+    run = runs.find(owner, ranks.first_says(make().id if ranks.rank() == 0 else ""))
+    if ranks.rank() > 0:
+        assist(run, token)
+        sys.exit(0)  # the first process has the document
     show(f"run {run.id}")
     then = (lambda found: evaluate(found, token=token)) if then_evaluate else None
     for event in execute(run, token=token, then=then):
@@ -192,7 +199,7 @@ def sentence(event: Event) -> str:
 
 
 def _resume(flags: RunFlags, show: Show) -> Any:
-    return _executed(runs.prepare_again(flags.owner, flags.run), show, None, then_evaluate=False)
+    return _executed(lambda: runs.prepare_again(flags.owner, flags.run), flags.owner, show, None, then_evaluate=False)
 
 
 def _evaluate(flags: RunFlags, show: Show) -> Any:

@@ -19,7 +19,7 @@ from tuning.run import Run, place_in_line
 from tuning.task import Task, task_of
 from tuning.trackers import tracked
 from tuning.train import train
-from tuning.work import Event
+from tuning.work import ACTIVE, Event
 
 
 def execute(
@@ -114,6 +114,17 @@ def _work(
                 return
     run.set_state("finished")
     yield {"event": "finished"}
+
+
+def assist(run: Run, token: str | None = None) -> None:
+    """Trains along with the process that executes the run (`accelerate launch`), once that one trains, and writes nothing."""
+    while (state := run.status_written()) != "training":
+        if state not in ACTIVE:
+            return
+        time.sleep(0.2)
+    task, parts = encoded(run, token)
+    for _ in train(run.recipe, task, parts, run.folder, owner=run.owner, token=token):
+        pass
 
 
 def encoded(run: Run, token: str | None = None) -> tuple[Task, dict[str, Encoded]]:

@@ -17,6 +17,7 @@ from prompts.home import ADAPTER_CONFIG
 from prompts.kinds import Kind
 from prompts.loading import device, dtype, read_model
 from prompts.models import BASE_FILE, hub_id, locate
+from tuning import ranks
 from tuning.data.encode import Encoded
 from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
@@ -73,7 +74,10 @@ def _work(
         return
     if "held_out" in parts and watched_part(parts) != "held_out":
         watch.measured(trainer.state, "held_out", trainer.mean_loss(parts["held_out"].rows))
-    _save(model, tokenizer, recipe, task, folder / "adapter")
+    weights = _gathered(model)
+    if ranks.rank() > 0:
+        return
+    _save(model, tokenizer, recipe, task, folder / "adapter", weights)
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     emit({"event": "trained", **watch.summary(trainer)})
 
@@ -120,14 +124,27 @@ def _with_adapter(base: Any, recipe: Recipe, kind: Kind = "causal", tokenizer: A
     return model
 
 
-def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path) -> None:
-    """The adapter (or whole model) with its tokenizer, classes and the name of its base, in one atomic step."""
+def _gathered(model: Any) -> dict[str, Any] | None:
+    """What was learned, put together where FSDP shares it among processes; None where the model holds it itself."""
+    learned = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    if not any(hasattr(weight, "full_tensor") for weight in learned.values()):
+        return None
+    return {name: weight.full_tensor().detach().cpu() for name, weight in learned.items()}
+
+
+def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path, weights: Any = None) -> None:
+    """The adapter (or whole model) with its tokenizer, classes and the name of its base, in one atomic step.
+
+    `weights` where they are not the model's own, because several processes share them.
+    """
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     if recipe.method == "full":
-        model.to(dtype()).save_pretrained(partial)
+        if weights is None:
+            weights = model.state_dict()
+        model.save_pretrained(partial, state_dict={name: weight.to(dtype()) for name, weight in weights.items()})
     else:
-        model.save_pretrained(partial, save_embedding_layers=False)
+        model.save_pretrained(partial, save_embedding_layers=False, state_dict=weights)
         config = json.loads((partial / ADAPTER_CONFIG).read_text("utf-8"))
         config["base_model_name_or_path"] = hub_id(recipe.model)  # never a path of this machine
         (partial / ADAPTER_CONFIG).write_text(json.dumps(config, indent=1), encoding="utf-8")

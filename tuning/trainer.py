@@ -1,12 +1,21 @@
-"""transformers.Trainer with two seams of our own: micro-batches under a token budget, and an objective (tuning/objectives.py)."""
+"""transformers.Trainer with two seams of our own: micro-batches under a token budget, and an objective (tuning/objectives.py).
+
+Where several processes train together, each takes its share of every update's rows, so that rows, order and effective batch are
+those of one process.
+"""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.data_loader import prepare_data_loader
+from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from prompts.loading import device
+from tuning import ranks
 from tuning.autopilot import Relief, is_out_of_memory
 from tuning.data.encode import EncodedRow
 from tuning.objectives import Objective
@@ -48,9 +57,30 @@ class MicroBatchTrainer(Trainer):
         self.relief, self.objective = Relief(micro_rows, MICRO_TOKENS[device()]), objective
         self.tokens_seen = 0
         self.tell: Callable[[str], None] = lambda _: None  # what the autopilot did
+        if ranks.count() > 1:
+            _answer_for(model, objective)
 
-    def _batches(self, rows: Sequence[EncodedRow]) -> list[list[EncodedRow]]:
-        return micro_batches(rows, self.relief.rows, self.relief.tokens, padded=not self.objective.packed)
+    def get_train_dataloader(self) -> Any:
+        """Every process gets all rows of an update, in the order of one process."""
+        if ranks.count() == 1:
+            return super().get_train_dataloader()
+        loader = DataLoader(self.train_dataset, self._train_batch_size, sampler=self._get_train_sampler(),
+                            collate_fn=self.data_collator)  # fmt: skip
+        return prepare_data_loader(
+            loader, num_processes=1, process_index=0, put_on_device=False, use_seedable_sampler=True
+        )
+
+    def _batches(self, rows: Sequence[EncodedRow]) -> list[tuple[list[EncodedRow], int]]:
+        """This process's micro-batches with their weights, as many as in every other process: those too few have weight 0."""
+        mine = sorted(rows, key=lambda row: -len(row.ids))[ranks.rank() :: ranks.count()]
+        made = micro_batches(mine, self.relief.rows, self.relief.tokens, padded=not self.objective.packed)
+        missing = int(ranks.most(len(made))) - len(made)
+        return [(batch, 1) for batch in made] + [([min(rows, key=lambda row: len(row.ids))], 0)] * missing
+
+    def _loss_sum(self, model: Any, batch: list[EncodedRow]) -> Any:
+        if ranks.count() > 1:  # through the wrapper, which brings the processes together
+            return model(training_rows=batch)
+        return self.objective.loss_sum(model, batch)
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         model.train()
@@ -63,7 +93,7 @@ class MicroBatchTrainer(Trainer):
         try:
             return self._step(model, rows)
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+            if not is_out_of_memory(error) or ranks.count() > 1:  # the others have gone on
                 raise
         longest = max(len(row.ids) for row in rows)
         self.tell(self.relief.next(longest, checkpointing=getattr(model, "is_gradient_checkpointing", False)))
@@ -76,12 +106,19 @@ class MicroBatchTrainer(Trainer):
     def _step(self, model: Any, rows: list[EncodedRow]) -> Any:
         total = self.objective.weight(rows)
         loss = torch.zeros((), device=self.args.device)
-        for batch in self._batches(rows):
-            part = self.objective.loss_sum(model, batch) / total
-            self.accelerator.backward(part)
+        batches = self._batches(rows)
+        for at, (batch, weight) in enumerate(batches, 1):
+            with self.accelerator.no_sync(model) if at < len(batches) else nullcontext():
+                part = self._loss_sum(model, batch) * (weight * ranks.count() / total)  # processes are averaged
+                self.accelerator.backward(part)
             loss += part.detach()
         self.tokens_seen += sum(len(row.ids) for row in rows)
         return loss
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # Trainer knows a best checkpoint by its folder, which FSDP's shards make too late
+        Path(self.args.output_dir, f"checkpoint-{self.state.global_step}").mkdir(parents=True, exist_ok=True)
+        super()._save_checkpoint(model, trial)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The mean loss over the rows that are watched."""
@@ -94,5 +131,15 @@ class MicroBatchTrainer(Trainer):
         rows = list(dataset)
         self.model.eval()
         with torch.inference_mode():
-            total = sum(float(self.objective.loss_sum(self.model, batch)) for batch in self._batches(rows))
-        return total / self.objective.weight(rows)
+            total = sum(weight * float(self._loss_sum(self.model, batch)) for batch, weight in self._batches(rows))
+        return ranks.total(total) / self.objective.weight(rows)
+
+
+def _answer_for(model: Any, objective: Objective) -> None:
+    """`model(training_rows=rows)` is their summed loss: DDP and FSDP see calls of the model alone."""
+    forward = model.forward
+
+    def answer(*args: Any, training_rows: Any = None, **more: Any) -> Any:
+        return forward(*args, **more) if training_rows is None else objective.loss_sum(model, training_rows)
+
+    model.forward = answer

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.loading import device
+from tuning import ranks
 from tuning.autopilot import check_losses
 from tuning.work import Event, durable
 
@@ -45,7 +46,7 @@ class Watch:
 
             def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
                 watch._busy += time.perf_counter() - watch._step_began
-                if watch._should_stop():
+                if ranks.most(watch._should_stop()):
                     watch.stopped = control.should_training_stop = True
                     control.should_save = True
 
@@ -58,6 +59,7 @@ class Watch:
                     watch.emit({"event": "sample", "step": state.global_step, "epoch": state.epoch, "answers": answers})
 
             def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
+                ranks.most(0)  # all processes have written their part
                 if state.is_world_process_zero:
                     complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 

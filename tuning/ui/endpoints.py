@@ -143,8 +143,44 @@ def resume_sweep(who: Caller, sweep: str) -> dict[str, Any]:
     return sweeps.snapshot(found)
 
 
+def _data_endpoints() -> None:
+    endpoint(Columns, inspect_data, name="inspect_data", personal=True, extra=DATA,
+             text="Read a data file: rows, columns, how they would be used, and what is wrong with them: duplicates, personal "
+                  "data, labels, bias and more, with the fixes there are.")  # fmt: skip
+    endpoint(FixSettings, fix_data, name="fix_data", personal=True,
+             extra={"data": (str, Parameter.empty, "The source that /inspect_data returned, or a sample, which is copied.")},
+             text="Fix what inspection found (drop, merge, mask ...) or take the last fix back. Returns what is left.")  # fmt: skip
+    endpoint(PreviewSettings, preview_tokens, name="preview_tokens", personal=True, extra=DATA,
+             text="Show which tokens will be learned, read and cut, the worst rows first, and what that costs.")  # fmt: skip
+
+
+def _sweep_endpoints() -> None:
+    endpoint(
+        SweepSettings,
+        start_sweep,
+        name="start_sweep",
+        personal=True,
+        extra=DATA,
+        text="Try several recipes on the same rows, each as a run of its own. Returns at once; follow it with /sweep_status.",
+    )
+    endpoint(
+        None,
+        lambda who, sweep: sweeps.snapshot(sweeps.find(who.owner, sweep)),
+        name="sweep_status",
+        personal=True,
+        extra=SWEEP,
+        text="Where a sweep stands: its trials with their losses, and the best one's scores. Returns at once.",
+    )
+    endpoint(None, lambda who, sweep: sweeps.cancel(who.owner, sweep), name="cancel_sweep", personal=True, extra=SWEEP,
+             text="Stop a sweep after the current step of its current trial.")  # fmt: skip
+    endpoint(None, resume_sweep, name="resume_sweep", personal=True, extra=SWEEP,
+             text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip
+
+
 def publish_endpoints(on_device: OnDevice) -> None:
     """Adds every endpoint to the current Blocks."""
+    _data_endpoints()
+    _sweep_endpoints()
 
     def ask_model(who: Caller, settings: Ask) -> Iterator[dict[str, Any]]:
         yield from ask_text(who.owner, settings, token=who.token, key=who.key, on_device=on_device)
@@ -167,38 +203,10 @@ def publish_endpoints(on_device: OnDevice) -> None:
     endpoint(
         Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>)."
     )
-    endpoint(Columns, inspect_data, name="inspect_data", personal=True, extra=DATA,
-             text="Read a data file: rows, columns, how they would be used, and what is wrong with them: duplicates, personal "
-                  "data, labels, bias and more, with the fixes there are.")  # fmt: skip
-    endpoint(FixSettings, fix_data, name="fix_data", personal=True,
-             extra={"data": (str, Parameter.empty, "The source that /inspect_data returned, or a sample, which is copied.")},
-             text="Fix what inspection found (drop, merge, mask ...) or take the last fix back. Returns what is left.")  # fmt: skip
-    endpoint(PreviewSettings, preview_tokens, name="preview_tokens", personal=True, extra=DATA,
-             text="Show which tokens will be learned, read and cut, the worst rows first, and what that costs.")  # fmt: skip
     endpoint(RunSettings, forecast_run, name="forecast", personal=True, extra=DATA,
              text="Measure, by a few real steps, how long a run will take, its peak memory and its cost elsewhere.")  # fmt: skip
     endpoint(RunSettings, start_run, name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
-    endpoint(
-        SweepSettings,
-        start_sweep,
-        name="start_sweep",
-        personal=True,
-        extra=DATA,
-        text="Try several recipes on the same rows, each as a run of its own. Returns at once; follow it with /sweep_status.",
-    )
-    endpoint(
-        None,
-        lambda who, sweep: sweeps.snapshot(sweeps.find(who.owner, sweep)),
-        name="sweep_status",
-        personal=True,
-        extra=SWEEP,
-        text="Where a sweep stands: its trials with their losses, and the best one's scores. Returns at once.",
-    )
-    endpoint(None, lambda who, sweep: sweeps.cancel(who.owner, sweep), name="cancel_sweep", personal=True, extra=SWEEP,
-             text="Stop a sweep after the current step of its current trial.")  # fmt: skip
-    endpoint(None, resume_sweep, name="resume_sweep", personal=True, extra=SWEEP,
-             text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip
     endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", personal=True, extra=RUN,
              text="Where a run stands: state, step, loss, tokens per second, time left, scores. Returns at once.")  # fmt: skip
     endpoint(None, lambda who, run: runs.cancel(who.owner, run), name="cancel_run", personal=True, extra=RUN,
