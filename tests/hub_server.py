@@ -17,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.hub_jobs import Jobs
+
 TOKENS = {"hf_writer": ("ana", "write"), "hf_reader": ("ana", "read"), "hf_other": ("ben", "write")}
 
 
@@ -61,13 +63,23 @@ class Server:
 
     def __init__(self) -> None:
         self.hub = Hub()
+        self.jobs = Jobs()
         routes = [
+            ("/api/jobs/hardware", self.jobs.hardware, ["GET"]),
+            ("/api/jobs/{owner}", self.run_job, ["POST"]),
+            ("/api/jobs/{owner}/{id}", self.job, ["GET"]),
+            ("/api/jobs/{owner}/{id}/logs", self.job, ["GET"]),
+            ("/api/jobs/{owner}/{id}/cancel", self.job, ["POST"]),
+            ("/api/datasets/{repo:path}/preupload/{rev}", self.preupload, ["POST"]),
+            ("/api/datasets/{repo:path}/commit/{rev}", self.commit, ["POST"]),
             ("/api/whoami-v2", self.whoami, ["GET"]),
             ("/api/repos/create", self.create, ["POST"]),
             ("/api/validate-yaml", self.validate, ["POST"]),
             ("/api/models/{repo:path}/preupload/{rev}", self.preupload, ["POST"]),
             ("/api/models/{repo:path}/commit/{rev}", self.commit, ["POST"]),
             ("/api/models/{repo:path}/revision/{rev}", self.info, ["GET"]),
+            ("/api/models/{repo:path}/tree/{rev}", self.tree, ["GET"]),
+            ("/api/models/{repo:path}/tree/{rev}/{folder:path}", self.tree, ["GET"]),
             ("/api/models/{repo:path}", self.info, ["GET"]),
             ("/{repo:path}.git/info/lfs/objects/batch", self.lfs_batch, ["POST"]),
             ("/lfs/{oid}", self.lfs_put, ["PUT"]),
@@ -97,6 +109,9 @@ class Server:
         return self.hub
 
     def __exit__(self, *_: Any) -> None:
+        for job in self.jobs.jobs.values():
+            if not job.ended:
+                self.jobs.kill(job, "CANCELED")
         self._server.should_exit = True
         self._thread.join(10)
 
@@ -117,7 +132,8 @@ class Server:
         user = self.user(request)
         if user is None:
             return _refuse(401, message="Invalid credentials in Authorization header")
-        return _refuse(403, message="no write access") if user[1] != "write" or user[0] != repo.split("/")[0] else None
+        owner = repo.removeprefix("datasets/").split("/")[0]
+        return _refuse(403, message="no write access") if user[1] != "write" or user[0] != owner else None
 
     async def whoami(self, request: Request) -> Response:
         user = self.user(request)
@@ -131,7 +147,8 @@ class Server:
         user = self.user(request)
         if user is None:
             return _refuse(401, message="Invalid credentials in Authorization header")
-        repo = f"{asked.get('organization') or user[0]}/{asked['name']}"
+        kind = "datasets/" if asked.get("type") == "dataset" else ""
+        repo = f"{kind}{asked.get('organization') or user[0]}/{asked['name']}"
         if refused := self.may_write(request, repo):
             return refused
         document = {"url": f"{self.hub.url}/{repo}", "name": repo}
@@ -150,7 +167,7 @@ class Server:
 
     async def preupload(self, request: Request) -> Response:
         asked = await request.json()
-        repo = request.path_params["repo"]
+        repo = self.repo_of(request)
         if refused := self.may_write(request, repo):
             return refused
         return JSONResponse({"files": [
@@ -176,7 +193,7 @@ class Server:
         return Response(status_code=200 if (await request.json())["oid"] in self.hub.blobs else 404)
 
     async def commit(self, request: Request) -> Response:
-        repo = request.path_params["repo"]
+        repo = self.repo_of(request)
         if refused := self.may_write(request, repo):
             return refused
         files = dict(self.hub.files(repo))
@@ -187,9 +204,30 @@ class Server:
                 files[value["path"]] = base64.b64decode(value["content"])
             elif item["key"] == "lfsFile":
                 files[value["path"]] = self.hub.blobs[value["oid"]]
+            elif item["key"] == "deletedFile":
+                files.pop(value["path"], None)
         oid = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
         self.hub.repos[repo].commits.append((oid, files))
         return JSONResponse({"commitOid": oid, "commitUrl": f"{self.hub.url}/{repo}/commit/{oid}", "success": True})
+
+    async def run_job(self, request: Request) -> Response:
+        owner = request.path_params["owner"]
+        if refused := self.may_write(request, f"{owner}/jobs"):
+            return refused
+        return JSONResponse(self.jobs.start(owner, await request.json()).document())
+
+    async def job(self, request: Request) -> Response:
+        owner = request.path_params["owner"]
+        if refused := self.may_write(request, f"{owner}/jobs"):
+            return refused
+        found = self.jobs.jobs.get(request.path_params["id"])
+        if found is None or found.owner != owner:
+            return _refuse(404, message="Job not found")
+        if request.url.path.endswith("/logs"):
+            return self.jobs.logs(found)
+        if request.url.path.endswith("/cancel"):
+            self.jobs.kill(found, "CANCELED")
+        return JSONResponse(found.document())
 
     def repo_of(self, request: Request) -> str:
         """The key of `repos`: owner/name, of data sets with datasets/ before it."""
@@ -202,7 +240,7 @@ class Server:
             return _refuse(404, "RepoNotFound", "Repository not found")
         entries = _entries(found.commits[-1][1], recursive=request.query_params.get("recursive", "").lower() == "true")
         inside = [entry for entry in entries if not folder or entry["path"].startswith(f"{folder}/")]
-        return JSONResponse(inside) if inside else _refuse(404, "EntryNotFound", "no such folder")
+        return JSONResponse(inside) if inside or not folder else _refuse(404, "EntryNotFound", "no such folder")
 
     async def paths_info(self, request: Request) -> Response:
         found = self.hub.repos.get(self.repo_of(request))

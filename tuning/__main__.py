@@ -28,6 +28,9 @@ from tuning.data.sources import open_table
 from tuning.evaluate import evaluate
 from tuning.execute import assist, execute
 from tuning.forecast import forecast
+from tuning.launch.begin import begin, begin_job
+from tuning.launch.jobs import JobSettings, price
+from tuning.launch.jobs import known as on_jobs
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
@@ -86,6 +89,11 @@ class SweepFlags(Flags, Search, Recipe, Columns):
     file: CliPositionalArg[str] = Field("", description=f"{DATA} Not needed with --sweep.")
     sweep: str = Field("", description="Go on with this sweep, which was created before, instead of a new one.")
     owner: str = Field(LOCAL, description="Whose sweep it is; on your own machine: local.")
+
+
+class JobFlags(Flags, JobSettings, Recipe, Columns):
+    file: CliPositionalArg[str] = Field(description=DATA)
+    owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
 
 
 class PublishFlags(Flags, Publish):
@@ -161,6 +169,15 @@ def _sweep(flags: SweepFlags, show: Show) -> Any:
     return sweeps.snapshot(sweep)
 
 
+def _job(flags: JobFlags, show: Show) -> Any:
+    settings, token = flags.of(JobSettings), _hub_token()
+    cost = price(settings, token)
+    show(f"{cost['hardware']}: ${cost['dollars_per_minute']:.4f} a minute, at most ${cost['most_dollars']:.2f}")
+    run = begin_job(flags.owner, _table(flags.file), flags.of(Recipe), flags.of(Columns), settings, token)
+    show(f"run {run.id}; it goes on when this command is stopped")
+    return _followed(run, show)
+
+
 def _token_from_pipe() -> str | None:
     """The first line of standard input, where the app started this process; never from a terminal."""
     return (sys.stdin.readline().strip() or None) if sys.stdin and not sys.stdin.isatty() else None
@@ -199,6 +216,10 @@ def sentence(event: Event) -> str:
 
 
 def _resume(flags: RunFlags, show: Show) -> Any:
+    if on_jobs(runs.find(flags.owner, flags.run)):
+        run = runs.prepare_again(flags.owner, flags.run)
+        begin(run, _hub_token())
+        return _followed(run, show)
     return _executed(lambda: runs.prepare_again(flags.owner, flags.run), flags.owner, show, None, then_evaluate=False)
 
 
@@ -228,8 +249,12 @@ def _compare(flags: CompareFlags, show: Show) -> Any:
 
 
 def _follow(flags: RunFlags, show: Show) -> Any:
+    return _followed(runs.find(flags.owner, flags.run), show)
+
+
+def _followed(run: runs.Run, show: Show) -> Any:
     event: Event = {}
-    for event in follow(runs.find(flags.owner, flags.run)):
+    for event in follow(run):
         show(sentence(event) if event["event"] != "status" else event["status"])
     return {key: value for key, value in event.items() if key != "event"}
 
@@ -257,6 +282,7 @@ COMMANDS = {
     ),
     "train": Command(TrainFlags, _train, "Fine-tune a model with LoRA on a data file."),
     "sweep": Command(SweepFlags, _sweep, "Try several recipes on the same rows; the lowest validation loss wins."),
+    "job": Command(JobFlags, _job, "Fine-tune on Hugging Face Jobs, in your own account (token: HF_TOKEN)."),
     "forecast": Command(ForecastFlags, _forecast, "Measure how long a training will take, its memory, and its cost."),
     "runs": Command(OwnerFlags, _runs, "List the runs, the newest first."),
     "compare": Command(CompareFlags, _compare, "Compare runs: recipes, results and losses."),

@@ -106,7 +106,7 @@ def _digest(path: Path) -> str:
 _STATUS = {
     401: "the Hub does not know the token; sign in again, or make a new token with write access",
     403: "the token may not write to {repo}; use a token with write access to that owner",
-    412: "{repo} changed meanwhile; publish again",
+    412: "{repo} changed meanwhile; try again",
     429: "the Hub asks to wait (too many requests); try again in some minutes",
 }
 
@@ -125,15 +125,11 @@ def hub_refusals(repo: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise _refusal(repo, error) from None
     except (OfflineModeIsEnabled, OSError) as error:
-        raise WorldError(
-            f"the Hub cannot be reached: {str(error)[:200]}; nothing is lost, publish again later"
-        ) from None
+        raise WorldError(f"the Hub cannot be reached: {str(error)[:200]}; nothing is lost, try again later") from None
     except Exception as error:
         if "httpx" not in type(error).__module__:
             raise
-        raise WorldError(
-            f"the connection to the Hub broke: {str(error)[:200]}; nothing is lost, publish again"
-        ) from None
+        raise WorldError(f"the connection to the Hub broke: {str(error)[:200]}; nothing is lost, try again") from None
 
 
 def _refusal(repo: str, error: Any) -> UserError | WorldError:
@@ -143,5 +139,5 @@ def _refusal(repo: str, error: Any) -> UserError | WorldError:
     if status in _STATUS:
         return WorldError(_STATUS[status].format(repo=repo))
     if status >= 500 or status == 0:
-        return WorldError(f"the Hub failed (status {status}); nothing is lost, publish again later")
+        return WorldError(f"the Hub failed (status {status}); nothing is lost, try again later")
     return WorldError(f"the Hub refused (status {status}): {error.server_message or str(error)[:200]}")

@@ -185,6 +185,8 @@ def snapshot(run: Run) -> dict[str, Any]:
 
     document["forecast_off"] = off(run, done.get("seconds"), done.get("peak_memory_gb"))
     evaluation, published = run.folder / "evaluation.json", run.folder / "published.json"
+    job = run.folder / "job.json"
+    document["job"] = read_json(job) if job.is_file() else None
     document["evaluation"] = _without_rows(read_json(evaluation)) if evaluation.is_file() else None
     document["published"] = read_json(published) if published.is_file() else None
     return document

@@ -13,7 +13,7 @@ from prompts.errors import NotFound
 
 Event = dict[str, Any]
 
-ACTIVE = ("starting", "queued", "loading", "training", "evaluating")
+ACTIVE = ("starting", "sent", "queued", "loading", "training", "evaluating")
 STARTING_SECONDS = 120  # a process that has not taken its lock by then never started
 
 

@@ -18,16 +18,21 @@ _ROOT = Path(__file__).resolve().parents[2]
 def start(run: Work, token: str | None = None, *, evaluate: bool = True) -> None:
     """Starts `python -m tuning train --run ID` and returns at once. The token travels by pipe, never by argument."""
     _free_the_gpu()
-    _spawn(run, ["train", "--run", run.id, *(["--evaluate"] if evaluate else [])], token)
+    spawn(
+        run,
+        ["-m", "tuning", "train", "--owner", run.owner, "--run", run.id, *(["--evaluate"] if evaluate else [])],
+        token,
+    )
 
 
 def start_sweep(sweep: Work, token: str | None = None) -> None:
     """Starts `python -m tuning sweep --sweep ID` and returns at once."""
-    _spawn(sweep, ["sweep", "--sweep", sweep.id], token)
+    spawn(sweep, ["-m", "tuning", "sweep", "--owner", sweep.owner, "--sweep", sweep.id], token)
 
 
-def _spawn(work: Work, command: list[str], token: str | None) -> None:
-    command = [sys.executable, "-m", "tuning", *command, "--owner", work.owner]
+def spawn(work: Work, words: list[str], token: str | None) -> None:
+    """Starts Python with these words, and returns at once; what it says goes to log.txt, the token comes to it by pipe."""
+    command = [sys.executable, *words]
     try:
         with (work.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(

@@ -26,6 +26,8 @@ from tuning.data.sources import fix_source, mapping, open_table, patches, save_u
 from tuning.evaluate import evaluate
 from tuning.forecast import forecast
 from tuning.launch import process
+from tuning.launch.begin import begin, begin_job
+from tuning.launch.jobs import JobSettings, price
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
@@ -123,7 +125,7 @@ def start_run(
     source = source_of(who, file, data, dataset)
     recipe, columns = part_of(settings, Recipe), part_of(settings, Columns)
     run = runs.create(who.owner, open_table(who.owner, source), recipe, mapping(source, columns))
-    process.start(run, who.token)
+    begin(run, who.token)
     return runs.snapshot(run)
 
 
@@ -141,6 +143,17 @@ def resume_sweep(who: Caller, sweep: str) -> dict[str, Any]:
     found = sweeps.prepare_again(who.owner, sweep)
     process.start_sweep(found, who.token)
     return sweeps.snapshot(found)
+
+
+class JobRun(JobSettings, Recipe, Columns):
+    """A recipe with the mapping of its data, and where it runs."""
+
+
+def start_job(who: Caller, settings: JobRun, file: Any = None, data: str = "", dataset: str = "") -> dict[str, Any]:
+    source = source_of(who, file, data, dataset)
+    recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
+    job = part_of(settings, JobSettings)
+    return runs.snapshot(begin_job(who.owner, open_table(who.owner, source), recipe, columns, job, who.token))
 
 
 def _data_endpoints() -> None:
@@ -177,10 +190,19 @@ def _sweep_endpoints() -> None:
              text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip
 
 
+def _job_endpoints() -> None:
+    endpoint(JobSettings, lambda who, settings: price(settings, who.token), name="job_price", personal=True,
+             text="What a Job on Hugging Face costs a minute, and at most, as the Hub says now.")  # fmt: skip
+    endpoint(JobRun, start_job, name="start_job", personal=True, extra=DATA,
+             text="Fine-tune on Hugging Face Jobs, in your own account (give your token). Returns at once; follow it with "
+                  "/run_status or /follow_run, stop it with /cancel_run, resume it with /resume_run.")  # fmt: skip
+
+
 def publish_endpoints(on_device: OnDevice) -> None:
     """Adds every endpoint to the current Blocks."""
     _data_endpoints()
     _sweep_endpoints()
+    _job_endpoints()
 
     def ask_model(who: Caller, settings: Ask) -> Iterator[dict[str, Any]]:
         yield from ask_text(who.owner, settings, token=who.token, key=who.key, on_device=on_device)
@@ -190,7 +212,7 @@ def publish_endpoints(on_device: OnDevice) -> None:
 
     def resume_run(who: Caller, run: str) -> dict[str, Any]:
         found = runs.prepare_again(who.owner, run)
-        process.start(found, who.token)
+        begin(found, who.token)
         return runs.snapshot(found)
 
     def follow_run(who: Caller, run: str) -> Iterator[dict[str, Any]]:

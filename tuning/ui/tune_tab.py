@@ -15,16 +15,17 @@ from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
-from tuning.compare import compare_runs
 from tuning.data.columns import Columns
 from tuning.data.sources import open_table
 from tuning.evaluate import evaluate
 from tuning.forecast import forecast
-from tuning.launch.process import start
+from tuning.launch.begin import begin
 from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
 from tuning.ui import views
+from tuning.ui.compare_runs import CompareRuns, run_choices
 from tuning.ui.data_section import DataSection
+from tuning.ui.jobs_section import JobsSection
 from tuning.ui.sweep_section import SweepSection
 from tuning.work import ACTIVE
 
@@ -45,7 +46,8 @@ class TuneTab:
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
         self.visitor, self.on_device = visitor, on_device
-        self.data, self.sweep = DataSection(visitor), SweepSection(visitor)
+        self.data, self.sweep, self.jobs = DataSection(visitor), SweepSection(visitor), JobsSection()
+        self.several = CompareRuns()
         self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
         self.timer = gr.Timer(1, active=False)
 
@@ -97,14 +99,9 @@ class TuneTab:
                 show_search="none", label="Rows that it does not learn from, after each epoch", elem_classes="rows",
             )  # fmt: skip
         self.mine = gr.Dropdown([], label="My runs", info="Choose an earlier run to look at it again.", min_width=280)
-        with gr.Accordion("Compare runs", open=False):
-            self.several = gr.Dropdown([], label="Runs", multiselect=True, info="Two or more of yours.", min_width=280)
-            self.compare = gr.Button("Compare them", size="md", scale=0, min_width=140)
-            self.compared = gr.Markdown("", elem_classes="quiet")
-            self.losses = gr.LinePlot(
-                None, x="step", y="loss", color="run", x_title="Step", y_title="Loss", height=280, label="Training loss"
-            )
+        self.several.build()
         self.sweep.build()
+        self.jobs.build()
         self.delete = gr.Button("Delete this run", size="md", scale=0, min_width=140)
 
     def _build_result(self) -> None:
@@ -142,29 +139,20 @@ class TuneTab:
             self.start.click, self._start, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs], [self.run, self.mine],
             name="ui_start",
         )  # fmt: skip
-        listen(
-            self.several.focus,
-            self._list,
-            visitor,
-            [self.several],
-            self.several,
-            name="ui_list_runs",
-            show_progress="hidden",
-        )
-        listen(
-            self.compare.click,
-            self._compare,
-            visitor,
-            [self.several],
-            [self.compared, self.losses],
-            name="ui_compare_runs",
-        )
+        self.several.connect(visitor)
         chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
         resumed = listen(self.resume.click, self._resume, visitor, [self.run], self.progress, name="ui_resume")
         deleted = listen(
             self.delete.click, self._delete, visitor, [self.run], [self.run, self.mine], name="ui_delete_run"
         )
-        for name, event in {"start": started, "choice": chosen, "resume": resumed, "delete": deleted}.items():
+        sent = self.jobs.connect(visitor, data, self.recipe, [self.run, self.mine], self._mine)
+        for name, event in {
+            "start": started,
+            "job": sent,
+            "choice": chosen,
+            "resume": resumed,
+            "delete": deleted,
+        }.items():
             self._watch(event.success, f"ui_show_after_{name}")
         self._watch(self.timer.tick, "ui_tick", concurrency_limit=None)
         listen(self.cancel.click, self._cancel, visitor, [self.run], self.progress, name="ui_cancel")
@@ -216,20 +204,11 @@ class TuneTab:
     def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
         columns, recipe = self._read(source, values)
         run = runs.create(who.owner, open_table(who.owner, source), recipe, columns)
-        start(run, who.token)
+        begin(run, who.token)
         return [run.id, self._mine(who, run.id)]
 
     def _mine(self, who: Caller, chosen: str | None) -> Any:
-        return gr.Dropdown(choices=_choices(who), value=chosen or None)
-
-    def _list(self, who: Caller, chosen: list[str] | None) -> Any:
-        choices = _choices(who)
-        known = {run for _, run in choices}
-        return gr.Dropdown(choices=choices, value=[run for run in chosen or [] if run in known])
-
-    def _compare(self, who: Caller, chosen: list[str] | None) -> Any:
-        found = compare_runs([runs.find(who.owner, run) for run in chosen or []])
-        return views.compared(found), views.compared_losses(found)
+        return gr.Dropdown(choices=run_choices(who), value=chosen or None)
 
     def _tick(self, who: Caller, run: str) -> list[Any]:
         try:
@@ -257,7 +236,7 @@ class TuneTab:
 
     def _resume(self, who: Caller, run: str) -> Any:
         found = runs.prepare_again(who.owner, _chosen(run))
-        start(found, who.token)
+        begin(found, who.token)
         return views.progress_line(runs.snapshot(found))
 
     def _delete(self, who: Caller, run: str) -> list[Any]:
@@ -293,11 +272,6 @@ class TuneTab:
         settings = self.publish_form.read(values)
         publish(runs.find(who.owner, _chosen(run)), settings, token=token.strip() or who.token)
         return views.published(runs.snapshot(runs.find(who.owner, run))), ""
-
-
-def _choices(who: Caller) -> list[tuple[str, str]]:
-    states = [runs.snapshot(run) for run in runs.runs(who.owner)]
-    return [(views.run_label(state), state["run"]) for state in states]
 
 
 def _chosen(run: str) -> str:

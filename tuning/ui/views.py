@@ -6,6 +6,7 @@ import pandas as pd
 
 STATES = {
     "starting": "Starting…",
+    "sent": "On its way to Hugging Face Jobs",
     "queued": "Waiting for the device",
     "loading": "Loading the model and reading the rows…",
     "training": "Training",
@@ -41,6 +42,9 @@ def progress_line(state: dict[str, Any]) -> str:
         )
         if state["status"] == "training":
             text += f" · {duration(state['remaining'])} left"
+    if job := state["job"]:
+        cost = f"{_money(job['dollars'])} so far" if "dollars" in job else f"at most {_money(job['most_dollars'])}"
+        text += f" · Job on {job['flavor']}, {cost}" + (f" · [its page]({job['url']})" if "url" in job else "")
     if state["tracker"]:
         text += f" · tracker: {state['tracker']}"
     if state["validation_loss"] is not None:

@@ -1,0 +1,50 @@
+"""Starts a run where it belongs: as a child process here, or as a Job on Hugging Face with a child process that follows it."""
+
+from prompts.errors import UserError
+from prompts.home import on_space
+from prompts.rows import Table
+from tuning.data.columns import Columns
+from tuning.launch.jobs import JobSettings, known, prepare
+from tuning.launch.process import spawn, start
+from tuning.recipe import Recipe
+from tuning.run import Run, create, delete
+from tuning.work import Work
+
+
+def begin(run: Run, token: str | None = None) -> None:
+    """Starts a new run, or one made ready to be resumed, and returns at once. Raises UserError where a Job has no token."""
+    if known(run) is None:
+        start(run, token)
+        return
+    _follow(run, _own(token))
+
+
+def begin_job(owner: str, table: Table, recipe: Recipe, columns: Columns, job: JobSettings, token: str | None) -> Run:
+    """A new run that trains on Hugging Face Jobs. Raises as `create` and `prepare` do; nothing is left of one that is refused."""
+    token = _own(token)
+    run = create(owner, table, recipe, columns)
+    try:
+        prepare(run, job, token)
+    except BaseException:
+        run.set_state("failed")
+        delete(owner, run.id)
+        raise
+    _follow(run, token)
+    return run
+
+
+def _own(token: str | None) -> str:
+    """The token given, or on one's own machine the one that `hf auth login` left there. Raises UserError where there is none."""
+    if not token and not on_space():
+        from huggingface_hub import get_token
+
+        token = get_token()
+    if not token:
+        raise UserError(
+            "a Job runs in your own account: sign in, or give a token that may run Jobs and write repos", field="token"
+        )
+    return token
+
+
+def _follow(run: Work, token: str) -> None:
+    spawn(run, ["-m", "tuning.launch.follow_job", run.id, run.owner], token)

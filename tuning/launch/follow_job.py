@@ -1,0 +1,120 @@
+"""The child process that follows a run's Job: starts it, copies its events, brings the results back. The token comes by pipe."""
+
+import json
+import queue
+import sys
+import threading
+import time
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prompts.errors import AppError, WorldError
+from tuning import run as runs
+from tuning.launch.jobs import EVENT, Jobs
+from tuning.run import Run
+from tuning.work import Event
+
+LOOK = 5.0  # seconds between two looks at the Job's stage
+RETRIES = 100
+STATES = {"loading": "loading", "training": "training", "evaluating": "evaluating"}
+ENDED = ("COMPLETED", "ERROR", "CANCELED", "DELETED")
+
+
+def main() -> int:
+    token = sys.stdin.readline().strip()
+    run = runs.find(sys.argv[2], sys.argv[1])
+    try:
+        alive = FileLock(run.folder / "alive.lock").acquire(timeout=5)
+    except Timeout:
+        return 1
+    with alive:
+        try:
+            follow(run, Jobs(run, token))
+        except AppError as error:
+            run.set_state("failed", f"{error}; resume follows the Job, or starts it again")
+            return 1
+        except BaseException as error:
+            run.set_state("failed", f"{type(error).__name__}: {str(error)[:300]}")
+            raise
+    return 0
+
+
+def follow(run: Run, jobs: Jobs) -> None:
+    """Until the Job ends. Raises UserError, WorldError where the Hub refuses, or the Job failed."""
+    run.set_state("sent")
+    jobs.submit()
+    told = _Told(run)
+    lines: queue.Queue[str | None] = queue.Queue()
+    reader = threading.Thread(target=_read, args=(jobs, lines), daemon=True)
+    reader.start()
+    stage, looked, asked, last = "", 0.0, False, ""
+    while stage not in ENDED or reader.is_alive() or not lines.empty():
+        try:
+            if line := lines.get(timeout=0.5):
+                last = line if not told.line(line) else last
+        except queue.Empty:
+            pass
+        if (run.folder / "cancel").exists() and not asked:
+            jobs.cancel()
+            asked = True
+        if time.monotonic() - looked >= LOOK or not reader.is_alive():
+            stage, looked = jobs.stage(), time.monotonic()
+    _end(run, jobs, stage, told.failure or last, cancelled=asked)
+
+
+def _read(jobs: Jobs, lines: "queue.Queue[str | None]") -> None:
+    for _ in range(RETRIES):
+        try:
+            for line in jobs.logs():
+                lines.put(line)
+            return
+        except Exception as error:  # whatever broke the connection: the log is read again from its beginning
+            lines.put(f"the log broke off: {type(error).__name__}: {error}")
+            time.sleep(LOOK)
+
+
+class _Told:
+    """Copies a Job's events, each once, also when the log is read again from its beginning."""
+
+    def __init__(self, run: Run) -> None:
+        self._run, self.failure = run, ""
+        self._last = max((event.get("job_event", 0) for event in self._since_job()), default=0)
+
+    def _since_job(self) -> list[Event]:
+        """The events of the Job in hand: an earlier one ended with an event "job"."""
+        events = self._run.events()
+        ends = [at for at, event in enumerate(events) if event["event"] == "job"]
+        return events[ends[-1] + 1 :] if ends else events
+
+    def line(self, line: str) -> bool:
+        """Is it an event?"""
+        if not line.startswith(EVENT):
+            return False
+        event: dict[str, Any] = json.loads(line.removeprefix(EVENT))
+        if event["job_event"] > self._last:
+            self._last = event["job_event"]
+            event.pop("time", None)
+            self._run.append(event)
+            if state := STATES.get(event["event"]):
+                self._run.set_state(state)
+            if event["event"] == "failed":
+                self.failure = event["reason"]
+        return True
+
+
+def _end(run: Run, jobs: Jobs, stage: str, last: str, *, cancelled: bool) -> None:
+    back = jobs.bring_back() if stage != "DELETED" else False
+    run.append({"event": "job", "stage": stage})
+    if stage == "COMPLETED" and (run.folder / "adapter").is_dir():
+        run.set_state("finished")
+    elif cancelled or stage == "CANCELED":
+        run.set_state("cancelled", "" if back else "the Job was stopped")
+    elif stage == "COMPLETED":
+        raise WorldError("the Job ended, but nothing came back from it; resume to try again")
+    else:
+        raise WorldError(f"the Job ended with {stage}: {last or 'it says no more'}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

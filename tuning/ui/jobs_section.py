@@ -1,0 +1,63 @@
+"""Training on Hugging Face Jobs from the page: the price beforehand, then a run like any other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import UserError
+from prompts.ui.forms import Form, form, listen
+from prompts.ui.visitor import Caller
+from tuning.data.sources import open_table
+from tuning.launch.begin import begin_job
+from tuning.launch.jobs import JobSettings, price
+
+ABOUT = (
+    "Train on Hugging Face's hardware, in your own account and from your own credit. The rows and the recipe go to a private data "
+    "set of yours, the adapter comes back here. Your token goes to the Job as its secret; it needs the rights to run Jobs and to "
+    "write repositories."
+)
+
+
+class JobsSection:
+    """`build` fills the place; the run that starts is shown as any other."""
+
+    def build(self) -> None:
+        with gr.Accordion("Train on Hugging Face Jobs", open=False):
+            gr.Markdown(ABOUT, elem_classes="quiet")
+            self.form: Form = form(JobSettings)
+            self.token = gr.Textbox(
+                label="Token", type="password", info="Not needed when you are signed in. Stored nowhere here."
+            )
+            with gr.Row():
+                self.ask = gr.Button("What does it cost?", size="md", min_width=140)
+                self.start = gr.Button("Start the Job", size="md", min_width=120)
+            self.price = gr.Markdown("", elem_classes="quiet")
+
+    def connect(
+        self, visitor: Any, data: Any, recipe: Form, started: list[Any], listed: Callable[[Caller, str], Any]
+    ) -> Any:
+        """Returns the event after which the run in `started` is there."""
+        split = len(data.columns.inputs)
+
+        def cost(who: Caller, token: str, *values: Any) -> str:
+            found = price(self.form.read(values), token.strip() or who.token)
+            return (
+                f"{found['hardware']}: ${found['dollars_per_minute']:.4f} a minute, at most **${found['most_dollars']:.2f}** for "
+                "the longest time. You pay for what it uses."
+            )
+
+        def begin(who: Caller, source: str, token: str, *values: Any) -> list[Any]:
+            if not source:
+                raise UserError("choose sample data or upload a file first", field="data")
+            middle = split + len(recipe.inputs)
+            columns, chosen = data.columns.read(values[:split]), recipe.read(values[split:middle])
+            table = open_table(who.owner, source)
+            run = begin_job(
+                who.owner, table, chosen, columns, self.form.read(values[middle:]), token.strip() or who.token
+            )
+            return [run.id, listed(who, run.id), ""]
+
+        listen(self.ask.click, cost, visitor, [self.token, *self.form.inputs], self.price, name="ui_job_price")
+        inputs = [data.source, self.token, *data.columns.inputs, *recipe.inputs, *self.form.inputs]
+        return listen(self.start.click, begin, visitor, inputs, [*started, self.token], name="ui_start_job")
