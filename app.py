@@ -52,7 +52,7 @@ def build() -> gr.Blocks:
             gr.LoginButton(size="sm")
         gr.Markdown(_model_line(), elem_classes="quiet")
         tune, compare = TuneTab(visitor, on_device), CompareTab(visitor, on_device)
-        with gr.Tabs():
+        with gr.Tabs() as pages:
             tabs = prompt_tabs(visitor, on_device)
             with gr.Tab("Compare", id="compare"):
                 compare.build()
@@ -60,6 +60,7 @@ def build() -> gr.Blocks:
                 tune.build()
         for tab in tabs:
             compare.add_from(tab)
+            tune.start_from(tab, pages)
         publish_prompt_endpoints(on_device)
         publish_endpoints(on_device)
         greeted = demo.load(

@@ -2,7 +2,7 @@
 
 from prompts.errors import UserError
 from prompts.techniques import chain_of_thought, contextual, few_shot, refinement
-from prompts.techniques.base import Answer, AskSettings, Technique
+from prompts.techniques.base import Answer, AskSettings, Technique, prompt_words
 
 TECHNIQUES: tuple[Technique, ...] = (
     refinement.TECHNIQUE,
@@ -20,4 +20,4 @@ def technique(name: str) -> Technique:
     raise UserError(f"there is no technique {name!r}; there are {', '.join(t.name for t in TECHNIQUES)}")
 
 
-__all__ = ["TECHNIQUES", "Answer", "AskSettings", "Technique", "technique"]
+__all__ = ["TECHNIQUES", "Answer", "AskSettings", "Technique", "prompt_words", "technique"]

@@ -75,3 +75,10 @@ def slots(settings: AskSettings) -> tuple[str, ...]:
     """Every slot that the settings' texts name, sorted."""
     texts = [value for value in settings.model_dump(exclude={"model"}).values() if isinstance(value, str)]
     return tuple(sorted({slot for text in texts for slot in slots_of(text)}))
+
+
+def prompt_words(technique: Technique, settings: AskSettings) -> str:
+    """What a technique says to the model of every row: its prompt without the text at hand and with empty slots."""
+    row = dict.fromkeys(slots(settings), "")
+    parts = [part for message in technique.build(settings, row).messages for part in message.parts]
+    return "\n\n".join(part.text.strip() for part in parts if part.source != "input" and part.text.strip())

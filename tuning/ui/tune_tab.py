@@ -11,7 +11,9 @@ import gradio as gr
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.home import adapter_folder
+from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen
+from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
@@ -162,6 +164,19 @@ class TuneTab:
         listen(self.download.click, self._download, visitor, [self.run], self.zip, name="ui_download")
         listen(self.push.click, self._push, visitor, [self.run, self.token, *self.publish_form.inputs],
                [self.pushed, self.token], name="ui_publish")  # fmt: skip
+
+    def start_from(self, tab: TechniqueTab, pages: Any) -> None:
+        """Connects a technique tab's button: its prompt becomes what a soft prompt starts as."""
+        widgets = self.recipe.widgets
+        names = ("method", "soft_prompt", "num_virtual_tokens")
+
+        def take(_who: Caller, *values: Any) -> list[Any]:
+            words = prompt_words(tab.technique, tab.form.read(values))
+            gr.Info("The prompt is what the virtual tokens start as; method is prompt tuning now.")
+            return ["prompt_tuning", words, min(512, max(8, round(len(words) / 4))), gr.Tabs(selected="fine_tune")]
+
+        listen(tab.tune.click, take, self.visitor, tab.form.inputs, [*(widgets[name] for name in names), pages],
+               name=f"ui_tune_from_{tab.technique.name}")  # fmt: skip
 
     def _watch(self, trigger: Any, name: str, **more: Any) -> None:
         """Shows the run in hand after an event."""
