@@ -133,9 +133,7 @@ def runs(owner: str) -> list[Run]:
 def cancel(owner: str, run: str) -> dict[str, Any]:
     """Asks a run to stop after its current step; what it learned so far stays in a checkpoint. Raises UserError."""
     found = find(owner, run)
-    if found.status()["state"] not in ACTIVE:
-        raise UserError(f"run {found.id} is {found.status()['state']}; there is nothing to cancel", field="run")
-    (found.folder / "cancel").touch()
+    found.ask_to_stop()
     return snapshot(found)
 
 
@@ -150,11 +148,7 @@ def delete(owner: str, run: str) -> None:
 def prepare_again(owner: str, run: str) -> Run:
     """Makes a cancelled, failed or dead run ready to be executed again. Raises UserError for any other."""
     found = find(owner, run)
-    state = found.status()["state"]
-    if state not in ("cancelled", "failed", "dead"):
-        raise UserError(f"run {found.id} is {state}; only a cancelled, failed or dead run can be resumed", field="run")
-    (found.folder / "cancel").unlink(missing_ok=True)
-    found.set_state("starting")
+    found.make_ready()
     return found
 
 

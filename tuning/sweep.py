@@ -33,6 +33,8 @@ _ID = re.compile(r"[0-9a-f]{20}")
 class Sweep(Work):
     """A sweep's folder, read when asked."""
 
+    what = "sweep"
+
     @property
     def document(self) -> dict[str, Any]:
         return dict(read_json(self.folder / "sweep.json"))
@@ -87,19 +89,14 @@ def find(owner: str, sweep: str) -> Sweep:
 def cancel(owner: str, sweep: str) -> dict[str, Any]:
     """Asks a sweep to stop after the current step of its current trial. Raises UserError where it is not at work."""
     found = find(owner, sweep)
-    if found.status()["state"] not in ACTIVE:
-        raise UserError(f"sweep {found.id} is {found.status()['state']}; there is nothing to cancel", field="sweep")
-    (found.folder / "cancel").touch()
+    found.ask_to_stop()
     return snapshot(found)
 
 
 def prepare_again(owner: str, sweep: str) -> Sweep:
     """Makes a sweep that did not finish ready to go on with the trials that are left. Raises UserError."""
     found = find(owner, sweep)
-    if (state := found.status()["state"]) not in ("cancelled", "failed", "dead"):
-        raise UserError(f"sweep {found.id} is {state}; only one that did not finish can go on", field="sweep")
-    (found.folder / "cancel").unlink(missing_ok=True)
-    found.set_state("starting")
+    found.make_ready()
     return found
 
 

@@ -5,11 +5,11 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from filelock import FileLock, Timeout
 
-from prompts.errors import NotFound
+from prompts.errors import NotFound, UserError
 
 Event = dict[str, Any]
 
@@ -24,6 +24,7 @@ class Work:
     owner: str
     id: str
     folder: Path
+    what: ClassVar[str] = "run"
 
     def events(self) -> list[Event]:
         """Everything that happened so far; a line being written is left for the next look."""
@@ -56,6 +57,22 @@ class Work:
                 return False
         except Timeout:
             return True
+
+    def ask_to_stop(self) -> None:
+        """Its process sees it after the current step. Raises UserError where none is at work."""
+        if (state := self.status()["state"]) not in ACTIVE:
+            raise UserError(f"{self.what} {self.id} is {state}; there is nothing to cancel", field=self.what)
+        (self.folder / "cancel").touch()
+
+    def make_ready(self) -> None:
+        """For another process to go on with it. Raises UserError where it is at work or finished."""
+        if (state := self.status()["state"]) not in ("cancelled", "failed", "dead"):
+            raise UserError(
+                f"{self.what} {self.id} is {state}; only a cancelled, failed or dead {self.what} can be resumed",
+                field=self.what,
+            )
+        (self.folder / "cancel").unlink(missing_ok=True)
+        self.set_state("starting")
 
     def set_state(self, state: str, reason: str = "") -> None:
         document = {"state": state, "time": time.time(), **({"reason": reason} if reason else {})}

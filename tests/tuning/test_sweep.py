@@ -74,7 +74,7 @@ def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> Non
     first, second = (runs.find("local", trial["run"]) for trial in document["trials"])
     assert runs.evaluation(first) is None and second.recipe.learning_rate == 3e-2
     assert first.numbers("held_out") == second.numbers("held_out")
-    with pytest.raises(UserError, match="only one that did not finish"):
+    with pytest.raises(UserError, match="only a cancelled, failed or dead sweep"):
         sweeps.prepare_again("local", found.id)
     with pytest.raises(NotFound):
         sweeps.find("ana", found.id)
