@@ -22,6 +22,7 @@ from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
+from tuning.launch.process import warm  # noqa: E402
 from tuning.ui.endpoints import publish_endpoints  # noqa: E402
 from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
@@ -82,9 +83,11 @@ def _model_line() -> str:
 
 
 def warm_up() -> None:
-    """Loads what the first answer needs, after the page is up."""
+    """Loads what the first answer and the first training need, after the page is up."""
     import torch  # noqa: F401
     import transformers  # noqa: F401
+
+    warm()
 
 
 if __name__ == "__main__":

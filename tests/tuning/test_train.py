@@ -21,7 +21,7 @@ from tuning.data.columns import Columns
 from tuning.data.encode import EncodedRow
 from tuning.evaluate import evaluate
 from tuning.execute import execute
-from tuning.launch.process import start
+from tuning.launch.process import cool, start, warm
 from tuning.objectives import NextTokens
 from tuning.recipe import Recipe
 from tuning.trainer import micro_batches
@@ -213,6 +213,23 @@ def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> Non
     assert [e["step"] for e in again.events() if e["event"] == "training"][-1] > 0, "it went on from a checkpoint"
     assert before < runs.snapshot(again)["step"]
     assert b"hf_secret" not in b"".join(path.read_bytes() for path in run.folder.rglob("*") if path.is_file())
+
+
+def test_a_process_that_waits_takes_the_next_training(tiny: str) -> None:
+    warm()
+    try:
+        waiting = next(p for p in Path("/proc").iterdir() if p.name.isdigit() and "tuning.launch.waiting" in command(p))
+        run = runs.create("local", table(), recipe(tiny), COLUMNS)
+        start(run, "hf_secret")
+        assert b"hf_secret" not in (waiting / "cmdline").read_bytes() + (waiting / "environ").read_bytes()
+        wait(lambda: run.status()["state"] == "finished", run)
+        assert (
+            f"run {run.id}" in (run.folder / "log.txt").read_text()
+            and b"hf_secret" not in (run.folder / "log.txt").read_bytes()
+        )
+        wait(lambda: "waiting" not in command(waiting), run)
+    finally:
+        cool()
 
 
 def command(process: Path) -> str:

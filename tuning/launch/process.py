@@ -12,6 +12,8 @@ from prompts.errors import UserError, WorldError
 from prompts.home import on_space
 from tuning.work import Work
 
+LOG = "log.txt"
+NEXT_SPARE_SECONDS = 30  # the training that has just begun needs the processor
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,25 +34,84 @@ def start_sweep(sweep: Work, token: str | None = None) -> None:
 
 def spawn(work: Work, words: list[str], token: str | None) -> None:
     """Starts Python with these words, and returns at once; what it says goes to log.txt, the token comes to it by pipe."""
-    command = [sys.executable, *words]
     try:
-        with (work.folder / "log.txt").open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=_ROOT,
-                env=_environment(),
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        process = _SPARE.given(work, words, token) or _new(work, words, token)
     except OSError as error:
         work.set_state("failed", f"the process cannot be started: {error.strerror}")
         raise WorldError(f"the training cannot be started: {error.strerror}") from error
-    assert process.stdin is not None
-    process.stdin.write((token or "").encode() + b"\n")
-    process.stdin.close()
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie behind
+
+
+def _new(work: Work, words: list[str], token: str | None) -> "subprocess.Popen[bytes]":
+    with (work.folder / LOG).open("ab") as log:
+        process = subprocess.Popen([sys.executable, *words], cwd=_ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=log,
+                                   stderr=log, start_new_session=True)  # fmt: skip
+    _tell(process, token or "")
+    return process
+
+
+def _tell(process: "subprocess.Popen[bytes]", *lines: str) -> None:
+    """Writes the lines to a process, which gets no more after them."""
+    assert process.stdin is not None
+    process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+    process.stdin.close()
+
+
+class _Spare:
+    """A process that has imported everything and waits for a training (tuning/launch/waiting.py), whose start it saves."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._again: threading.Timer | None = None
+
+    def warm(self) -> None:
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "tuning.launch.waiting"], cwd=_ROOT, env=_environment(), stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+
+    def given(self, work: Work, words: list[str], token: str | None) -> "subprocess.Popen[bytes] | None":
+        """The waiting process, put to work; None where there is none, or the words are not of `python -m tuning`."""
+        if words[:2] != ["-m", "tuning"]:
+            return None
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return None
+        try:
+            _tell(process, json.dumps({"words": words[2:], "log": str(work.folder / LOG)}), token or "")
+        except BrokenPipeError:
+            return None
+        self._again = threading.Timer(NEXT_SPARE_SECONDS, self.warm)
+        self._again.daemon = True
+        self._again.start()
+        return process
+
+    def cool(self) -> None:
+        """Ends the process that waits, and starts no other."""
+        with self._lock:
+            if self._again:
+                self._again.cancel()
+            if self._process:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
+
+_SPARE = _Spare()
+
+
+def warm() -> None:
+    """Makes a process ready for the next training; when that has it, another one is made ready."""
+    _SPARE.warm()
+
+
+def cool() -> None:
+    """Ends the process that `warm` made ready."""
+    _SPARE.cool()
 
 
 def measured(document: dict[str, Any]) -> dict[str, Any]:
