@@ -20,7 +20,7 @@ PUBLIC = {
     "/iterative_refinement", "/contextual", "/chain_of_thought", "/few_shot", "/ask_model", "/inspect_data", "/start_run",
     "/run_status", "/cancel_run", "/list_runs", "/publish_run", "/resume_run", "/evaluate_run", "/delete_run",
     "/compare_prompts", "/render_prompt", "/fix_data", "/preview_tokens", "/follow_run", "/compare_runs", "/forecast",
-    "/start_sweep", "/sweep_status", "/cancel_sweep", "/resume_sweep", "/job_price", "/start_job",
+    "/start_sweep", "/sweep_status", "/cancel_sweep", "/resume_sweep", "/delete_sweep", "/job_price", "/start_job",
 }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ The steps run in a process of their own, so that the peak is theirs alone; nothi
 import hashlib
 import json
 import math
+import random
 import tempfile
 import time
 from pathlib import Path
@@ -23,7 +24,7 @@ from tuning.watch import peak_memory_gb, unwatched
 from tuning.work import write_json
 
 FILE = "forecast.json"
-STEPS = 3  # one that warms up, one on usual rows, one on the longest
+USUAL = 3  # steps on rows as they come; before them one that warms up, and one on the longest rows
 
 # Hugging Face Spaces and Jobs: USD per hour (huggingface.co/pricing) and the bf16 matrix peak of the hardware in TFLOP/s. The time
 # on another machine is an estimate: work divided by SHARE of the peak.
@@ -70,10 +71,12 @@ def steps_measured(run: Run, token: str | None) -> dict[str, Any]:
     work = _Steps(run, task, parts, token)
     loading = time.perf_counter() - started
     recipe, train = run.recipe, parts["train"]
-    work.timed(_usual(train, recipe))  # the first step is slower than all others
-    usual, longest = work.timed(_usual(train, recipe)), work.timed(_longest(train, recipe))
+    work.timed(_usual(train, recipe, USUAL))  # the first step is slower than all others
+    longest = work.timed(_longest(train, recipe))
+    usual = [work.timed(_usual(train, recipe, number)) for number in range(USUAL)]
+    sampling = work.sampling() * math.ceil(recipe.num_train_epochs)
     steps = max(1, math.ceil(len(train.rows) / recipe.effective_batch_size) * recipe.num_train_epochs)
-    rate = usual["tokens"] / usual["seconds"]
+    rate = sum(step["tokens"] for step in usual) / sum(step["seconds"] for step in usual)
     tokens = train.tokens * recipe.num_train_epochs
     watching = (
         sum(part.tokens for name, part in parts.items() if name != "train") * recipe.num_train_epochs / (3 * rate)
@@ -81,7 +84,8 @@ def steps_measured(run: Run, token: str | None) -> dict[str, Any]:
     return {
         "steps": round(steps), "tokens": round(tokens), "tokens_per_second": round(rate, 1),
         "seconds_per_step": round(tokens / rate / steps, 2), "longest_step_seconds": round(longest["seconds"], 2),
-        "seconds": round(loading + tokens / rate + watching, 1), "peak_memory_gb": peak_memory_gb(), "measured_steps": STEPS,
+        "seconds": round(loading + tokens / rate + watching + sampling, 1), "peak_memory_gb": peak_memory_gb(),
+        "measured_steps": USUAL + 2,
         "tiers": tiers(work.parameters, tokens), "fingerprint": run.about["fingerprint"],
     }  # fmt: skip
 
@@ -115,20 +119,26 @@ def _longest(data: Encoded, recipe: Recipe) -> list[Any]:
     return [data.rows[int(at)] for at in (-lengths).argsort()[: recipe.effective_batch_size]]
 
 
-def _usual(data: Encoded, recipe: Recipe) -> list[Any]:
-    """Rows spread evenly over all lengths."""
-    order = data.rows.lengths().argsort()
-    count = min(recipe.effective_batch_size, len(order))
-    return [data.rows[int(order[(2 * at + 1) * len(order) // (2 * count)])] for at in range(count)]
+def _usual(data: Encoded, recipe: Recipe, number: int) -> list[Any]:
+    """Rows by chance, as training takes them; another draw for each number."""
+    count = min(recipe.effective_batch_size, len(data.rows))
+    return [data.rows[at] for at in random.Random(number).sample(range(len(data.rows)), count)]
 
 
 class _Steps:
     """The model of a run, ready to take steps that are thrown away."""
 
     def __init__(self, run: Run, task: Any, parts: Any, token: str | None) -> None:
-        self.trainer, _ = prepared(run.recipe, task, parts, run.folder / "scratch", unwatched(), run.owner, token)
+        self._watch = unwatched()
+        self.trainer, _ = prepared(run.recipe, task, parts, run.folder / "scratch", self._watch, run.owner, token)
         self.trainer.create_optimizer_and_scheduler(num_training_steps=100)
         self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
+
+    def sampling(self) -> float:
+        """Seconds of the sample answers after an epoch."""
+        started = time.perf_counter()
+        self._watch.sample()
+        return time.perf_counter() - started
 
     def timed(self, rows: list[Any]) -> dict[str, float]:
         """One step: its seconds, and its real tokens."""

@@ -28,7 +28,7 @@ from tuning.data.columns import Columns, Conversations, conversations, resolve
 from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
 from tuning.recipe import Recipe
-from tuning.work import ACTIVE, Event, Work, durable, read_json, write_json
+from tuning.work import Event, Work, durable, read_json, write_json
 
 _PACKAGES = ("transformers", "torch", "peft", "accelerate", "datasets", "huggingface-hub")
 
@@ -140,8 +140,7 @@ def cancel(owner: str, run: str) -> dict[str, Any]:
 def delete(owner: str, run: str) -> None:
     """Removes a run with its data and adapter. Raises UserError while it is working."""
     found = find(owner, run)
-    if found.status()["state"] in ACTIVE:
-        raise UserError(f"run {found.id} is still working; cancel it first", field="run")
+    found.must_rest()
     shutil.rmtree(found.folder)
 
 

@@ -8,6 +8,7 @@ owners/<owner>/sweeps/<id>/
 """
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,13 @@ def cancel(owner: str, sweep: str) -> dict[str, Any]:
     found = find(owner, sweep)
     found.ask_to_stop()
     return snapshot(found)
+
+
+def delete(owner: str, sweep: str) -> None:
+    """Removes a sweep; its runs stay. Raises UserError while it is at work."""
+    found = find(owner, sweep)
+    found.must_rest()
+    shutil.rmtree(found.folder)
 
 
 def prepare_again(owner: str, sweep: str) -> Sweep:

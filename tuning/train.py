@@ -159,7 +159,7 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path, 
 
 
 def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watch, objective: Any) -> Any:
-    from transformers import EarlyStoppingCallback, PrinterCallback, TrainingArguments
+    from transformers import PrinterCallback, TrainingArguments
 
     watched = watched_part(parts)
     best = watched == "validation" and recipe.num_train_epochs >= 2  # of one epoch there is one checkpoint
@@ -196,8 +196,7 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watc
     trainer.remove_callback(PrinterCallback)
     watch.trainer, watch.part = trainer, watched or ""
     trainer.tell = lambda did: watch.emit({"event": "autopilot", "step": trainer.state.global_step, "did": did})
-    if best and recipe.early_stopping_patience:
-        trainer.add_callback(EarlyStoppingCallback(recipe.early_stopping_patience))
+    watch.patience = recipe.early_stopping_patience if best else 0
     return trainer
 
 

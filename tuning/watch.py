@@ -30,6 +30,7 @@ class Watch:
         self.part = ""
         self.losses_of: dict[str, float] = {}
         self.sample: Sample = list
+        self.patience = 0  # epochs without a better loss, after which it stops; 0: never
 
     def callback(self) -> Any:
         from transformers import TrainerCallback
@@ -63,8 +64,10 @@ class Watch:
                 if state.is_world_process_zero:
                     complete(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
-            def on_evaluate(self, _args: Any, state: Any, _control: Any, metrics: Any = None, **_: Any) -> None:
+            def on_evaluate(self, _args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
                 watch.measured(state, watch.part, metrics["eval_loss"])
+                if watch.patience and since_best(state) >= watch.patience:
+                    control.should_training_stop = True
 
         return Callback()
 
@@ -103,6 +106,12 @@ class Watch:
             "peak_memory_gb": peak_memory_gb(),
             "seconds": round(time.perf_counter() - self._began, 1),
         }
+
+
+def since_best(state: Any) -> int:
+    """How many measurements ago the loss was best, by the history that checkpoints keep, so that a resumed run counts on."""
+    losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
+    return len(losses) - 1 - losses.index(min(losses))
 
 
 def complete(checkpoint: Path) -> None:

@@ -64,6 +64,11 @@ class Work:
             raise UserError(f"{self.what} {self.id} is {state}; there is nothing to cancel", field=self.what)
         (self.folder / "cancel").touch()
 
+    def must_rest(self) -> None:
+        """Raises UserError while its process is at work."""
+        if self.status()["state"] in ACTIVE:
+            raise UserError(f"{self.what} {self.id} is still working; cancel it first", field=self.what)
+
     def make_ready(self) -> None:
         """For another process to go on with it. Raises UserError where it is at work or finished."""
         if (state := self.status()["state"]) not in ("cancelled", "failed", "dead"):

@@ -78,6 +78,8 @@ def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> Non
         sweeps.prepare_again("local", found.id)
     with pytest.raises(NotFound):
         sweeps.find("ana", found.id)
+    sweeps.delete("local", found.id)
+    assert sweeps.sweeps("local") == [] and len(runs.runs("local")) == 2
 
 
 @pytest.mark.slow

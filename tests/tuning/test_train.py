@@ -433,6 +433,19 @@ def test_the_best_epoch_is_kept_and_training_stops_early(tiny: str, monkeypatch:
     assert run.status()["state"] == "finished"
 
 
+def test_early_stopping_counts_on_after_a_resume(tiny: str) -> None:
+    settings = recipe(tiny, num_train_epochs=20, learning_rate=1.0, validation=0.2, lora_dropout=0.5)
+    whole = executed(runs.create("local", table(), settings, COLUMNS))
+    steps, epoch = runs.snapshot(whole)["step"], runs.snapshot(whole)["steps"] // 20
+    assert steps < 20 * epoch, "it stops early"
+    run = runs.create("local", table(), settings, COLUMNS)
+    for event in execute(run):
+        if event["event"] == "step" and event["step"] == steps - 1:  # an epoch without a better loss lies behind it
+            runs.cancel("local", run.id)
+    again = executed(runs.prepare_again("local", run.id))
+    assert runs.snapshot(again)["step"] == steps and losses(again)[-2:] == losses(whole)[-2:]
+
+
 def test_runs_are_compared_and_followed(tiny: str) -> None:
     from tuning.compare import compare_runs, follow
 

@@ -139,6 +139,11 @@ def start_sweep(
     return sweeps.snapshot(sweep)
 
 
+def delete_sweep(who: Caller, sweep: str) -> dict[str, Any]:
+    sweeps.delete(who.owner, sweep)
+    return {"sweep": sweep, "status": "deleted"}
+
+
 def resume_sweep(who: Caller, sweep: str) -> dict[str, Any]:
     found = sweeps.prepare_again(who.owner, sweep)
     process.start_sweep(found, who.token)
@@ -188,6 +193,7 @@ def _sweep_endpoints() -> None:
              text="Stop a sweep after the current step of its current trial.")  # fmt: skip
     endpoint(None, resume_sweep, name="resume_sweep", personal=True, extra=SWEEP,
              text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip
+    endpoint(None, delete_sweep, name="delete_sweep", personal=True, extra=SWEEP, text="Remove a sweep; its runs stay.")
 
 
 def _job_endpoints() -> None:

@@ -36,6 +36,7 @@ class SweepSection:
                 self.start = gr.Button("Start sweep", size="md", min_width=120)
                 self.cancel = gr.Button("Cancel", size="md", scale=0, min_width=90)
                 self.resume = gr.Button("Resume", size="md", scale=0, min_width=90)
+                self.delete = gr.Button("Delete", size="md", scale=0, min_width=90)
             self.status = gr.Markdown(NONE, elem_classes="quiet")
             self.trials = gr.Dataframe(
                 headers=["#", "State", "Settings", "Validation loss", "Training loss", "Run"], datatype="str", interactive=False,
@@ -66,7 +67,8 @@ class SweepSection:
         def look(who: Caller, sweep: str, run: str) -> list[Any]:
             return [*_shown(who, sweep), list_runs(who, run)]
 
-        for name, event in {"start": begun, "cancel": stopped, "resume": resumed}.items():
+        deleted = listen(self.delete.click, _delete, self.visitor, [self.sweep], self.sweep, name="ui_delete_sweep")
+        for name, event in {"start": begun, "cancel": stopped, "resume": resumed, "delete": deleted}.items():
             listen(
                 event.success,
                 look,
@@ -93,6 +95,11 @@ def _resume(who: Caller, sweep: str) -> str:
     found = sweeps.prepare_again(who.owner, _chosen(sweep))
     start_sweep(found, who.token)
     return views.swept(sweeps.snapshot(found))
+
+
+def _delete(who: Caller, sweep: str) -> str:
+    sweeps.delete(who.owner, _chosen(sweep))
+    return ""
 
 
 def _chosen(sweep: str) -> str:
