@@ -45,17 +45,20 @@ class Watch:
             def on_step_begin(self, *_: Any, **__: Any) -> None:
                 watch._step_began, watch._tokens_before = time.perf_counter(), watch.trainer.tokens_seen
 
-            def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
+            def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
                 watch._busy += time.perf_counter() - watch._step_began
                 if ranks.most(watch._should_stop()):
                     watch.stopped = control.should_training_stop = True
-                    control.should_save = True
+                    control.should_save = not _epoch_is_over(state)  # else it is saved with the epoch's measurement
 
             def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
                 if "loss" in (logs or {}):
                     watch._step(state, logs)
 
-            def on_epoch_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            def on_epoch_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
+                if watch.stopped and not _epoch_is_over(state):  # measured now, it would not go on as if uninterrupted
+                    control.should_evaluate = control.should_save = False
+                    return
                 if answers := watch.sample():
                     watch.emit({"event": "sample", "step": state.global_step, "epoch": state.epoch, "answers": answers})
 
@@ -68,6 +71,7 @@ class Watch:
                 watch.measured(state, watch.part, metrics["eval_loss"])
                 if watch.patience and since_best(state) >= watch.patience:
                     control.should_training_stop = True
+                    watch.stopped = False  # it has come to its end by itself
 
         return Callback()
 
@@ -106,6 +110,10 @@ class Watch:
             "peak_memory_gb": peak_memory_gb(),
             "seconds": round(time.perf_counter() - self._began, 1),
         }
+
+
+def _epoch_is_over(state: Any) -> bool:
+    return abs(state.epoch - round(state.epoch)) < 1e-6
 
 
 def since_best(state: Any) -> int:

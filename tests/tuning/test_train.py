@@ -433,17 +433,20 @@ def test_the_best_epoch_is_kept_and_training_stops_early(tiny: str, monkeypatch:
     assert run.status()["state"] == "finished"
 
 
-def test_early_stopping_counts_on_after_a_resume(tiny: str) -> None:
+@pytest.mark.parametrize("before", [1, 2, 5])
+def test_early_stopping_counts_on_after_a_resume(before: int, tiny: str) -> None:
     settings = recipe(tiny, num_train_epochs=20, learning_rate=1.0, validation=0.2, lora_dropout=0.5)
     whole = executed(runs.create("local", table(), settings, COLUMNS))
     steps, epoch = runs.snapshot(whole)["step"], runs.snapshot(whole)["steps"] // 20
     assert steps < 20 * epoch, "it stops early"
     run = runs.create("local", table(), settings, COLUMNS)
     for event in execute(run):
-        if event["event"] == "step" and event["step"] == steps - 1:  # an epoch without a better loss lies behind it
+        if event["event"] == "step" and event["step"] == steps - before:  # mostly after an epoch without a better loss
             runs.cancel("local", run.id)
-    again = executed(runs.prepare_again("local", run.id))
+    again = run if run.status()["state"] == "finished" else executed(runs.prepare_again("local", run.id))
     assert runs.snapshot(again)["step"] == steps and losses(again)[-2:] == losses(whole)[-2:]
+    one, two = ((each.folder / "adapter" / "adapter_model.safetensors").read_bytes() for each in (again, whole))
+    assert one == two
 
 
 def test_runs_are_compared_and_followed(tiny: str) -> None:
