@@ -66,7 +66,7 @@ def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
 
 
 CURVES = {
-    "learning_rate": ("Learning rate", ""), "grad_norm": ("Gradient norm", ""), "tokens_per_second": ("Speed", "tokens/s"),
+    "learning_rate": ("Learning rate", " "), "grad_norm": ("Gradient norm", " "), "tokens_per_second": ("Speed", "tokens/s"),
     "memory_gb": ("Peak memory", "GB"),
 }  # fmt: skip
 
