@@ -63,6 +63,7 @@ def sweep(tiny: str, owner: str = "local", **more: Any) -> sweeps.Sweep:
     return sweeps.create(owner, table(), recipe(tiny, num_train_epochs=3, validation=0.2), COLUMNS, Search(**settings))
 
 
+@pytest.mark.slow
 def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> None:
     found = sweep(tiny)
     list(sweeps.sweep_events(found))

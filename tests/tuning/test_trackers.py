@@ -142,6 +142,7 @@ def test_figures_go_to_a_space_with_the_visitors_token(stub: Path, monkeypatch: 
         send_to_space("mine", "/there", "ann/refused", "hf_ann")
 
 
+@pytest.mark.slow
 def test_the_command_line_keeps_its_one_json_document(tiny: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("text,label\n" + "".join(f"item {n},{'red' if n % 2 else 'blue'}\n" for n in range(30)))

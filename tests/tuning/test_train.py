@@ -433,7 +433,9 @@ def test_the_best_epoch_is_kept_and_training_stops_early(tiny: str, monkeypatch:
     assert run.status()["state"] == "finished"
 
 
-@pytest.mark.parametrize("before", [1, 2, 5])
+@pytest.mark.parametrize(
+    "before", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_early_stopping_counts_on_after_a_resume(before: int, tiny: str) -> None:
     settings = recipe(tiny, num_train_epochs=20, learning_rate=1.0, validation=0.2, lora_dropout=0.5)
     whole = executed(runs.create("local", table(), settings, COLUMNS))
