@@ -162,10 +162,11 @@ def test_a_prompt_is_what_a_soft_prompt_starts_as(page: Any) -> None:
     panel = page.get_by_role("tabpanel").filter(visible=True).first
     panel.get_by_role("textbox", name="Task What").fill("Say which team answers this e-mail.")
     panel.get_by_role("button", name="Fine-tune from this").click()
+    page.get_by_role("button", name="Start training").wait_for()
+    page.get_by_role("button", name="Advanced").filter(visible=True).last.click()
     words = page.get_by_label("Soft prompt starts as")
     expect(words).to_have_value(re.compile("^Say which team answers this e-mail"))
     expect(page.get_by_label("Method")).to_have_value("prompt_tuning")
-    page.get_by_role("button", name="Start training").wait_for()
 
 
 def test_a_sweep_shows_its_trials_and_its_best(page: Any, tiny: str) -> None:

@@ -96,6 +96,28 @@ def test_a_follower_that_is_killed_finds_its_job_again(hub: Any, model: str) -> 
 
 
 @pytest.mark.slow
+def test_a_job_that_ended_unseen_is_brought_back_and_not_paid_twice(hub: Any, model: str) -> None:
+    run = begin_job("local", table(), recipe(model), COLUMNS, JobSettings(), "hf_writer")
+    _wait(lambda: any(event["event"] == "training" for event in run.events()), run)
+    pid = next(p for p in Path("/proc").iterdir() if p.name.isdigit() and f"follow_job\x00{run.id}" in command(p))
+    os.kill(int(pid.name), 9)
+    _wait(lambda: any(name.startswith(f"{run.id}/out/adapter/") for name in sent(hub)), run)
+    _wait(lambda: run.status()["state"] == "dead", run)
+    first = runs.snapshot(run)["job"]["job"]
+    begin(runs.prepare_again("local", run.id), "hf_writer")
+    state = ended(run)
+    assert state["status"] == "finished" and state["job"]["job"] == first and state["evaluation"]["rows"] == 8
+
+
+@pytest.mark.slow
+def test_rows_go_to_no_public_data_set(hub: Any, model: str) -> None:
+    hub.repos[f"datasets/ana/{REPO}"] = Repo(private=False)
+    run = begin_job("local", table(), recipe(model), COLUMNS, JobSettings(), "hf_writer")
+    assert ended(run)["status"] == "failed" and "make it private first" in run.status()["reason"]
+    assert not hub.files(f"datasets/ana/{REPO}")
+
+
+@pytest.mark.slow
 def test_a_job_that_fails_says_why(hub: Any, model: str) -> None:
     del hub.repos[MODEL]
     run = begin_job("local", table(), recipe(model), COLUMNS, JobSettings(), "hf_writer")

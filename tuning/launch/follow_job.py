@@ -106,6 +106,7 @@ class _Told:
 def _end(run: Run, jobs: Jobs, stage: str, last: str, *, cancelled: bool) -> None:
     back = jobs.bring_back() if stage != "DELETED" else False
     run.append({"event": "job", "stage": stage})
+    jobs.close(stage)
     if stage == "COMPLETED" and (run.folder / "adapter").is_dir():
         run.set_state("finished")
     elif cancelled or stage == "CANCELED":

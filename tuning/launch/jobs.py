@@ -94,13 +94,20 @@ class Jobs:
         self.repo = f"{self._user}/{REPO}"
 
     def submit(self) -> None:
-        """Uploads the run with the code, and starts the Job; one that is at work already is kept."""
-        if "job" in self._job and self.stage() in ("SCHEDULING", "RUNNING"):
+        """Uploads the run with the code, and starts the Job; one whose end was not seen yet is kept.
+
+        Raises UserError where the visitor's data set is public.
+        """
+        if "job" in self._job and "ended" not in self._job:
             return
         with hub_refusals(self.repo), tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             self._bundle(folder)
             self._api.create_repo(self.repo, repo_type="dataset", private=True, exist_ok=True)
+            if not self._api.repo_info(self.repo, repo_type="dataset").private:
+                raise UserError(
+                    f"your data set {self.repo} is public; make it private first, as rows go there", field="token"
+                )
             self._api.upload_folder(repo_id=self.repo, repo_type="dataset", folder_path=folder, path_in_repo=self._run.id,
                                     delete_patterns=["run/*", "out/*"], commit_message=f"Run {self._run.id}")  # fmt: skip
             endpoint = {"HF_ENDPOINT": self._api.endpoint} if os.environ.get("HF_ENDPOINT") else {}
@@ -109,6 +116,7 @@ class Jobs:
                 env={"RUN": self._run.id, "REPO": self.repo, **endpoint}, secrets={"HF_TOKEN": self._token},
                 name=f"prompt-or-tune-{self._run.id[:6]}", namespace=self._user,
             )  # fmt: skip
+        self._job.pop("ended", None)
         self._note(job=job.id, url=job.url, namespace=self._user)
 
     def stage(self) -> str:
@@ -119,6 +127,10 @@ class Jobs:
         if seconds is not None:
             self._note(seconds=seconds, dollars=round(seconds / 60 * self._job["dollars_per_minute"], 4))
         return str(getattr(found.status.stage, "value", found.status.stage))
+
+    def close(self, stage: str) -> None:
+        """Notes that the Job's end was seen."""
+        self._note(ended=stage)
 
     def logs(self) -> Any:
         """Lines of the Job's log from its start, until it ends."""
