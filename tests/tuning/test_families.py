@@ -197,7 +197,7 @@ def test_a_real_encoder_learns_to_classify() -> None:
 
     from tuning.data.sources import SAMPLES, open_table
 
-    settings = recipe(str(get_model_path()), num_train_epochs=8, learning_rate=2e-3, lora_r=8)
+    settings = recipe(str(get_model_path()), num_train_epochs=5, learning_rate=2e-3, lora_r=8)
     sample = "sample:support_emails"
     run = executed(runs.create("local", open_table("local", sample), settings, SAMPLES[sample]), then=evaluate)
     found: Any = runs.snapshot(run)["evaluation"]
