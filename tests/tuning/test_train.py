@@ -21,6 +21,7 @@ from tuning.data.columns import Columns
 from tuning.data.encode import EncodedRow
 from tuning.evaluate import evaluate
 from tuning.execute import execute
+from tuning.launch import process
 from tuning.launch.process import cool, start, warm
 from tuning.objectives import NextTokens
 from tuning.recipe import Recipe
@@ -218,7 +219,9 @@ def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> Non
 def test_a_process_that_waits_takes_the_next_training(tiny: str) -> None:
     warm()
     try:
-        waiting = next(p for p in Path("/proc").iterdir() if p.name.isdigit() and "tuning.launch.waiting" in command(p))
+        spare = process._SPARE._process
+        assert spare
+        waiting = Path(f"/proc/{spare.pid}")
         run = runs.create("local", table(), recipe(tiny), COLUMNS)
         start(run, "hf_secret")
         assert b"hf_secret" not in (waiting / "cmdline").read_bytes() + (waiting / "environ").read_bytes()
