@@ -30,7 +30,6 @@ from tuning.execute import assist, execute
 from tuning.forecast import forecast
 from tuning.launch.begin import begin, begin_job
 from tuning.launch.jobs import JobSettings, price
-from tuning.launch.jobs import known as on_jobs
 from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
@@ -158,7 +157,7 @@ def _sweep(flags: SweepFlags, show: Show) -> Any:
         token = _token_from_pipe()
         sweep = sweeps.find(flags.owner, flags.sweep)
         if sweep.status_written() != "starting":
-            sweep = sweeps.prepare_again(flags.owner, sweep.id)
+            sweep.make_ready()
     else:
         table = _table(flags.file)
         sweep = sweeps.create(flags.owner, table, flags.of(Recipe), flags.of(Columns), flags.of(Search))
@@ -216,7 +215,7 @@ def sentence(event: Event) -> str:
 
 
 def _resume(flags: RunFlags, show: Show) -> Any:
-    if on_jobs(runs.find(flags.owner, flags.run)):
+    if runs.find(flags.owner, flags.run).job:
         run = runs.prepare_again(flags.owner, flags.run)
         begin(run, _hub_token())
         return _followed(run, show)

@@ -30,6 +30,7 @@ from tuning.data.split import fingerprint, split_table
 from tuning.recipe import Recipe
 from tuning.work import Event, Work, durable, read_json, write_json
 
+JOB = "job.json"
 _PACKAGES = ("transformers", "torch", "peft", "accelerate", "datasets", "huggingface-hub")
 
 
@@ -43,6 +44,11 @@ class Run(Work):
     @cached_property
     def columns(self) -> Columns:
         return build(Columns, read_json(self.folder / "columns.json"))
+
+    @property
+    def job(self) -> dict[str, Any] | None:
+        """Of a run on Hugging Face Jobs: settings, price, id and, once they are known, time and cost."""
+        return dict(read_json(self.folder / JOB)) if (self.folder / JOB).is_file() else None
 
     @cached_property
     def about(self) -> dict[str, Any]:
@@ -139,16 +145,12 @@ def cancel(owner: str, run: str) -> dict[str, Any]:
 
 def delete(owner: str, run: str) -> None:
     """Removes a run with its data and adapter. Raises UserError while it is working."""
-    found = find(owner, run)
-    found.must_rest()
-    shutil.rmtree(found.folder)
+    find(owner, run).delete()
 
 
 def prepare_again(owner: str, run: str) -> Run:
     """Makes a cancelled, failed or dead run ready to be executed again. Raises UserError for any other."""
-    found = find(owner, run)
-    found.make_ready()
-    return found
+    return find(owner, run).make_ready()
 
 
 def snapshot(run: Run) -> dict[str, Any]:
@@ -178,8 +180,7 @@ def snapshot(run: Run) -> dict[str, Any]:
 
     document["forecast_off"] = off(run, done.get("seconds"), done.get("peak_memory_gb"))
     evaluation, published = run.folder / "evaluation.json", run.folder / "published.json"
-    job = run.folder / "job.json"
-    document["job"] = read_json(job) if job.is_file() else None
+    document["job"] = run.job
     document["evaluation"] = _without_rows(read_json(evaluation)) if evaluation.is_file() else None
     document["published"] = read_json(published) if published.is_file() else None
     return document

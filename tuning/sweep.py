@@ -8,7 +8,6 @@ owners/<owner>/sweeps/<id>/
 """
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,27 +84,6 @@ def find(owner: str, sweep: str) -> Sweep:
     if folder is None or not (folder / "sweep.json").is_file():
         raise NotFound(f"there is no sweep {sweep[:40]!r}", field="sweep")
     return Sweep(owner, sweep, folder)
-
-
-def cancel(owner: str, sweep: str) -> dict[str, Any]:
-    """Asks a sweep to stop after the current step of its current trial. Raises UserError where it is not at work."""
-    found = find(owner, sweep)
-    found.ask_to_stop()
-    return snapshot(found)
-
-
-def delete(owner: str, sweep: str) -> None:
-    """Removes a sweep; its runs stay. Raises UserError while it is at work."""
-    found = find(owner, sweep)
-    found.must_rest()
-    shutil.rmtree(found.folder)
-
-
-def prepare_again(owner: str, sweep: str) -> Sweep:
-    """Makes a sweep that did not finish ready to go on with the trials that are left. Raises UserError."""
-    found = find(owner, sweep)
-    found.make_ready()
-    return found
 
 
 def sweep_events(sweep: Sweep, *, token: str | None = None) -> Iterator[Event]:

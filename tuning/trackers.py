@@ -34,7 +34,7 @@ class Tracker(Protocol):
 
 def tracked(run: Run, events: Iterable[Event], token: str | None = None) -> Generator[Event, None, None]:
     """The events, which the run's tracker gets too; and those that say where it keeps them, or why it does not."""
-    watch = _Tracked(run, token)
+    watch = Tracked(run, token)
     try:
         for event in events:
             yield event
@@ -44,7 +44,7 @@ def tracked(run: Run, events: Iterable[Event], token: str | None = None) -> Gene
     yield from last
 
 
-class _Tracked:
+class Tracked:
     """The tracker of a run, from its first step; whatever it raises, the training is worth more."""
 
     def __init__(self, run: Run, token: str | None) -> None:

@@ -2,10 +2,11 @@
 
 import json
 import os
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from filelock import FileLock, Timeout
 
@@ -64,12 +65,13 @@ class Work:
             raise UserError(f"{self.what} {self.id} is {state}; there is nothing to cancel", field=self.what)
         (self.folder / "cancel").touch()
 
-    def must_rest(self) -> None:
-        """Raises UserError while its process is at work."""
+    def delete(self) -> None:
+        """Removes the folder. Raises UserError while its process is at work."""
         if self.status()["state"] in ACTIVE:
             raise UserError(f"{self.what} {self.id} is still working; cancel it first", field=self.what)
+        shutil.rmtree(self.folder)
 
-    def make_ready(self) -> None:
+    def make_ready(self) -> Self:
         """For another process to go on with it. Raises UserError where it is at work or finished."""
         if (state := self.status()["state"]) not in ("cancelled", "failed", "dead"):
             raise UserError(
@@ -78,6 +80,7 @@ class Work:
             )
         (self.folder / "cancel").unlink(missing_ok=True)
         self.set_state("starting")
+        return self
 
     def set_state(self, state: str, reason: str = "") -> None:
         document = {"state": state, "time": time.time(), **({"reason": reason} if reason else {})}

@@ -10,7 +10,8 @@ import pytest
 
 from prompts.errors import UserError
 from tests.hub_server import Repo
-from tests.tuning.test_train import COLUMNS, command, recipe, table
+from tests.tuning.test_trackers import from_tensorboard
+from tests.tuning.test_train import COLUMNS, command, losses, recipe, table
 from tuning import run as runs
 from tuning.launch.begin import begin, begin_job
 from tuning.launch.jobs import REPO, JobSettings, price
@@ -52,15 +53,15 @@ def test_what_cannot_run_as_a_job_is_refused_and_leaves_nothing(hub: Any, tiny: 
 
 @pytest.mark.slow
 def test_a_run_goes_to_a_job_and_comes_back(hub: Any, model: str) -> None:
-    run = begin_job(
-        "local", table(), recipe(model, num_train_epochs=2), COLUMNS, JobSettings(flavor="t4-small"), "hf_writer"
-    )
+    settings = recipe(model, num_train_epochs=2, report_to="tensorboard")
+    run = begin_job("local", table(), settings, COLUMNS, JobSettings(flavor="t4-small"), "hf_writer")
     state = ended(run)
     assert state["status"] == "finished", (state["reason"], (run.folder / "log.txt").read_text()[-3000:])
     assert (run.folder / "adapter" / "adapter_model.safetensors").is_file() and state["evaluation"]["rows"] == 8
     assert state["job"]["flavor"] == "t4-small" and state["job"]["dollars"] > 0
     kinds = [event["event"] for event in run.events()]
     assert kinds.count("step") == state["steps"] == 8 and kinds.count("evaluated") == 1
+    assert from_tensorboard(run)["train/loss"] == pytest.approx(losses(run)), "the tracker here has the figures"
     assert hub.repos[f"datasets/ana/{REPO}"].private
     everything = b"".join(path.read_bytes() for path in run.folder.rglob("*") if path.is_file())
     assert b"hf_writer" not in everything + b"".join(hub.files(f"datasets/ana/{REPO}").values())

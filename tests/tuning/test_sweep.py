@@ -76,10 +76,10 @@ def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> Non
     assert runs.evaluation(first) is None and second.recipe.learning_rate == 3e-2
     assert first.numbers("held_out") == second.numbers("held_out")
     with pytest.raises(UserError, match="only a cancelled, failed or dead sweep"):
-        sweeps.prepare_again("local", found.id)
+        sweeps.find("local", found.id).make_ready()
     with pytest.raises(NotFound):
         sweeps.find("ana", found.id)
-    sweeps.delete("local", found.id)
+    sweeps.find("local", found.id).delete()
     assert sweeps.sweeps("local") == [] and len(runs.runs("local")) == 2
 
 
@@ -103,7 +103,7 @@ def test_a_killed_sweep_is_shown_dead_and_goes_on(tiny: str) -> None:
     os.kill(int(pid.name), 9)
     wait(lambda: sweeps.snapshot(found)["status"] == "dead")
     first = found.trials[0]["run"]
-    start_sweep(sweeps.prepare_again("local", found.id))
+    start_sweep(sweeps.find("local", found.id).make_ready())
     wait(lambda: sweeps.snapshot(found)["status"] not in ACTIVE)
     document = sweeps.snapshot(found)
     assert document["status"] == "finished" and document["trials"][0]["run"] == first

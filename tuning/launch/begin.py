@@ -4,16 +4,16 @@ from prompts.errors import UserError
 from prompts.home import on_space
 from prompts.rows import Table
 from tuning.data.columns import Columns
-from tuning.launch.jobs import JobSettings, known, prepare
+from tuning.launch.jobs import JobSettings, prepare
 from tuning.launch.process import spawn, start
 from tuning.recipe import Recipe
-from tuning.run import Run, create, delete
+from tuning.run import Run, create
 from tuning.work import Work
 
 
 def begin(run: Run, token: str | None = None) -> None:
     """Starts a new run, or one made ready to be resumed, and returns at once. Raises UserError where a Job has no token."""
-    if known(run) is None:
+    if run.job is None:
         start(run, token)
         return
     _follow(run, _own(token))
@@ -27,7 +27,7 @@ def begin_job(owner: str, table: Table, recipe: Recipe, columns: Columns, job: J
         prepare(run, job, token)
     except BaseException:
         run.set_state("failed")
-        delete(owner, run.id)
+        run.delete()
         raise
     _follow(run, token)
     return run

@@ -13,6 +13,7 @@ from prompts.errors import AppError, WorldError
 from tuning import run as runs
 from tuning.launch.jobs import EVENT, Jobs
 from tuning.run import Run
+from tuning.trackers import Tracked
 from tuning.work import Event
 
 LOOK = 5.0  # seconds between two looks at the Job's stage
@@ -30,7 +31,7 @@ def main() -> int:
         return 1
     with alive:
         try:
-            follow(run, Jobs(run, token))
+            follow(run, Jobs(run, token), token)
         except AppError as error:
             run.set_state("failed", f"{error}; resume follows the Job, or starts it again")
             return 1
@@ -40,11 +41,11 @@ def main() -> int:
     return 0
 
 
-def follow(run: Run, jobs: Jobs) -> None:
+def follow(run: Run, jobs: Jobs, token: str) -> None:
     """Until the Job ends. Raises UserError, WorldError where the Hub refuses, or the Job failed."""
     run.set_state("sent")
     jobs.submit()
-    told = _Told(run)
+    told = _Told(run, token)
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(jobs, lines), daemon=True)
     reader.start()
@@ -60,6 +61,7 @@ def follow(run: Run, jobs: Jobs) -> None:
             asked = True
         if time.monotonic() - looked >= LOOK or not reader.is_alive():
             stage, looked = jobs.stage(), time.monotonic()
+    told.track({"event": "end"})
     _end(run, jobs, stage, told.failure or last, cancelled=asked)
 
 
@@ -77,8 +79,8 @@ def _read(jobs: Jobs, lines: "queue.Queue[str | None]") -> None:
 class _Told:
     """Copies a Job's events, each once, also when the log is read again from its beginning."""
 
-    def __init__(self, run: Run) -> None:
-        self._run, self.failure = run, ""
+    def __init__(self, run: Run, token: str) -> None:
+        self._run, self.failure, self._tracker = run, "", Tracked(run, token)
         self._last = max((event.get("job_event", 0) for event in self._since_job()), default=0)
 
     def _since_job(self) -> list[Event]:
@@ -96,11 +98,18 @@ class _Told:
             self._last = event["job_event"]
             event.pop("time", None)
             self._run.append(event)
+            self.track(event)
             if state := STATES.get(event["event"]):
                 self._run.set_state(state)
             if event["event"] == "failed":
                 self.failure = event["reason"]
+        elif event["event"] == "training":  # told before this follower took over: its tracker goes on from here
+            self.track({**event, "step": max((e.get("step", 0) for e in self._since_job()), default=0)})
         return True
+
+    def track(self, event: Event) -> None:
+        for told in self._tracker.told(event):
+            self._run.append(told)
 
 
 def _end(run: Run, jobs: Jobs, stage: str, last: str, *, cancelled: bool) -> None:

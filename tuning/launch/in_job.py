@@ -56,9 +56,8 @@ class _Sender:
     def results(self, folder: Path) -> None:
         out = Path("out")
         out.mkdir()
-        for name in ("adapter", "tensorboard"):
-            if (folder / name).is_dir():
-                shutil.copytree(folder / name, out / name)
+        if (folder / "adapter").is_dir():
+            shutil.copytree(folder / "adapter", out / "adapter")
         if (folder / "evaluation.json").is_file():
             shutil.copy(folder / "evaluation.json", out)
         if any(out.iterdir()):

@@ -17,11 +17,10 @@ from prompts.errors import UserError
 from prompts.models import BASE_FILE, hub_id
 from prompts.settings import Settings, knob
 from tuning.publish import hub_refusals
-from tuning.run import Run
-from tuning.work import durable, read_json, write_json
+from tuning.run import JOB, Run
+from tuning.work import durable, write_json
 
 REPO = "prompt-or-tune-jobs"
-FILE = "job.json"
 IMAGE = "python:3.12"
 EVENT = "EVENT "  # before each event in the Job's log
 _ROOT = Path(__file__).resolve().parents[2]
@@ -75,12 +74,7 @@ def prepare(run: Run, settings: JobSettings, token: str | None) -> None:
     """Checks what can be checked before, and notes in the run's folder that it goes to a Job. Raises UserError, WorldError."""
     if hub_id(run.recipe.model) is None:
         raise UserError("a Job cannot see a folder of this machine; name a model of the Hub", field="model")
-    write_json(run.folder / FILE, {**settings.to_json(), **price(settings, token)})
-
-
-def known(run: Run) -> dict[str, Any] | None:
-    """What is known of the run's Job: settings, price, id and, once it is there, time and cost; None where it has none."""
-    return dict(read_json(run.folder / FILE)) if (run.folder / FILE).is_file() else None
+    write_json(run.folder / JOB, {**settings.to_json(), **price(settings, token)})
 
 
 class Jobs:
@@ -88,7 +82,7 @@ class Jobs:
 
     def __init__(self, run: Run, token: str) -> None:
         self._run, self._token, self._api = run, token, _api(token)
-        self._job = known(run) or {}
+        self._job = run.job or {}
         with hub_refusals(REPO):
             self._user = str(self._api.whoami()["name"])
         self.repo = f"{self._user}/{REPO}"
@@ -171,7 +165,7 @@ class Jobs:
 
     def _note(self, **values: Any) -> None:
         self._job |= values
-        write_json(self._run.folder / FILE, self._job)
+        write_json(self._run.folder / JOB, self._job)
 
 
 def _code() -> bytes:

@@ -139,13 +139,19 @@ def start_sweep(
     return sweeps.snapshot(sweep)
 
 
+def cancel_sweep(who: Caller, sweep: str) -> dict[str, Any]:
+    found = sweeps.find(who.owner, sweep)
+    found.ask_to_stop()
+    return sweeps.snapshot(found)
+
+
 def delete_sweep(who: Caller, sweep: str) -> dict[str, Any]:
-    sweeps.delete(who.owner, sweep)
+    sweeps.find(who.owner, sweep).delete()
     return {"sweep": sweep, "status": "deleted"}
 
 
 def resume_sweep(who: Caller, sweep: str) -> dict[str, Any]:
-    found = sweeps.prepare_again(who.owner, sweep)
+    found = sweeps.find(who.owner, sweep).make_ready()
     process.start_sweep(found, who.token)
     return sweeps.snapshot(found)
 
@@ -189,7 +195,7 @@ def _sweep_endpoints() -> None:
         extra=SWEEP,
         text="Where a sweep stands: its trials with their losses, and the best one's scores. Returns at once.",
     )
-    endpoint(None, lambda who, sweep: sweeps.cancel(who.owner, sweep), name="cancel_sweep", personal=True, extra=SWEEP,
+    endpoint(None, cancel_sweep, name="cancel_sweep", personal=True, extra=SWEEP,
              text="Stop a sweep after the current step of its current trial.")  # fmt: skip
     endpoint(None, resume_sweep, name="resume_sweep", personal=True, extra=SWEEP,
              text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip

@@ -88,17 +88,19 @@ class SweepSection:
 
 
 def _cancel(who: Caller, sweep: str) -> str:
-    return views.swept(sweeps.cancel(who.owner, _chosen(sweep))) + " · stopping…"
+    found = sweeps.find(who.owner, _chosen(sweep))
+    found.ask_to_stop()
+    return views.swept(sweeps.snapshot(found)) + " · stopping…"
 
 
 def _resume(who: Caller, sweep: str) -> str:
-    found = sweeps.prepare_again(who.owner, _chosen(sweep))
+    found = sweeps.find(who.owner, _chosen(sweep)).make_ready()
     start_sweep(found, who.token)
     return views.swept(sweeps.snapshot(found))
 
 
 def _delete(who: Caller, sweep: str) -> str:
-    sweeps.delete(who.owner, _chosen(sweep))
+    sweeps.find(who.owner, _chosen(sweep)).delete()
     return ""
 
 
