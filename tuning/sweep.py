@@ -123,8 +123,15 @@ class _Trials:
             run = runs.find(self._sweep.owner, best)
             if run.numbers("held_out"):
                 yield from evaluate(run, token=self._token)
-        self._sweep.set_state("finished", "" if best else "no trial ended in time; give it more minutes")
+        self._sweep.set_state("finished", self._left_out(best))
         yield {"event": "finished", "best": best}
+
+    def _left_out(self, best: str | None) -> str:
+        """What there was no time for, in words."""
+        if best is None:
+            return "no trial ended in time; give it more minutes"
+        left = sum(trial["status"] in ("waiting", "cancelled") for trial in snapshot(self._sweep)["trials"])
+        return f"the time ended before {left} of {len(self._sweep.trials)} trials did" if left else ""
 
     def _trial(self, trials: list[dict[str, Any]], at: int) -> Iterator[Event]:
         """Starts the trial's run, or takes up one that was interrupted, and waits for its end, or for the end of the time."""

@@ -91,6 +91,7 @@ def test_time_ends_a_sweep_and_what_was_measured_counts(tiny: str) -> None:
     list(sweeps.sweep_events(found))
     assert time.time() - started < 0.2 * 60 + 15, "the trial in hand is stopped after its step"
     states = [trial["status"] for trial in sweeps.snapshot(found)["trials"]]
+    assert "the time ended before" in sweeps.snapshot(found)["reason"]
     assert states[0] == "finished" and states[-1] == "waiting" and sweeps.snapshot(found)["best"]
 
 
