@@ -7,7 +7,6 @@ import torch
 from torch.nn import functional
 
 from prompts.backends.classifying import padded as side_by_side
-from prompts.loading import device
 from tuning.data.encode import EncodedRow
 from tuning.fast import head_loss
 from tuning.packed import PACKABLE_IN_TRAINING, Packing, packing_of
@@ -39,10 +38,10 @@ def learned_tokens(rows: Rows) -> int:
 
 
 class NextTokens:
-    """A causal model: the head computes only the positions whose next token is learned; rows are packed on a CPU."""
+    """A causal model: the head computes only the positions whose next token is learned; rows are packed where the attention can."""
 
     def __init__(self, model: Any) -> None:
-        self._packing = packing_of(model) if device() == "cpu" else None  # GPUs have padding-free kernels of their own
+        self._packing = packing_of(model)
         self.packed = self._packing is not None
         self._selected: Any = None
         head = model.get_output_embeddings()
@@ -57,7 +56,7 @@ class NextTokens:
         return None if self._selected is None else (args[0][self._selected],)
 
     def loss_sum(self, model: Any, batch: Rows) -> Any:
-        inputs, learned = _packed(self._packing, batch) if self._packing else _padded(batch, model.device)
+        inputs, learned = _packed(self._packing, batch, model.device) if self._packing else _padded(batch, model.device)
         before = torch.roll(learned, -1, dims=1)  # a position predicts the token after it
         if self._head is not None:
             body = (model.get_base_model() if hasattr(model, "get_base_model") else model).get_decoder()
@@ -139,7 +138,7 @@ def _padded(batch: Rows, where: Any) -> tuple[dict[str, Any], Any]:
     return {"input_ids": ids.to(where), "attention_mask": attention.to(where)}, learned.to(where)
 
 
-def _packed(packing: Packing, batch: Rows) -> tuple[dict[str, Any], Any]:
+def _packed(packing: Packing, batch: Rows, where: Any) -> tuple[dict[str, Any], Any]:
     """Rows end to end, (1, N)."""
     ids, positions = packing.pack([row.ids for row in batch])
     learned = torch.zeros_like(ids, dtype=torch.bool)
@@ -147,4 +146,4 @@ def _packed(packing: Packing, batch: Rows) -> tuple[dict[str, Any], Any]:
     for row in batch:
         learned[0, start + row.context : start + len(row.ids)] = True
         start += len(row.ids)
-    return {"input_ids": ids, "position_ids": positions}, learned
+    return {"input_ids": ids.to(where), "position_ids": positions.to(where)}, learned.to(where)

@@ -5,8 +5,10 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+from transformers.utils import is_flash_attn_2_available
 
 from prompts.backends.packing import PACKABLE
+from prompts.loading import device
 
 LONG = 1024  # tokens; the attention of longer rows is the kernel's
 BLOCK = 192  # queries computed at once
@@ -103,11 +105,20 @@ def _weights(query: Any, key: Any, start: int, scaling: float) -> Any:
 
 
 def packing_of(model: Any) -> Packing | None:
-    """Switches a model's attention to packed rows; None where its attention is of a kind not known to allow it."""
+    """Switches a model's attention to packed rows; None where its attention is of a kind not known to allow it.
+
+    On a CPU the attention is that of `Packing`; on a GPU it is FlashAttention's, where that is installed: it tells the rows
+    apart by their positions, which start anew with each.
+    """
     config = model.config
     if config.model_type not in PACKABLE_IN_TRAINING or getattr(config, "sliding_window", None):
         return None
     packing = Packing()
-    AttentionInterface.register("packed_rows", packing.attention)
-    model.set_attn_implementation("packed_rows")
+    if device() == "cpu":
+        AttentionInterface.register("packed_rows", packing.attention)
+        model.set_attn_implementation("packed_rows")
+    elif is_flash_attn_2_available():
+        model.set_attn_implementation("flash_attention_2")
+    else:
+        return None
     return packing

@@ -160,6 +160,7 @@ def _save(model: Any, tokenizer: Any, recipe: Recipe, task: Task, folder: Path, 
 
 def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watch, objective: Any) -> Any:
     from transformers import PrinterCallback, TrainingArguments
+    from transformers.utils import is_liger_kernel_available
 
     watched = watched_part(parts)
     best = watched == "validation" and recipe.num_train_epochs >= 2  # of one epoch there is one checkpoint
@@ -183,6 +184,11 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watc
         greater_is_better=False,
         logging_steps=1,
         use_cpu=device() == "cpu",
+        use_liger_kernel=device() == "cuda" and is_liger_kernel_available(),
+        liger_kernel_config={
+            "cross_entropy": False,
+            "fused_linear_cross_entropy": False,
+        },  # the objective's head does more
         dataloader_pin_memory=device() == "cuda",
         remove_unused_columns=False,
         disable_tqdm=True,

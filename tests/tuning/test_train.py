@@ -79,9 +79,11 @@ def plain_loss_and_gradients(model: Any, rows: list[EncodedRow]) -> tuple[float,
     return loss, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize(("micro_rows", "packed"), [(1, True), (6, True), (6, False), (2, False)])
+@pytest.mark.parametrize(
+    ("micro_rows", "layout"), [(1, "packed"), (6, "packed"), (6, "padded"), (2, "padded"), (6, "positions")]
+)
 def test_the_fast_path_gives_the_plain_loss_and_gradients(
-    tiny: str, tmp_path: Path, micro_rows: int, packed: bool, monkeypatch: pytest.MonkeyPatch
+    tiny: str, tmp_path: Path, micro_rows: int, layout: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
@@ -99,8 +101,10 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
     reference = train._with_adapter(model_and_rows(tiny)[0], recipe(tiny))
     reference.load_state_dict(state, strict=False)
     loss, gradients = plain_loss_and_gradients(reference, rows)
-    if not packed:
+    if layout == "padded":
         monkeypatch.setattr("tuning.objectives.packing_of", lambda model: None)
+    elif layout == "positions":
+        _as_on_a_gpu(type(base), monkeypatch)
     watch = unwatched()
     fast = train._trainer(
         plain,
@@ -115,6 +119,16 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
     for name, parameter in plain.named_parameters():
         if parameter.grad is not None:
             assert torch.allclose(parameter.grad, gradients[name], atol=1e-5), name
+
+
+def _as_on_a_gpu(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are told apart by their positions alone; the attention is the CPU's instead of FlashAttention's."""
+    switch = kind.set_attn_implementation
+    monkeypatch.setattr("tuning.packed.device", lambda: "cuda")
+    monkeypatch.setattr("tuning.packed.is_flash_attn_2_available", lambda: True)
+    monkeypatch.setattr(
+        kind, "set_attn_implementation", lambda self, name: switch(self, {"flash_attention_2": "sdpa"}[name])
+    )
 
 
 def test_micro_batches_hold_every_row_within_the_budget() -> None:
