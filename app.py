@@ -24,6 +24,7 @@ from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
 from tuning.launch.process import warm  # noqa: E402
 from tuning.ui.endpoints import publish_endpoints  # noqa: E402
+from tuning.ui.proof_endpoints import publish_proof_endpoints  # noqa: E402
 from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
 TITLE = "Prompt or Tune"
@@ -33,10 +34,17 @@ def device_wrapper() -> OnDevice:
     """`spaces.GPU` on ZeroGPU, once a function; elsewhere the device is always there."""
     if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
         return identity
-    from prompts.backends.local import batch_replies, stream_replies
+    from prompts.backends.local import batch_labels, batch_replies, stream_replies
+    from tuning.losses import base_now, held_out_loss
 
     wrapper: OnDevice = cache(spaces.GPU)
-    for function in (stream_replies, batch_replies):  # ZeroGPU wants them declared before the launch
+    for function in (
+        stream_replies,
+        batch_replies,
+        batch_labels,
+        base_now,
+        held_out_loss,
+    ):  # ZeroGPU wants them declared before the launch
         wrapper(function)
     return wrapper
 
@@ -64,6 +72,7 @@ def build() -> gr.Blocks:
             tune.start_from(tab, pages)
         publish_prompt_endpoints(on_device)
         publish_endpoints(on_device)
+        publish_proof_endpoints(on_device)
         greeted = demo.load(
             lambda secret: secret or new_id(), visitor, visitor, api_name="ui_greet", api_visibility="private",
             show_progress="hidden",

@@ -19,7 +19,8 @@ from prompts.errors import UserError
 from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
 from prompts.held_out import check_examples, check_unseen, row_keys
 from prompts.home import owner_folder
-from prompts.messages import Prompt, Reply, message, prompt
+from prompts.judging import to_judge
+from prompts.messages import Reply
 from prompts.replies import Replies, key_of
 from prompts.results import Side, by_probability, document_of, values_of
 from prompts.rows import Table
@@ -42,7 +43,7 @@ def run(
     """
     stop = stop or threading.Event()
     check(experiment)
-    task = task_of(experiment, table)
+    experiment, task = task_of(experiment, table)
     rows = [row_keys(row, task.column) for row in task.rows]
     for variant in experiment.variants:
         _check_lock(owner, variant, rows, task.numbers)
@@ -214,22 +215,13 @@ def _judged(
         rows = [at for at in wanted if side.answers[at].text is not None]
         for at in wanted:
             side.scores[at] = Score(0.0, None)
-        prompts = [_to_judge(experiment, task, side, at) for at in rows]
+        prompts = [
+            to_judge(experiment.pattern, side.prompts[at], side.answers[at].text or "", task.references[at])
+            for at in rows
+        ]
         for done, (at, reply) in enumerate(backend.batch(prompts, sampling, stop), 1):
             side.scores[rows[at]] = score(reply.text, "", experiment)
             yield {"event": "asking", "variant": f"judge of {side.name}", "done": done, "of": len(rows)}
-
-
-def _to_judge(experiment: Experiment, task: Task, side: Side, at: int) -> Prompt:
-    reference = f"Reference answer:\n{task.references[at]}" if task.references[at] else ""
-    return prompt(message(
-        "user",
-        (f"Judge an answer by this rubric:\n{experiment.pattern}", "rubric"),
-        (f"Question:\n{side.prompts[at].plain()}", "question"),
-        (f"Answer to judge:\n{side.answers[at].text}", "answer"),
-        (reference, "reference"),
-        ("Give your reason in one sentence, then write PASS or FAIL on a line of its own.", "task"),
-    ))  # fmt: skip
 
 
 def _folder(owner: str, experiment: Experiment, task: Task) -> Path:

@@ -11,7 +11,7 @@ import yaml
 
 from prompts.errors import UserError
 from prompts.rows import Row, Table
-from prompts.scoring import Scoring, needs_reference, normal
+from prompts.scoring import Scoring, needs_reference, normal, settled
 from prompts.settings import Settings, build, knob
 from prompts.techniques import AskSettings, technique
 from prompts.techniques.few_shot import FewShotSettings
@@ -89,8 +89,10 @@ class Task:
     column: str = ""  # where the references are
 
 
-def task_of(experiment: Experiment, table: Table) -> Task:
-    """The rows to score: never development rows, never rows that a variant shows as an example."""
+def task_of(experiment: Experiment, table: Table) -> tuple[Experiment, Task]:
+    """(the experiment with its scorer settled, the rows to score: never development rows, never rows that a variant shows as an
+    example). Raises UserError.
+    """
     names = [variant.name for variant in experiment.variants]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two variants are called {twice!r}; rename one", field="variants")
@@ -107,10 +109,11 @@ def task_of(experiment: Experiment, table: Table) -> Task:
     ):
         shown = ", ".join(map(str, empty[:5]))
         raise UserError(f"{len(empty)} rows have no reference in {column!r} (rows {shown}); fill or remove them")
+    experiment = settled(experiment, references)
     labels = list(experiment.labels) or sorted({_text(row.get(column)) for row in table.rows} - {""})
     if experiment.scorer == "label" and len(labels) > 100:
         raise UserError(f"{column!r} holds {len(labels)} different answers, too many for labels", field="scorer")
-    return Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
+    return experiment, Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
 
 
 def _text(value: Any) -> str:

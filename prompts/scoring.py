@@ -6,23 +6,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prompts.errors import UserError
 from prompts.settings import Settings, knob
 
 GRADED = ("rouge_l", "chrf")
+ScorerName = Literal[
+    "auto", "exact_match", "contains", "regex", "number", "label", "rouge_l", "chrf", "json_schema", "judge"
+]
+MOST_LABELS, SHORT = 50, 40  # different answers, and characters: what looks like labels or short answers
+
+
+S = TypeVar("S", bound="Scoring")
 
 
 class Scoring(Settings):
     """How an answer is scored against its reference."""
 
-    scorer: Literal[
-        "exact_match", "contains", "regex", "number", "label", "rouge_l", "chrf", "json_schema", "judge"
-    ] = knob(
+    scorer: ScorerName = knob(
         "exact_match", title="Scorer", place=20,
         help="exact_match: the same text. contains: the reference occurs. number: the last number. label: one of the labels. "
-        "rouge_l, chrf: graded overlap, 0 to 1. judge: a model decides by your rubric.",
+        "rouge_l, chrf: graded overlap, 0 to 1. judge: a model decides by your rubric. auto: what the answers look like.",
     )  # fmt: skip
     pattern: str = knob(
         "", title="Pattern", lines=2, place=21,
@@ -88,6 +93,18 @@ def check(scoring: Scoring) -> None:
         _expression(scoring.pattern)
     if scoring.scorer == "json_schema":
         _validator(scoring.pattern)
+
+
+def settled(scoring: S, references: Sequence[str]) -> S:
+    """With the scorer that `references` ask for instead of auto: label, number, exact_match for short answers, else chrf."""
+    if scoring.scorer != "auto":
+        return scoring
+    known = [reference.strip() for reference in references if reference.strip()]
+    short = all(len(reference) <= SHORT for reference in known)
+    few = 2 <= len(set(known)) <= min(MOST_LABELS, len(known) // 2)
+    numbers = short and all(re.fullmatch(r"[-$\d.,%\s]+", reference) for reference in known)
+    name = "number" if numbers else "label" if short and few else "exact_match" if short else "chrf"
+    return scoring.changed(scorer=name)
 
 
 def needs_reference(scoring: Scoring) -> bool:

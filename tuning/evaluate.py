@@ -2,27 +2,87 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
 from prompts.home import adapter_folder
-from prompts.kinds import read_labels
-from prompts.scoring import confusion, exact_match
-from prompts.statistics import compare, rate
-from tuning.data.columns import FEW, Conversation
+from prompts.judging import to_judge
+from prompts.kinds import Labels, read_labels
+from prompts.messages import Reply
+from prompts.scoring import GRADED, Score, ScorerName, Scoring, check, confusion, exact_match, score, settled
+from prompts.settings import knob
+from prompts.statistics import rate, summary, verdicts
+from tuning.base import check as check_base
+from tuning.data.columns import Conversation
 from tuning.run import Run
 from tuning.work import Event, write_json
 
 SIDES = ("base", "tuned")
 
 
-def evaluate(run: Run, *, token: str | None = None, on_device: OnDevice = identity) -> Iterator[Event]:
+class Measure(Scoring):
+    """How a fine-tune is scored."""
+
+    scorer: ScorerName = knob(
+        "auto", title="Scorer", place=20,
+        help="auto: label, number, exact_match or chrf, as the right answers look. The others as in a comparison.",
+    )  # fmt: skip
+    seed: int = knob(0, title="Seed", help="Fixes the draws of a judge.", ge=0, le=2**31 - 1, place=34, advanced=True)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run's held-out rows: what is asked, what is right, and their numbers in the data, from 0."""
+
+    rows: list[Conversation]
+    numbers: list[int]
+    labels: list[str]
+
+    @property
+    def references(self) -> list[str]:
+        return [row.answer for row in self.rows]
+
+
+def evaluate(
+    run: Run, measure: Measure | None = None, *, token: str | None = None, key: str | None = None,
+    on_device: OnDevice = identity,
+) -> Iterator[Event]:  # fmt: skip
     """Asks both sides every held-out row, greedily; events "evaluating" (done, of) and last "evaluated" (the document).
 
-    Writes evaluation.json. Raises UserError where nothing was held out, or the run has no adapter.
+    Writes evaluation.json. Raises UserError where nothing was held out, the run has no adapter, or its base is no longer the
+    model that it was trained on.
     """
+    classes = read_labels(adapter_folder(run.owner, run.id))
+    held = held_rows(run, classes)
+    measure = settled(measure or Measure(), held.references)
+    check(measure)
+    base = _checked_base(run, token, on_device)
+    found = _losses(run, classes, token, on_device)
+    replies: dict[str, list[Reply]] = {}
+    sampling = Sampling(max_new_tokens=room(run.recipe.model, run.owner, held.references, token), seed=measure.seed)
+    names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
+    for side in SIDES:
+        if side == "base" and classes:  # a classifier's base has no classes yet
+            replies[side] = [Reply(commonest(run), 0, 0, 0.0, "stop")] * len(held.rows)
+            continue
+        backend = open_backend(names[side], run.owner, token=token, on_device=on_device)
+        asked: dict[int, Reply] = {}
+        for at, reply in backend.batch([row.prompt for row in held.rows], sampling, threading.Event()):
+            asked[at] = reply
+            yield {"event": "evaluating", "done": len(asked) + len(held.rows) * len(replies), "of": 2 * len(held.rows)}
+        replies[side] = [asked[at] for at in range(len(held.rows))]
+    scores = {side: _scores(measure, held, replies[side], run.owner, token, key, on_device) for side in SIDES}
+    document = _document(run, measure, held, replies, scores, "the commonest training label" if classes else "the base")
+    document |= {"base_check": base, "losses": found}
+    write_json(run.folder / "evaluation.json", document)
+    yield {"event": "evaluated", **{key: value for key, value in document.items() if key != "examples"}}
+
+
+def held_rows(run: Run, classes: Labels | None = None) -> Held:
+    """What the run holds out. Raises UserError where that cannot be scored."""
     rows = list(run.part("held_out"))
     if not rows:
         raise UserError(
@@ -32,23 +92,9 @@ def evaluate(run: Run, *, token: str | None = None, on_device: OnDevice = identi
         raise UserError(
             "plain text has no answers to compare; the loss on the held-out rows says how well it was learned"
         )
-    names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
-    sampling = Sampling(max_new_tokens=_room(run, rows, token))
-    labels = read_labels(adapter_folder(run.owner, run.id))
-    replies: dict[str, list[str]] = {side: [""] * len(rows) for side in SIDES}
-    done = 0
-    for side in SIDES:
-        if side == "base" and labels:  # a classifier's base has no classes yet
-            replies[side], done = [commonest(run)] * len(rows), len(rows)
-            continue
-        backend = open_backend(names[side], run.owner, token=token, on_device=on_device)
-        for at, reply in backend.batch([row.prompt for row in rows], sampling, threading.Event()):
-            replies[side][at] = reply.text
-            done += 1
-            yield {"event": "evaluating", "done": done, "of": 2 * len(rows)}
-    document = scored(run, rows, replies, "the commonest training label" if labels else "the base")
-    write_json(run.folder / "evaluation.json", document)
-    yield {"event": "evaluated", **{key: value for key, value in document.items() if key != "examples"}}
+    answers = {row.answer.strip() for row in run.conversations}
+    known = list(classes.names) if classes and not classes.many else sorted(answers)
+    return Held(rows, run.numbers("held_out"), known)
 
 
 def commonest(run: Run) -> str:
@@ -56,58 +102,124 @@ def commonest(run: Run) -> str:
     return Counter(row.answer for row in run.part("train")).most_common(1)[0][0]
 
 
-def _room(run: Run, rows: list[Conversation], token: str | None) -> int:
+def room(model: str, owner: str, references: Sequence[str], token: str | None) -> int:
     """Tokens a reply may have: half as long again as the longest answer, so that rambling counts as wrong, not as slow."""
     from prompts.loading import load_tokenizer
     from prompts.models import locate
 
-    tokenizer = load_tokenizer(locate(run.recipe.model, run.owner)[0], token)
-    longest = max(len(tokenizer(row.answer)["input_ids"]) for row in rows)
+    tokenizer = load_tokenizer(locate(model, owner)[0], token)
+    longest = max(len(tokenizer(reference)["input_ids"]) for reference in references)
     return min(8192, longest * 3 // 2 + 8)
 
 
-def scored(
-    run: Run, rows: list[Conversation], replies: dict[str, list[str]], base_is: str = "the base"
-) -> dict[str, Any]:
-    """The document of an evaluation: scores with intervals, the verdict, and every row side by side, worst first."""
-    passed = {
-        side: [exact_match(reply, row.answer) for reply, row in zip(replies[side], rows, strict=True)] for side in SIDES
+def _checked_base(run: Run, token: str | None, on_device: OnDevice) -> str:
+    from tuning.losses import base_now
+
+    if run.recipe.method == "qlora":
+        return "the base was trained on in 4 bits and is asked in 16: not compared"
+    return check_base(
+        run.folder, run.recipe.model, on_device(base_now)(run.recipe.model, f"run:{run.id}", run.owner, token)
+    )
+
+
+def _losses(run: Run, classes: Labels | None, token: str | None, on_device: OnDevice) -> dict[str, Any]:
+    """{"base": {"loss", "perplexity"}, "tuned": ...}; a classifier's base has none, for its classes are new."""
+    from tuning.execute import encoded
+    from tuning.losses import held_out_loss
+
+    _, parts = encoded(run, token)
+    rows = list(parts["held_out"].rows)
+    names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
+    found = {
+        side: on_device(held_out_loss)(names[side], run.owner, token, rows, classes)
+        for side in SIDES
+        if not (classes and side == "base")
     }
-    verdict = compare("base", "tuned", list(zip(passed["base"], passed["tuned"], strict=True)))
-    examples = [
-        {"row": number + 1, "input": row.prompt.plain(), "text": _text(row), "reference": row.answer, "base": base, "tuned": tuned,
-         "base_passed": base_ok, "tuned_passed": tuned_ok}
-        for number, row, base, tuned, base_ok, tuned_ok in zip(
-            run.numbers("held_out"), rows, replies["base"], replies["tuned"], passed["base"], passed["tuned"], strict=True
-        )
-    ]  # fmt: skip
-    examples.sort(key=lambda example: (example["tuned_passed"], not example["base_passed"], example["row"]))
+    return {
+        side: {"loss": round(loss, 4), "perplexity": round(perplexity, 2)} for side, (loss, perplexity) in found.items()
+    }
+
+
+def _scores(
+    measure: Measure, held: Held, replies: Sequence[Reply], owner: str, token: str | None, key: str | None,
+    on_device: OnDevice,
+) -> list[Score]:  # fmt: skip
+    if measure.scorer != "judge":
+        return [
+            score(reply.text, row.answer, measure, held.labels) for reply, row in zip(replies, held.rows, strict=True)
+        ]
+    judge = open_backend(measure.judge_model, owner, token=token, key=key, on_device=on_device)
+    prompts = [
+        to_judge(measure.pattern, row.prompt, reply.text, row.answer)
+        for reply, row in zip(replies, held.rows, strict=True)
+    ]
+    said = dict(judge.batch(prompts, Sampling(max_new_tokens=256, seed=measure.seed), threading.Event()))
+    return [score(said[at].text, "", measure) for at in range(len(prompts))]
+
+
+def _document(
+    run: Run, measure: Measure, held: Held, replies: dict[str, list[Reply]], scores: dict[str, list[Score]], base_is: str
+) -> dict[str, Any]:  # fmt: skip
+    """Scores with intervals, the verdict, and every row side by side, worst first."""
+    graded = measure.scorer in GRADED
+    verdict = verdicts({side: [found.value for found in scores[side]] for side in SIDES}, graded=graded)[0]
+    examples = [_example(held, replies, scores, at) for at in range(len(held.rows))]
+    examples.sort(key=lambda row: (row["tuned_score"] - row["base_score"], row["tuned_score"], row["row"]))
     return {
         "run": run.id,
-        "rows": len(rows),
-        **{side: _score(passed[side]) for side in SIDES},
+        "rows": len(held.rows),
+        "scorer": measure.scorer,
+        **{side: _side(held, replies[side], scores[side], graded=graded) for side in SIDES},
         "base_is": base_is,
+        "won": verdict.wins,
+        "lost": verdict.losses,
         "verdict": verdict.sentence,
-        **_by_class(rows, replies["tuned"]),
+        "better": verdict.better,
+        **_by_class(measure, held, scores["tuned"]),
         "examples": examples,
     }
 
 
-def _by_class(rows: list[Conversation], replies: list[str]) -> dict[str, Any]:
+def _side(held: Held, replies: Sequence[Reply], scores: Sequence[Score], *, graded: bool) -> dict[str, Any]:
+    exact = rate(
+        sum(exact_match(reply.text, row.answer) for reply, row in zip(replies, held.rows, strict=True)), len(replies)
+    )
+    found = summary([one.value for one in scores], graded=graded)
+    return {
+        "exact_match": round(exact.value, 4),
+        "interval": [round(exact.low, 4), round(exact.high, 4)],
+        "score": round(found.value, 4),
+        "score_interval": [round(found.low, 4), round(found.high, 4)],
+        "unparsed": sum(one.unparsed for one in scores),
+        "tokens_in": sum(reply.tokens_in or 0 for reply in replies),
+        "tokens_out": sum(reply.tokens_out or 0 for reply in replies),
+        "characters": round(sum(len(reply.text) for reply in replies) / len(replies), 1),
+        "seconds": round(sum(reply.seconds for reply in replies), 3),
+    }
+
+
+def _example(held: Held, replies: dict[str, list[Reply]], scores: dict[str, list[Score]], at: int) -> dict[str, Any]:
+    row = held.rows[at]
+    return {
+        "row": held.numbers[at] + 1,
+        "input": row.prompt.plain(),
+        "text": _text(row),
+        "reference": row.answer,
+        **{side: replies[side][at].text for side in SIDES},
+        **{f"{side}_score": round(scores[side][at].value, 4) for side in SIDES},
+        **{f"{side}_passed": scores[side][at].passed for side in SIDES},
+    }
+
+
+def _by_class(measure: Measure, held: Held, scores: Sequence[Score]) -> dict[str, Any]:
     """Macro-F1 and the confusion matrix of the tuned side, where the answers are labels; else nothing."""
-    answers = [row.answer.strip() for row in rows]
-    labels = sorted(set(answers))
-    if len(labels) > min(FEW, len(rows) // 2) or len(labels) < 2:
+    if measure.scorer != "label":
         return {}
-    return confusion([reply.strip() if reply.strip() in labels else None for reply in replies], answers, labels)
+    answers = [answer.strip() for answer in held.references]
+    return confusion([found.found for found in scores], answers, held.labels)
 
 
 def _text(row: Conversation) -> str:
     """The row's input without the instruction: what a person would type."""
     parts = [part.text for message in row.prompt.messages for part in message.parts if part.source == "input"]
     return "\n\n".join(parts) or row.prompt.plain()
-
-
-def _score(passed: list[bool]) -> dict[str, Any]:
-    found = rate(sum(passed), len(passed))
-    return {"exact_match": round(found.value, 4), "interval": [round(found.low, 4), round(found.high, 4)]}

@@ -20,6 +20,7 @@ def samples(
 ) -> list[dict[str, str]]:
     """{"given", "reference", "answer"} of each row; `packed`: the model's attention is that of packed rows and is put back."""
     model.eval()
+    usual = model.config._attn_implementation
     if packed:
         model.set_attn_implementation("sdpa")
     try:
@@ -27,7 +28,7 @@ def samples(
             return [_sample(model, tokenizer, task, row) for row in rows]
     finally:
         if packed:
-            model.set_attn_implementation("packed_rows")
+            model.set_attn_implementation(usual)
 
 
 def _sample(model: Any, tokenizer: Any, task: Task, row: EncodedRow) -> dict[str, str]:

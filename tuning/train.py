@@ -18,6 +18,7 @@ from prompts.kinds import Kind
 from prompts.loading import device, dtype, read_model
 from prompts.models import BASE_FILE, hub_id, locate
 from tuning import ranks
+from tuning.base import fingerprint, keep
 from tuning.data.encode import Encoded
 from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
@@ -90,10 +91,13 @@ def prepared(
 
     source, _ = locate(recipe.model, owner)
     base, tokenizer = read_model(source, token, task.kind, task.labels, **quantized(recipe))
+    before = None if quantized(recipe) else fingerprint(base, tokenizer, task.kind)
     model = _with_adapter(base, recipe, task.kind, tokenizer)
     soft, many = METHODS[recipe.method].soft, bool(task.labels and task.labels.many)
     objective = objective_of(model, tokenizer, kind=task.kind, soft=soft, many=many)
     trainer = _trainer(model, recipe, parts, folder, watch, objective)
+    if before and ranks.rank() == 0 and folder.parent.is_dir():
+        keep(folder.parent, before)
     if shown := list(parts[watched_part(parts) or "train"].rows[: recipe.sample_rows]):
         from tuning.samples import samples
 

@@ -23,14 +23,13 @@ from tuning.data.hub import hub_data, save_dataset
 from tuning.data.inspect import examined
 from tuning.data.preview import SHOWN, Shown, preview
 from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
-from tuning.evaluate import evaluate
 from tuning.forecast import forecast
 from tuning.launch import process
 from tuning.launch.begin import begin, begin_job
 from tuning.launch.jobs import JobSettings, price
-from tuning.publish import Publish, publish
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
+from tuning.ui.proof_endpoints import RUN
 
 
 class RunSettings(Recipe, Columns):
@@ -51,7 +50,6 @@ DATA = {
     ),
 }
 SWEEP = {"sweep": (str, Parameter.empty, "The sweep's id, as /start_sweep returns it.")}
-RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs return it.")}
 
 
 def source_of(who: Caller, file: Any, data: str, dataset: str) -> str:
@@ -219,9 +217,6 @@ def publish_endpoints(on_device: OnDevice) -> None:
     def ask_model(who: Caller, settings: Ask) -> Iterator[dict[str, Any]]:
         yield from ask_text(who.owner, settings, token=who.token, key=who.key, on_device=on_device)
 
-    def evaluate_run(who: Caller, run: str) -> Iterator[dict[str, Any]]:
-        yield from evaluate(runs.find(who.owner, run), token=who.token, on_device=on_device)
-
     def resume_run(who: Caller, run: str) -> dict[str, Any]:
         found = runs.prepare_again(who.owner, run)
         begin(found, who.token)
@@ -254,12 +249,6 @@ def publish_endpoints(on_device: OnDevice) -> None:
              text="Compare runs: where their recipes differ, what they came to, and their losses step by step.")  # fmt: skip
     endpoint(None, lambda who: [runs.snapshot(run) for run in runs.runs(who.owner)], name="list_runs", personal=True,
              text="Your runs, the newest first.")  # fmt: skip
-    endpoint(None, evaluate_run, name="evaluate_run", personal=True, extra=RUN,
-             text="Measure base against tuned on the run's held-out rows; the last document has scores and verdict.")  # fmt: skip
     endpoint(
         None, delete_run, name="delete_run", personal=True, extra=RUN, text="Remove a run with its data and adapter."
     )
-    endpoint(Publish, lambda who, settings, run: publish(runs.find(who.owner, run), settings, token=who.token),
-             name="publish_run", personal=True, extra=RUN,
-             text="Push a run's adapter with a model card to the Hub, read it back and compare. Give your token "
-                  "(oauth_token, or the header X-HF-Token).")  # fmt: skip

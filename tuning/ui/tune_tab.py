@@ -1,33 +1,28 @@
 """The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
-from prompts.home import adapter_folder
 from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from tuning import run as runs
-from tuning.asking import Ask, ask_text
 from tuning.data.columns import Columns
 from tuning.data.sources import open_table
-from tuning.evaluate import evaluate
 from tuning.forecast import forecast
 from tuning.launch.begin import begin
-from tuning.publish import Publish, publish
 from tuning.recipe import Recipe
 from tuning.ui import views
 from tuning.ui.compare_runs import CompareRuns, run_choices
 from tuning.ui.data_section import DataSection
 from tuning.ui.jobs_section import JobsSection
+from tuning.ui.publish_section import PublishSection
+from tuning.ui.result_section import ResultSection, chosen
 from tuning.ui.sweep_section import SweepSection
 from tuning.work import ACTIVE
 
@@ -50,6 +45,7 @@ class TuneTab:
         self.visitor, self.on_device = visitor, on_device
         self.data, self.sweep, self.jobs = DataSection(visitor), SweepSection(visitor), JobsSection()
         self.several = CompareRuns()
+        self.result, self.publishing = ResultSection(visitor, on_device), PublishSection(visitor)
         self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
         self.timer = gr.Timer(1, active=False)
 
@@ -109,28 +105,8 @@ class TuneTab:
 
     def _build_result(self) -> None:
         gr.Markdown("## 4 · Result")
-        self.verdict = gr.Markdown(views.verdict(None), container=True, elem_classes="verdict")
-        self.again = gr.Button("Measure again", size="md", scale=0, min_width=140)
-        with gr.Accordion("Every held-out row, before and after", open=False):
-            self.examples = gr.Dataframe(
-                headers=["#", "Right", "Reference", "Tuned", "Base", "Given"], datatype="str", interactive=False, wrap=True,
-                max_height=420, show_search="none", label="Held-out rows, worst first", elem_classes="rows",
-            )  # fmt: skip
-        with gr.Accordion("Ask the tuned model", open=False):
-            self.question = gr.Textbox(label="Text", lines=4, info="What a row's input would look like.", min_width=280)
-            self.ask = gr.Button("Ask the tuned model", size="md", scale=0, min_width=180)
-            self.reply = gr.Textbox(label="Reply of the tuned model", lines=3, interactive=False, buttons=["copy"])
-        with gr.Accordion("Take it with you", open=False):
-            self.download = gr.Button("Make the adapter's zip", size="md", scale=0, min_width=180)
-            self.zip = gr.File(label="Adapter", interactive=False, visible=False)
-        with gr.Accordion("Publish on the Hub", open=False):
-            self.publish_form: Form = form(Publish)
-            self.token = gr.Textbox(
-                label="Token", type="password", info="A Hub token with write access; not needed when you are signed in. "
-                "Used for this push, stored nowhere.",
-            )  # fmt: skip
-            self.push = gr.Button("Publish", size="md", scale=0, min_width=140)
-            self.pushed = gr.Markdown("Not published.", elem_classes="quiet")
+        self.result.build()
+        self.publishing.build()
 
     def _connect(self) -> None:
         visitor, data = self.visitor, self.data
@@ -159,12 +135,8 @@ class TuneTab:
             self._watch(event.success, f"ui_show_after_{name}")
         self._watch(self.timer.tick, "ui_tick", concurrency_limit=None)
         listen(self.cancel.click, self._cancel, visitor, [self.run], self.progress, name="ui_cancel")
-        listen(self.again.click, self._measure, visitor, [self.run], [self.verdict, self.examples], name="ui_measure")
-        listen(self.ask.click, self._ask, visitor, [self.run, self.question], self.reply, name="ui_ask_tuned",
-               show_progress="minimal")  # fmt: skip
-        listen(self.download.click, self._download, visitor, [self.run], self.zip, name="ui_download")
-        listen(self.push.click, self._push, visitor, [self.run, self.token, *self.publish_form.inputs],
-               [self.pushed, self.token], name="ui_publish")  # fmt: skip
+        self.result.connect(self.run)
+        self.publishing.connect(self.run)
 
     def start_from(self, tab: TechniqueTab, pages: Any) -> None:
         """Connects a technique tab's button: its prompt becomes what a soft prompt starts as."""
@@ -187,10 +159,8 @@ class TuneTab:
             *self.curves,
             self.samples,
             self.timer,
-            self.verdict,
-            self.examples,
-            self.question,
-            self.pushed,
+            *self.result.shown,
+            self.publishing.pushed,
         ]
         listen(trigger, self._tick, self.visitor, [self.run], shown, name=name, show_progress="hidden", **more)
 
@@ -233,7 +203,8 @@ class TuneTab:
             found = None
         if found is None:
             curves = [None for _ in self.curves]
-            return [NO_RUN, None, *curves, [], gr.Timer(active=False), views.verdict(None), [], "", "Not published."]
+            nothing = self.result.values(None, active=False)
+            return [NO_RUN, None, *curves, [], gr.Timer(active=False), *nothing, "Not published."]
         state, events = runs.snapshot(found), found.events()
         active = state["status"] in ACTIVE
         line = [
@@ -243,54 +214,20 @@ class TuneTab:
             views.sample_rows(events),
             gr.Timer(active=active),
         ]
-        evaluation = None if active else runs.evaluation(found)
-        example = evaluation["examples"][0]["text"] if evaluation else gr.skip()
-        return [*line, views.verdict(evaluation), views.example_rows(evaluation), example, views.published(state)]
+        return [*line, *self.result.values(found, active=active), views.published(state)]
 
     def _cancel(self, who: Caller, run: str) -> str:
-        return f"{views.progress_line(runs.cancel(who.owner, _chosen(run)))} · stopping after this step…"
+        return f"{views.progress_line(runs.cancel(who.owner, chosen(run)))} · stopping after this step…"
 
     def _resume(self, who: Caller, run: str) -> Any:
-        found = runs.prepare_again(who.owner, _chosen(run))
+        found = runs.prepare_again(who.owner, chosen(run))
         begin(found, who.token)
         return views.progress_line(runs.snapshot(found))
 
     def _delete(self, who: Caller, run: str) -> list[Any]:
-        runs.delete(who.owner, _chosen(run))
+        runs.delete(who.owner, chosen(run))
         return ["", self._mine(who, None)]
 
     def _reload(self, who: Caller, source: str, columns: dict[str, Any], run: str, *shares: float) -> list[Any]:
         run = run if run in {found.id for found in runs.runs(who.owner)} else ""
         return [*self.data.reload(who, source, columns, *shares), self._mine(who, run), run]
-
-    # -- result
-
-    def _measure(self, who: Caller, run: str) -> Iterator[Any]:
-        found = runs.find(who.owner, _chosen(run))
-        for event in evaluate(found, token=who.token, on_device=self.on_device):
-            if event["event"] == "evaluating":
-                yield f"{event['done']} of {event['of']} answers…", gr.skip()
-        evaluation = runs.evaluation(found)
-        yield views.verdict(evaluation), views.example_rows(evaluation)
-
-    def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
-        for document in ask_text(
-            who.owner, Ask(model=f"run:{_chosen(run)}", text=text or " "), token=who.token, on_device=self.on_device
-        ):
-            yield document["reply"]
-
-    def _download(self, who: Caller, run: str) -> Any:
-        folder = adapter_folder(who.owner, _chosen(run))
-        name = Path(tempfile.gettempdir()) / f"adapter-{run}"  # one file a run, replaced each time
-        return gr.File(value=shutil.make_archive(str(name), "zip", folder), visible=True)
-
-    def _push(self, who: Caller, run: str, token: str, *values: Any) -> Any:
-        settings = self.publish_form.read(values)
-        publish(runs.find(who.owner, _chosen(run)), settings, token=token.strip() or who.token)
-        return views.published(runs.snapshot(runs.find(who.owner, run))), ""
-
-
-def _chosen(run: str) -> str:
-    if not run:
-        raise UserError("there is no run yet; start one, or choose one of yours")
-    return run

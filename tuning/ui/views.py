@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from prompts.ui.compare_views import matrices
+
 STATES = {
     "starting": "Starting…",
     "sent": "On its way to Hugging Face Jobs",
@@ -91,20 +93,52 @@ def verdict(evaluation: dict[str, Any] | None) -> str:
     """Scores with intervals and the verdict, as Markdown."""
     if not evaluation:
         return "Not measured yet. Finish a run with held-out rows, or press “Measure again”."
-    lines = [f"**{evaluation['verdict']}**", "", f"On {evaluation['rows']} held-out rows, exact match:"]
+    rows = evaluation["rows"]
+    lines = [
+        f"**{evaluation['verdict']}**", "",
+        f"On {rows} held-out rows, scored by {evaluation['scorer']}; {evaluation['won']} rows won, {evaluation['lost']} lost.", "",
+        "| | score (95 % interval) | exact match | loss | perplexity | tokens in / out a row | characters | s a row |",
+        "|---|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
     for side in ("base", "tuned"):
-        low, high = evaluation[side]["interval"]
-        lines.append(f"- {side}: **{evaluation[side]['exact_match']:.0%}** (95 % interval {low:.0%} to {high:.0%})")
-    return "\n".join(lines)
+        found, loss = evaluation[side], evaluation["losses"].get(side)
+        low, high = found["score_interval"]
+        name = side if side == "tuned" or evaluation["base_is"] == "the base" else evaluation["base_is"]
+        lines.append(
+            f"| {name} | **{found['score']:.0%}** ({low:.0%} to {high:.0%}) | {found['exact_match']:.0%} | "
+            + (f"{loss['loss']:.3f} | {loss['perplexity']:,.1f}" if loss else "– | –")
+            + f" | {found['tokens_in'] / rows:.0f} / {found['tokens_out'] / rows:.0f} | {found['characters']:.0f} | "
+            f"{found['seconds'] / rows:.2f} |"
+        )
+    return "\n".join([*lines, "", f"The same model with the adapter off: {evaluation['base_check']}."])
 
 
 def example_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
     """The held-out rows side by side, the worst first."""
     examples = evaluation["examples"] if evaluation else []
     return [
-        [str(e["row"]), "✓" if e["tuned_passed"] else "✗", e["reference"], e["tuned"], e["base"], e["input"]]
+        [
+            str(e["row"]),
+            _mark(e["tuned_score"]),
+            _mark(e["base_score"]),
+            e["reference"],
+            e["tuned"],
+            e["base"],
+            e["input"],
+        ]
         for e in examples
     ]
+
+
+def _mark(score: float) -> str:
+    return "✓" if score >= 1 else "✗" if score <= 0 else f"{score:.2f}"
+
+
+def matrix(evaluation: dict[str, Any] | None) -> str:
+    """Macro-F1 and the confusion matrix of the tuned side, as Markdown; empty where answers are no labels."""
+    if not evaluation or "matrix" not in evaluation:
+        return ""
+    return matrices({"variants": [{"name": "Tuned", **evaluation}]})
 
 
 def run_label(state: dict[str, Any]) -> str:

@@ -1,0 +1,57 @@
+"""The loss on held-out rows with the adapter off and on. Imported on first use: it needs torch."""
+
+from typing import Any
+
+import torch
+
+from prompts.backends.local import opened
+from prompts.errors import UserError
+from prompts.kinds import Labels
+from prompts.loading import Loaded
+from tuning.base import fingerprint
+from tuning.data.encode import EncodedRow
+from tuning.objectives import AfterSoftPrompt, Answers, Classes
+from tuning.trainer import micro_batches
+
+ROWS, TOKENS = 8, 2048  # of one forward pass
+
+
+def held_out_loss(
+    name: str, owner: str, token: str | None, rows: list[EncodedRow], labels: Labels | None
+) -> tuple[float, float]:
+    """(mean loss of the answers' tokens, or of the classes; its perplexity) of a model by name. Runs inside the device's lease.
+
+    Raises UserError where the model cannot read the rows.
+    """
+    loaded, adapter = opened(name, owner, token)
+    objective = _objective(loaded, labels)
+    total, weight = 0.0, 0
+    with loaded.using(adapter) as model, torch.inference_mode():
+        for batch in micro_batches(rows, ROWS, TOKENS):
+            total += float(objective.loss_sum(model, batch))
+            weight += objective.weight(batch)
+    loss = total / max(1, weight)
+    return loss, float(torch.tensor(loss).exp())
+
+
+def _objective(loaded: Loaded, labels: Labels | None) -> Any:
+    if loaded.kind == "classifier":
+        if labels is None or loaded.labels != labels:
+            raise UserError("the model tells other classes apart", field="model")
+        return Classes(loaded.tokenizer, labels.many)
+    return Answers(loaded.tokenizer) if loaded.kind == "seq2seq" else AfterSoftPrompt(loaded.tokenizer)
+
+
+def base_now(base: str, tuned: str, owner: str, token: str | None) -> dict[str, Any]:
+    """The fingerprint of a run's base as it is asked: the same model with the adapter off. Runs inside the device's lease."""
+    loaded, adapter = opened(tuned if _apart(tuned, owner, token) else base, owner, token)
+    if adapter is not None:
+        with loaded.using(adapter):  # attached first, so that "off" is tested and not merely "absent"
+            pass
+    with loaded.using(None) as model:
+        return fingerprint(model, loaded.tokenizer, loaded.kind)
+
+
+def _apart(tuned: str, owner: str, token: str | None) -> bool:
+    """Does the tuned model contain its base (an adapter), rather than being another model (fine-tuned as a whole)?"""
+    return opened(tuned, owner, token)[1] is not None

@@ -1,0 +1,76 @@
+"""What a run came to: scores, every held-out row, asking it, taking it along, publishing it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from prompts.backends import OnDevice
+from prompts.errors import UserError
+from prompts.ui.forms import Form, form, listen
+from prompts.ui.visitor import Caller
+from tuning import run as runs
+from tuning.asking import Ask, ask_text
+from tuning.evaluate import Measure, evaluate
+from tuning.ui import views
+
+
+class ResultSection:
+    """Shows one run's result; `values` is what the page shows of a run, in the order of `shown`."""
+
+    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
+        self.visitor, self.on_device = visitor, on_device
+
+    def build(self) -> None:
+        self.verdict = gr.Markdown(views.verdict(None), container=True, elem_classes="verdict")
+        with gr.Accordion("How it is scored", open=False):
+            self.measure: Form = form(Measure)
+            self.again = gr.Button("Measure again", size="md", scale=0, min_width=140)
+        with gr.Accordion("Every held-out row, before and after", open=False):
+            self.examples = gr.Dataframe(
+                headers=["#", "Tuned", "Base", "Reference", "Tuned says", "Base says", "Given"], datatype="str", interactive=False,
+                wrap=True, max_height=420, show_search="none", label="Held-out rows, those lost first", elem_classes="rows",
+            )  # fmt: skip
+            self.matrix = gr.Markdown("")
+        with gr.Accordion("Ask the tuned model", open=False):
+            self.question = gr.Textbox(label="Text", lines=4, info="What a row's input would look like.", min_width=280)
+            self.ask = gr.Button("Ask the tuned model", size="md", scale=0, min_width=180)
+            self.reply = gr.Textbox(label="Reply of the tuned model", lines=3, interactive=False, buttons=["copy"])
+
+    @property
+    def shown(self) -> list[Any]:
+        return [self.verdict, self.examples, self.matrix, self.question]
+
+    def values(self, run: runs.Run | None, *, active: bool) -> list[Any]:
+        evaluation = None if run is None or active else runs.evaluation(run)
+        example = "" if run is None else evaluation["examples"][0]["text"] if evaluation else gr.skip()
+        return [views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation), example]
+
+    def connect(self, run: Any) -> None:
+        visitor = self.visitor
+        listen(self.again.click, self._measure, visitor, [run, *self.measure.inputs],
+               [self.verdict, self.examples, self.matrix], name="ui_measure")  # fmt: skip
+        listen(self.ask.click, self._ask, visitor, [run, self.question], self.reply, name="ui_ask_tuned",
+               show_progress="minimal")  # fmt: skip
+
+    def _measure(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
+        found = runs.find(who.owner, chosen(run))
+        yield "Reading the held-out rows…", gr.skip(), gr.skip()
+        for event in evaluate(found, self.measure.read(values), token=who.token, key=who.key, on_device=self.on_device):
+            if event["event"] == "evaluating":
+                yield f"{event['done']} of {event['of']} answers…", gr.skip(), gr.skip()
+        evaluation = runs.evaluation(found)
+        yield views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation)
+
+    def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
+        for document in ask_text(
+            who.owner, Ask(model=f"run:{chosen(run)}", text=text or " "), token=who.token, on_device=self.on_device
+        ):
+            yield document["reply"]
+
+
+def chosen(run: str) -> str:
+    """Raises UserError where no run is in hand."""
+    if not run:
+        raise UserError("there is no run yet; start one, or choose one of yours")
+    return run
