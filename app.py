@@ -24,6 +24,7 @@ from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
 from tuning.launch.process import warm  # noqa: E402
 from tuning.ui.endpoints import publish_endpoints  # noqa: E402
+from tuning.ui.ladder_tab import LadderTab  # noqa: E402
 from tuning.ui.proof_endpoints import publish_proof_endpoints  # noqa: E402
 from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
@@ -60,13 +61,15 @@ def build() -> gr.Blocks:
         if os.environ.get("OAUTH_CLIENT_ID") and on_space():
             gr.LoginButton(size="sm")
         gr.Markdown(_model_line(), elem_classes="quiet")
-        tune, compare = TuneTab(visitor, on_device), CompareTab(visitor, on_device)
+        tune, compare, ladder = TuneTab(visitor, on_device), CompareTab(visitor, on_device), LadderTab(visitor)
         with gr.Tabs() as pages:
             tabs = prompt_tabs(visitor, on_device)
             with gr.Tab("Compare", id="compare"):
                 compare.build()
             with gr.Tab("Fine-tune", id="fine_tune"):
                 tune.build()
+            with gr.Tab("Ladder", id="ladder"):
+                ladder.build()
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)
@@ -80,6 +83,7 @@ def build() -> gr.Blocks:
         fill_on_load(demo, tabs, visitor, greeted.then)
         compare.on_load(demo)
         tune.on_load(demo, greeted.then)
+        ladder.on_load(demo, greeted.then)
     return demo
 
 

@@ -13,7 +13,7 @@ from pydantic_settings import CliPositionalArg
 from prompts import exports, imports
 from prompts.asking import Open, ask, rendered_document
 from prompts.backends import open_backend
-from prompts.commands import Command, Flags, main
+from prompts.commands import KEY, Command, Flags, main
 from prompts.comparison import run
 from prompts.experiment import read_experiment
 from prompts.held_out import named_table
@@ -23,7 +23,6 @@ from prompts.techniques import TECHNIQUES, Technique
 
 Show = Callable[[str], None]
 SHOWN_ROWS = 20  # rows that `render` shows at most
-KEY = "PROMPT_OR_TUNE_MODEL_KEY"  # where the shell finds a server's key
 
 
 def _flags(technique: Technique) -> type[Flags]:

@@ -14,6 +14,7 @@ from prompts.errors import UserError, WorldError
 from prompts.settings import Settings, user_error
 
 DONE, WORLD, USER = 0, 1, 2
+KEY = "PROMPT_OR_TUNE_MODEL_KEY"  # where the shell finds a model server's key
 
 
 class Flags(Settings):

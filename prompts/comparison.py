@@ -11,27 +11,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from prompts.answering import Event, answered, judged, keyed
 from prompts.asking import Open
-from prompts.backends import Sampling
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
 from prompts.held_out import check_examples, check_unseen, row_keys
 from prompts.home import owner_folder
-from prompts.judging import to_judge
-from prompts.messages import Reply
 from prompts.replies import Replies, key_of
-from prompts.results import Side, by_probability, document_of, values_of
+from prompts.results import Side, document_of, values_of
 from prompts.rows import Table
-from prompts.scoring import Score, check, score
+from prompts.scoring import check
 from prompts.statistics import decided
 from prompts.techniques import technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
 
 LOOK_EVERY = 10  # rows between two looks of "run until decided"
-Event = dict[str, Any]
 
 
 def run(
@@ -57,11 +53,11 @@ def run(
     for look in looks:
         wanted = list(range(asked, look))
         for side in sides:
-            for done in _answer(side, wanted, cache, experiment, task, stop):
+            for done in answered(side, wanted, cache, experiment, task, stop):
                 yield {"event": "asking", "variant": side.name, "done": asked + done, "of": total}
             if stop.is_set():
                 return
-        yield from _judged(experiment, task, sides, wanted, open_model, stop)
+        yield from judged(experiment, task, sides, wanted, open_model, stop)
         asked = look
         if experiment.until_decided and len(sides) > 1 and decided(values_of(sides, asked)):
             break
@@ -112,15 +108,7 @@ def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: 
     """Leaves out the rows that do not fit a window, if that was asked for; computes the cache keys."""
     long: set[int] = set()
     for side in sides:
-        for at, asked in enumerate(side.prompts):
-            rendered = side.backend.render(asked, side.settings.thinking)
-            if (
-                rendered is not None
-                and rendered.window
-                and len(rendered.ids) + side.settings.max_new_tokens > rendered.window
-            ):
-                long.add(at)
-            side.keys.append(_key(side, experiment, task, rendered.ids if rendered else asked.as_dicts()))
+        long |= keyed(side, experiment, task)
     if not long:
         return task, sides
     if experiment.too_long == "stop":
@@ -142,86 +130,6 @@ def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: 
         notes=notes,
     )
     return kept, sides
-
-
-def _key(side: Side, experiment: Experiment, task: Task, asked: Any) -> str:
-    sampling = {name: getattr(side.settings, name) for name in Sampling.model_fields}
-    labels = task.labels if by_probability(side, experiment) else None
-    return key_of(model=side.backend.fingerprint(), asked=asked, sampling=None if labels else sampling, labels=labels)
-
-
-def _answer(
-    side: Side, wanted: Sequence[int], cache: Replies, experiment: Experiment, task: Task, stop: threading.Event
-) -> Iterator[int]:
-    """Fills the side's answers and scores for the wanted rows; yields how many are done.
-
-    The plan is made from all wanted rows, so that a resumed experiment repeats the very batches that were interrupted.
-    """
-    prompts = [side.prompts[at] for at in wanted]
-    plan = side.backend.plan(prompts, side.settings)
-    names = [_plan_name(batch, [side.keys[at] for at in wanted]) for batch in plan]
-    known = cache.get({side.keys[at] for at in wanted})
-    pending = []
-    for batch, name in zip(plan, names, strict=True):
-        keys = [side.keys[wanted[at]] for at in batch]
-        if all(key in known for key in keys):
-            side.from_cache += len(batch)
-            side.other_plan += sum(known[key][1] != name for key in keys)
-            for at, key in zip(batch, keys, strict=True):
-                _take(side, wanted[at], known[key][0], experiment, task)
-        else:
-            pending.append((batch, name))
-    done = len(wanted) - sum(len(batch) for batch, _ in pending)
-    yield done
-    batches = [batch for batch, _ in pending]
-    found: dict[int, Reply] = {}
-    backend: Any = side.backend
-    ask = backend.labels if by_probability(side, experiment) else backend.batch
-    extra: Any = task.labels if by_probability(side, experiment) else side.settings
-    for at, reply in ask(prompts, extra, stop, plan=batches) if batches else ():
-        found[at] = reply
-        _take(side, wanted[at], reply, experiment, task)
-        for batch, name in [(batch, name) for batch, name in pending if all(row in found for row in batch)]:
-            cache.put([(side.keys[wanted[row]], found[row]) for row in batch], name)
-            pending.remove((batch, name))
-        yield done + len(found)
-
-
-def _plan_name(batch: Sequence[int], keys: Sequence[str]) -> str:
-    return key_of(batch=[keys[at] for at in batch])[:16]
-
-
-def _take(side: Side, at: int, reply: Reply, experiment: Experiment, task: Task) -> None:
-    answer = side.technique.read(side.settings, reply.text)
-    side.replies[at], side.answers[at] = reply, answer
-    if experiment.scorer != "judge":
-        side.scores[at] = score(answer.text, task.references[at], experiment, task.labels)
-
-
-def _judged(
-    experiment: Experiment,
-    task: Task,
-    sides: list[Side],
-    wanted: Sequence[int],
-    open_model: Open,
-    stop: threading.Event,
-) -> Iterator[Event]:
-    """Asks the judge about every answer of the wanted rows."""
-    if experiment.scorer != "judge":
-        return
-    backend = open_model(experiment.judge_model)
-    sampling = Sampling(max_new_tokens=256, seed=experiment.seed)
-    for side in sides:
-        rows = [at for at in wanted if side.answers[at].text is not None]
-        for at in wanted:
-            side.scores[at] = Score(0.0, None)
-        prompts = [
-            to_judge(experiment.pattern, side.prompts[at], side.answers[at].text or "", task.references[at])
-            for at in rows
-        ]
-        for done, (at, reply) in enumerate(backend.batch(prompts, sampling, stop), 1):
-            side.scores[rows[at]] = score(reply.text, "", experiment)
-            yield {"event": "asking", "variant": f"judge of {side.name}", "done": done, "of": len(rows)}
 
 
 def _folder(owner: str, experiment: Experiment, task: Task) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from prompts.backends import Backend
 from prompts.experiment import Experiment, Task
 from prompts.messages import Prompt, Reply
-from prompts.scoring import GRADED, Score, confusion
+from prompts.scoring import GRADED, Score, Scoring, confusion
 from prompts.statistics import summary, verdicts
 from prompts.techniques import Answer, AskSettings, Technique
 
@@ -31,9 +31,9 @@ class Side:
     other_plan: int = 0
 
 
-def by_probability(side: Side, experiment: Experiment) -> bool:
+def by_probability(side: Side, scoring: Scoring) -> bool:
     """Are labels scored by log-probability? Where the model is here and the reply is the answer, without reasoning."""
-    return experiment.scorer == "label" and side.technique.whole and getattr(side.backend, "scores_labels", bool)()
+    return scoring.scorer == "label" and side.technique.whole and getattr(side.backend, "scores_labels", bool)()
 
 
 def values_of(sides: list[Side], asked: int) -> dict[str, Sequence[float]]:

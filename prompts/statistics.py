@@ -147,13 +147,21 @@ def compare(first: str, second: str, passed: list[tuple[bool, bool]]) -> Verdict
 
 
 def verdicts(scores: dict[str, Sequence[float]], *, graded: bool, looking: bool = False) -> list[Verdict]:
-    """The verdict on every pair of variants, from their scores on the same rows.
+    """The verdict on every pair of variants, from their scores on the same rows. As `paired` does."""
+    names = list(scores)
+    return paired(
+        scores, [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]], graded=graded, looking=looking
+    )
+
+
+def paired(
+    scores: dict[str, Sequence[float]], pairs: Sequence[tuple[str, str]], *, graded: bool, looking: bool = False
+) -> list[Verdict]:
+    """The verdict on each of these pairs.
 
     Exact McNemar for passes and fails, paired bootstrap for graded scores; with `looking`, the e-value that stays valid
-    when one stops as soon as it is decided. Holm's adjustment where there are more than two variants.
+    when one stops as soon as it is decided. Holm's adjustment where there is more than one pair.
     """
-    names = list(scores)
-    pairs = [(a, b) for at, a in enumerate(names) for b in names[at + 1 :]]
     differences = {pair: [y - x for x, y in zip(scores[pair[0]], scores[pair[1]], strict=True)] for pair in pairs}
     raw = [_p_value(differences[pair], graded=graded, looking=looking) for pair in pairs]
     test = _test_name(graded=graded, looking=looking, pairs=len(pairs))

@@ -1,5 +1,6 @@
 """The held-out rows, base against tuned: the same model with the adapter off and on, through the prompting backends."""
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -30,7 +31,6 @@ class Measure(Scoring):
         "auto", title="Scorer", place=20,
         help="auto: label, number, exact_match or chrf, as the right answers look. The others as in a comparison.",
     )  # fmt: skip
-    seed: int = knob(0, title="Seed", help="Fixes the draws of a judge.", ge=0, le=2**31 - 1, place=34, advanced=True)
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,13 @@ class Held:
     @property
     def references(self) -> list[str]:
         return [row.answer for row in self.rows]
+
+    def drawn(self, most: int, seed: int) -> "Held":
+        """At most so many of the rows, drawn by the seed."""
+        if len(self.rows) <= most:
+            return self
+        at = random.Random(seed).sample(range(len(self.rows)), most)
+        return Held([self.rows[one] for one in at], [self.numbers[one] for one in at], self.labels)
 
 
 def evaluate(
@@ -62,7 +69,7 @@ def evaluate(
     base = _checked_base(run, token, on_device)
     found = _losses(run, classes, token, on_device)
     replies: dict[str, list[Reply]] = {}
-    sampling = Sampling(max_new_tokens=room(run.recipe.model, run.owner, held.references, token), seed=measure.seed)
+    sampling = Sampling(max_new_tokens=room(run.recipe.model, run.owner, held.references, token))
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
     for side in SIDES:
         if side == "base" and classes:  # a classifier's base has no classes yet
@@ -153,7 +160,7 @@ def _scores(
         to_judge(measure.pattern, row.prompt, reply.text, row.answer)
         for reply, row in zip(replies, held.rows, strict=True)
     ]
-    said = dict(judge.batch(prompts, Sampling(max_new_tokens=256, seed=measure.seed), threading.Event()))
+    said = dict(judge.batch(prompts, Sampling(max_new_tokens=256), threading.Event()))
     return [score(said[at].text, "", measure) for at in range(len(prompts))]
 
 
@@ -203,7 +210,7 @@ def _example(held: Held, replies: dict[str, list[Reply]], scores: dict[str, list
     return {
         "row": held.numbers[at] + 1,
         "input": row.prompt.plain(),
-        "text": _text(row),
+        "text": text_of(row),
         "reference": row.answer,
         **{side: replies[side][at].text for side in SIDES},
         **{f"{side}_score": round(scores[side][at].value, 4) for side in SIDES},
@@ -219,7 +226,7 @@ def _by_class(measure: Measure, held: Held, scores: Sequence[Score]) -> dict[str
     return confusion([found.found for found in scores], answers, held.labels)
 
 
-def _text(row: Conversation) -> str:
+def text_of(row: Conversation) -> str:
     """The row's input without the instruction: what a person would type."""
     parts = [part.text for message in row.prompt.messages for part in message.parts if part.source == "input"]
     return "\n\n".join(parts) or row.prompt.plain()

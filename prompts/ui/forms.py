@@ -112,8 +112,9 @@ def _many(item: Any, default: Any, common: dict[str, Any]) -> Any:
             min_width=280,
             elem_classes="rows",
         )
+    known = choices(item)
     return gr.Dropdown(
-        [], value=list(default or ()), multiselect=True, allow_custom_value=True, min_width=280, **common
+        known, value=list(default or ()), multiselect=True, allow_custom_value=not known, min_width=280, **common
     )
 
 

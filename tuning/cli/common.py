@@ -47,8 +47,10 @@ def progress(show: Show) -> Callable[[int, int], None]:
     return lambda done, of: show(f"{done:,} of {of:,} rows")
 
 
-def token_from_pipe() -> str | None:
-    """The first line of standard input, where the app started this process; never from a terminal."""
+def secret_from_pipe() -> str | None:
+    """The next line of standard input, where the app started this process: a token, then a model server's key; never from a
+    terminal.
+    """
     return (sys.stdin.readline().strip() or None) if sys.stdin and not sys.stdin.isatty() else None
 
 

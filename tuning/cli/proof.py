@@ -1,11 +1,19 @@
-"""Commands on results: evaluate, publish."""
+"""Commands on results: evaluate, ladder, publish."""
 
+import os
 from typing import Any
 
-from prompts.commands import Command
+from pydantic import Field
+from pydantic_settings import CliPositionalArg
+
+from prompts.commands import KEY, Command, Flags
+from prompts.errors import UserError
+from prompts.home import LOCAL
 from tuning import run as runs
-from tuning.cli.common import RunFlags, Show, hub_token
+from tuning.cli.common import RunFlags, Show, hub_token, secret_from_pipe, sentence
 from tuning.evaluate import Measure, evaluate
+from tuning.ladder import report, work
+from tuning.ladder.settings import LadderSettings
 from tuning.publish import Publish, publish
 from tuning.work import Event
 
@@ -14,16 +22,43 @@ class EvaluateFlags(RunFlags, Measure):
     """A run, and how it is scored."""
 
 
+class LadderFlags(Flags, LadderSettings):
+    run: CliPositionalArg[str] = Field("", description="The run's id. Not needed with --ladder.")
+    ladder: str = Field("", description="Go on with this ladder, which was created before, instead of a new one.")
+    owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
+
+
 class PublishFlags(RunFlags, Publish):
     """A run, and where it goes."""
 
 
 def _evaluate(flags: EvaluateFlags, show: Show) -> Any:
     document: Event = {}
-    for document in evaluate(runs.find(flags.owner, flags.run), flags.of(Measure), token=hub_token()):
+    for document in evaluate(
+        runs.find(flags.owner, flags.run), flags.of(Measure), token=hub_token(), key=os.environ.get(KEY)
+    ):
         if document["event"] == "evaluating":
             show(f"{document['done']} of {document['of']} answers")
     return {key: value for key, value in document.items() if key != "event"}
+
+
+def _ladder(flags: LadderFlags, show: Show) -> Any:
+    if bool(flags.run) == bool(flags.ladder):
+        raise UserError("give a RUN, or --ladder with the id of a ladder that was created before")
+    token, key = hub_token(), os.environ.get(KEY) or None
+    if flags.ladder:
+        ladder = work.find(flags.owner, flags.ladder)
+        if ladder.status_written() == "starting":  # by the app
+            token, key = secret_from_pipe(), secret_from_pipe()
+        else:
+            ladder.make_ready()
+    else:
+        ladder = work.create(runs.find(flags.owner, flags.run), flags.of(LadderSettings))
+    show(f"ladder {ladder.id}")
+    for event in work.ladder_events(ladder, token=token, key=key):
+        if event["event"] != "asking":
+            show(sentence(event))
+    return report.snapshot(ladder)
 
 
 def _publish(flags: PublishFlags, show: Show) -> Any:
@@ -32,6 +67,9 @@ def _publish(flags: PublishFlags, show: Show) -> Any:
 
 COMMANDS = {
     "evaluate": Command(EvaluateFlags, _evaluate, "Measure base against tuned on the held-out rows."),
+    "ladder": Command(
+        LadderFlags, _ladder, "Ask a run's held-out rows in every way, from a plain question to the fine-tune."
+    ),
     "publish": Command(
         PublishFlags, _publish, "Push a run's adapter with its model card to the Hub (token: HF_TOKEN)."
     ),

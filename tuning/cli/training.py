@@ -13,7 +13,17 @@ from prompts.home import LOCAL
 from tuning import ranks
 from tuning import run as runs
 from tuning import sweep as sweeps
-from tuning.cli.common import DATA, OwnerFlags, RunFlags, Show, followed, hub_token, sentence, table_of, token_from_pipe
+from tuning.cli.common import (
+    DATA,
+    OwnerFlags,
+    RunFlags,
+    Show,
+    followed,
+    hub_token,
+    secret_from_pipe,
+    sentence,
+    table_of,
+)
 from tuning.compare import compare_runs
 from tuning.data.columns import Columns
 from tuning.evaluate import evaluate
@@ -57,7 +67,7 @@ def _train(flags: TrainFlags, show: Show) -> Any:
     if bool(flags.file) == bool(flags.run):
         raise UserError("give a FILE to train on, or --run with the id of a run that was created before")
     if flags.run:
-        token = token_from_pipe() if ranks.rank() == 0 else hub_token()
+        token = secret_from_pipe() if ranks.rank() == 0 else hub_token()
         return _executed(
             lambda: runs.find(flags.owner, flags.run), flags.owner, show, token, then_evaluate=flags.evaluate
         )
@@ -69,7 +79,7 @@ def _sweep(flags: SweepFlags, show: Show) -> Any:
     if bool(flags.file) == bool(flags.sweep):
         raise UserError("give a FILE to train on, or --sweep with the id of a sweep that was created before")
     if flags.sweep:
-        token = token_from_pipe()
+        token = secret_from_pipe()
         sweep = sweeps.find(flags.owner, flags.sweep)
         if sweep.status_written() != "starting":
             sweep.make_ready()

@@ -32,21 +32,28 @@ def start_sweep(sweep: Work, token: str | None = None) -> None:
     spawn(sweep, ["-m", "tuning", "sweep", "--owner", sweep.owner, "--sweep", sweep.id], token)
 
 
-def spawn(work: Work, words: list[str], token: str | None) -> None:
-    """Starts Python with these words, and returns at once; what it says goes to log.txt, the token comes to it by pipe."""
+def start_ladder(ladder: Work, token: str | None = None, key: str | None = None) -> None:
+    """Starts `python -m tuning ladder --ladder ID` and returns at once; `key` is a model server's."""
+    _free_the_gpu()
+    spawn(ladder, ["-m", "tuning", "ladder", "--owner", ladder.owner, "--ladder", ladder.id], token, key)
+
+
+def spawn(work: Work, words: list[str], token: str | None, key: str | None = None) -> None:
+    """Starts Python with these words, and returns at once; what it says goes to log.txt, token and key come to it by pipe."""
+    secrets = (token or "", key or "")
     try:
-        process = _SPARE.given(work, words, token) or _new(work, words, token)
+        process = _SPARE.given(work, words, secrets) or _new(work, words, secrets)
     except OSError as error:
         work.set_state("failed", f"the process cannot be started: {error.strerror}")
         raise WorldError(f"the training cannot be started: {error.strerror}") from error
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie behind
 
 
-def _new(work: Work, words: list[str], token: str | None) -> "subprocess.Popen[bytes]":
+def _new(work: Work, words: list[str], secrets: tuple[str, str]) -> "subprocess.Popen[bytes]":
     with (work.folder / LOG).open("ab") as log:
         process = subprocess.Popen([sys.executable, *words], cwd=_ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=log,
                                    stderr=log, start_new_session=True)  # fmt: skip
-    _tell(process, token or "")
+    _tell(process, *secrets)
     return process
 
 
@@ -73,7 +80,7 @@ class _Spare:
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
                 )  # fmt: skip
 
-    def given(self, work: Work, words: list[str], token: str | None) -> "subprocess.Popen[bytes] | None":
+    def given(self, work: Work, words: list[str], secrets: tuple[str, str]) -> "subprocess.Popen[bytes] | None":
         """The waiting process, put to work; None where there is none, or the words are not of `python -m tuning`."""
         if words[:2] != ["-m", "tuning"]:
             return None
@@ -82,7 +89,7 @@ class _Spare:
         if process is None or process.poll() is not None:
             return None
         try:
-            _tell(process, json.dumps({"words": words[2:], "log": str(work.folder / LOG)}), token or "")
+            _tell(process, json.dumps({"words": words[2:], "log": str(work.folder / LOG)}), *secrets)
         except BrokenPipeError:
             return None
         self._again = threading.Timer(NEXT_SPARE_SECONDS, self.warm)

@@ -1,4 +1,4 @@
-"""The public endpoints on results: evaluation, publication."""
+"""The public endpoints on results: evaluation, the ladder, publication."""
 
 from collections.abc import Iterator
 from inspect import Parameter
@@ -9,13 +9,55 @@ from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.evaluate import Measure, evaluate
+from tuning.ladder import report, work
+from tuning.ladder.settings import LadderSettings
+from tuning.launch.process import start_ladder
 from tuning.publish import Publish, publish
 
 RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs return it.")}
+LADDER = {"ladder": (str, Parameter.empty, "The ladder's id, as /ladder returns it.")}
+
+
+def _climb(who: Caller, settings: LadderSettings, run: str) -> dict[str, Any]:
+    ladder = work.create(runs.find(who.owner, run), settings)
+    start_ladder(ladder, who.token, who.key)
+    return report.snapshot(ladder)
+
+
+def _cancel_ladder(who: Caller, ladder: str) -> dict[str, Any]:
+    found = work.find(who.owner, ladder)
+    found.ask_to_stop()
+    return report.snapshot(found)
+
+
+def _resume_ladder(who: Caller, ladder: str) -> dict[str, Any]:
+    found = work.find(who.owner, ladder).make_ready()
+    start_ladder(found, who.token, who.key)
+    return report.snapshot(found)
+
+
+def _delete_ladder(who: Caller, ladder: str) -> dict[str, Any]:
+    work.find(who.owner, ladder).delete()
+    return {"ladder": ladder, "status": "deleted"}
+
+
+def _ladder_endpoints() -> None:
+    endpoint(LadderSettings, _climb, name="ladder", personal=True, extra=RUN,
+             text="Ask a run's held-out rows in every way, from a plain question over prompt techniques to the fine-tune: "
+                  "scores, verdicts, costs, break-even, one sentence of advice. Returns at once; see /ladder_status.")  # fmt: skip
+    endpoint(None, lambda who, ladder: report.snapshot(work.find(who.owner, ladder)), name="ladder_status", personal=True,
+             extra=LADDER, text="Where a ladder stands: its rungs with scores, costs and verdicts, and the advice.")  # fmt: skip
+    endpoint(None, _cancel_ladder, name="cancel_ladder", personal=True, extra=LADDER,
+             text="Stop a ladder after the reply in hand; what was answered is kept.")  # fmt: skip
+    endpoint(None, _resume_ladder, name="resume_ladder", personal=True, extra=LADDER,
+             text="Go on with a cancelled, failed or dead ladder where it stopped.")  # fmt: skip
+    endpoint(None, _delete_ladder, name="delete_ladder", personal=True, extra=LADDER,
+             text="Remove a ladder; its run and the cached replies stay.")  # fmt: skip
 
 
 def publish_proof_endpoints(on_device: OnDevice) -> None:
     """Adds every endpoint to the current Blocks."""
+    _ladder_endpoints()
 
     def evaluate_run(who: Caller, measure: Measure, run: str) -> Iterator[dict[str, Any]]:
         yield from evaluate(runs.find(who.owner, run), measure, token=who.token, key=who.key, on_device=on_device)

@@ -1,0 +1,106 @@
+"""Sides at work: prompts -> replies from the cache or the model, read and scored. An experiment and a ladder are made of sides."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from prompts.asking import Open
+from prompts.backends import Sampling
+from prompts.experiment import Task
+from prompts.judging import to_judge
+from prompts.messages import Reply
+from prompts.replies import Replies, key_of
+from prompts.results import Side, by_probability
+from prompts.scoring import Score, Scoring, score
+
+Event = dict[str, Any]
+
+
+def keyed(side: Side, scoring: Scoring, task: Task) -> set[int]:
+    """Computes the side's cache keys; returns the rows that do not fit the model's window, by their place in the task."""
+    long: set[int] = set()
+    for at, asked in enumerate(side.prompts):
+        rendered = side.backend.render(asked, side.settings.thinking)
+        if rendered and rendered.window and len(rendered.ids) + side.settings.max_new_tokens > rendered.window:
+            long.add(at)
+        side.keys.append(_key(side, scoring, task, rendered.ids if rendered else asked.as_dicts()))
+    return long
+
+
+def _key(side: Side, scoring: Scoring, task: Task, asked: Any) -> str:
+    sampling = {name: getattr(side.settings, name) for name in Sampling.model_fields}
+    labels = task.labels if by_probability(side, scoring) else None
+    return key_of(model=side.backend.fingerprint(), asked=asked, sampling=None if labels else sampling, labels=labels)
+
+
+def answered(
+    side: Side, wanted: Sequence[int], cache: Replies, scoring: Scoring, task: Task, stop: threading.Event
+) -> Iterator[int]:
+    """Fills the side's answers and scores for the wanted rows; yields how many are done.
+
+    The plan is made from all wanted rows, so that a resumed experiment repeats the very batches that were interrupted.
+    """
+    prompts = [side.prompts[at] for at in wanted]
+    plan = side.backend.plan(prompts, side.settings)
+    names = [_plan_name(batch, [side.keys[at] for at in wanted]) for batch in plan]
+    known = cache.get({side.keys[at] for at in wanted})
+    pending = []
+    for batch, name in zip(plan, names, strict=True):
+        keys = [side.keys[wanted[at]] for at in batch]
+        if all(key in known for key in keys):
+            side.from_cache += len(batch)
+            side.other_plan += sum(known[key][1] != name for key in keys)
+            for at, key in zip(batch, keys, strict=True):
+                _take(side, wanted[at], known[key][0], scoring, task)
+        else:
+            pending.append((batch, name))
+    done = len(wanted) - sum(len(batch) for batch, _ in pending)
+    yield done
+    batches = [batch for batch, _ in pending]
+    found: dict[int, Reply] = {}
+    backend: Any = side.backend
+    ask = backend.labels if by_probability(side, scoring) else backend.batch
+    extra: Any = task.labels if by_probability(side, scoring) else side.settings
+    for at, reply in ask(prompts, extra, stop, plan=batches) if batches else ():
+        found[at] = reply
+        _take(side, wanted[at], reply, scoring, task)
+        for batch, name in [(batch, name) for batch, name in pending if all(row in found for row in batch)]:
+            cache.put([(side.keys[wanted[row]], found[row]) for row in batch], name)
+            pending.remove((batch, name))
+        yield done + len(found)
+
+
+def _plan_name(batch: Sequence[int], keys: Sequence[str]) -> str:
+    return key_of(batch=[keys[at] for at in batch])[:16]
+
+
+def _take(side: Side, at: int, reply: Reply, scoring: Scoring, task: Task) -> None:
+    answer = side.technique.read(side.settings, reply.text)
+    side.replies[at], side.answers[at] = reply, answer
+    if scoring.scorer != "judge":
+        side.scores[at] = score(answer.text, task.references[at], scoring, task.labels)
+
+
+def judged(
+    scoring: Scoring,
+    task: Task,
+    sides: list[Side],
+    wanted: Sequence[int],
+    open_model: Open,
+    stop: threading.Event,
+) -> Iterator[Event]:
+    """Asks the judge about every answer of the wanted rows."""
+    if scoring.scorer != "judge":
+        return
+    backend = open_model(scoring.judge_model)
+    sampling = Sampling(max_new_tokens=256)
+    for side in sides:
+        rows = [at for at in wanted if side.answers[at].text is not None]
+        for at in wanted:
+            side.scores[at] = Score(0.0, None)
+        prompts = [
+            to_judge(scoring.pattern, side.prompts[at], side.answers[at].text or "", task.references[at]) for at in rows
+        ]
+        for done, (at, reply) in enumerate(backend.batch(prompts, sampling, stop), 1):
+            side.scores[rows[at]] = score(reply.text, "", scoring)
+            yield {"event": "asking", "variant": f"judge of {side.name}", "done": done, "of": len(rows)}

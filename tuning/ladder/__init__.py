@@ -1,0 +1,1 @@
+"""The ladder: the same held-out rows up every rung, from a plain question to the fine-tune."""

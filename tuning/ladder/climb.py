@@ -1,0 +1,83 @@
+"""One rung: every side asked every row, scored, and what that took."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prompts.answering import answered, judged
+from prompts.replies import key_of
+from prompts.results import Side, by_probability
+from prompts.scoring import Score, score
+from prompts.voting import majority
+from tuning.ladder.rungs import Ground, Rung
+from tuning.work import Event
+
+ALONE = 3  # rows asked one at a time, for the latency
+
+
+def asked(ground: Ground, rung: Rung, stopped: Callable[[], bool]) -> Iterator[Event]:
+    """Events "asking" (done, of), and last "scored" with the rung's document; none comes last where it was stopped."""
+    total, done = len(ground.task.rows), 0
+    for side in rung.sides:
+        for count in answered(side, range(total), ground.cache, ground.scoring, ground.task, ground.stop):
+            yield {"event": "asking", "rung": rung.name, "done": done + count, "of": total * len(rung.sides)}
+            if stopped():
+                ground.stop.set()
+                return
+        done += total
+    scores = _scores(ground, rung)
+    document = {
+        "made": rung.made,
+        "model": rung.sides[0].settings.model,
+        "technique": rung.sides[0].technique.name,
+        "prompt": rung.sides[0].prompts[0].plain(),
+        "mean": round(sum(one.value for one in scores) / total, 6),
+        "values": [round(one.value, 6) for one in scores],
+        "unparsed": sum(one.unparsed for one in scores),
+        "answers": [one.found for one in scores],
+        "tokens_in": _tokens(rung, "tokens_in", total),
+        "tokens_out": _tokens(rung, "tokens_out", total),
+        "seconds": round(sum(reply.seconds for side in rung.sides for reply in side.replies.values()) / total, 4),
+        "latency": round(_latency(ground, rung.sides[0]) * len(rung.sides), 3),
+        "from_cache": sum(side.from_cache for side in rung.sides),
+        "by_probability": by_probability(rung.sides[0], ground.scoring),
+    }
+    yield {"event": "scored", "rung": rung.name, "document": document}
+
+
+def _scores(ground: Ground, rung: Rung) -> list[Score]:
+    """Of one side its own; of several, those of what most of them say."""
+    everything = range(len(ground.task.rows))
+    if len(rung.sides) > 1:
+        first = rung.sides[0]
+        for at in everything:
+            said = [side.answers[at].text for side in rung.sides]
+            found, _ = majority(said, ground.scoring, ground.task.labels)
+            first.answers[at] = type(first.answers[at])(found, first.answers[at].reasoning)
+            if ground.scoring.scorer != "judge":
+                first.scores[at] = score(found, ground.task.references[at], ground.scoring, ground.task.labels)
+    for _ in judged(ground.scoring, ground.task, rung.sides[:1], everything, ground.open_model, ground.stop):
+        pass
+    return [rung.sides[0].scores[at] for at in everything]
+
+
+def _tokens(rung: Rung, name: str, rows: int) -> float | None:
+    """Tokens a call, every vote counted; None where a server does not tell."""
+    found = [getattr(reply, name) for side in rung.sides for reply in side.replies.values()]
+    return None if None in found else round(sum(found) / rows, 1)
+
+
+def _latency(ground: Ground, side: Side) -> float:
+    """Seconds of a call by itself: the median of a few; remembered like the replies."""
+    seconds = []
+    for at in range(min(ALONE, len(side.prompts))):
+        name = key_of(alone=side.keys[at])
+        known = ground.cache.get([name])
+        if not known:
+            backend: Any = side.backend
+            ask = backend.labels if by_probability(side, ground.scoring) else backend.batch
+            extra: Any = ground.task.labels if by_probability(side, ground.scoring) else side.settings
+            reply = dict(ask([side.prompts[at]], extra, ground.stop))[0]
+            ground.cache.put([(name, reply)], "alone")
+            known = ground.cache.get([name])
+        seconds.append(known[name][0].seconds)
+    return sorted(seconds)[len(seconds) // 2]

@@ -1,0 +1,242 @@
+"""What a ladder came to: scores with intervals, verdicts, costs, when a fine-tune pays, and one sentence of advice."""
+
+from collections import Counter
+from typing import Any
+
+from prompts.errors import NotFound
+from prompts.scoring import GRADED, settled
+from prompts.statistics import Verdict, paired, summary
+from tuning.evaluate import held_rows
+from tuning.ladder.rungs import TITLES, TUNED
+from tuning.ladder.settings import LadderSettings
+from tuning.ladder.work import Ladder
+
+Line = dict[str, Any]
+
+
+def snapshot(ladder: Ladder) -> dict[str, Any]:
+    """{"ladder", "run", "status", "reason", "rows", "scorer", "model", "rungs": [...], "advice", "notes", "settings"}; returns at
+    once. Each rung: "rung", "title", "status" (waiting, done, left_out), and where it was asked its score, interval, tokens and
+    seconds a call, dollars, break-even calls and verdicts.
+    """
+    status, settings = ladder.status(), ladder.settings
+    try:
+        scorer, commonest = _of_run(ladder, settings)
+    except NotFound:
+        scorer, commonest = settings.scorer, {}
+    graded = scorer in GRADED
+    lines = [_line(ladder, name, settings, graded=graded) for name in settings.chosen]
+    done = [line for line in lines if line["status"] == "done"]
+    _judge(done, graded=graded)
+    for line in done:
+        line["break_even_calls"] = _break_even(line, done)
+    return {
+        "ladder": ladder.id,
+        "run": ladder.document["run"],
+        "status": status["state"],
+        "reason": status.get("reason", ""),
+        "created": ladder.document["created"],
+        "rows": len(done[0]["values"]) if done else min(ladder.document["rows"], settings.most_rows),
+        "scorer": scorer,
+        "seed": settings.seed,
+        "rungs": [{name: value for name, value in line.items() if name != "values"} for line in lines],
+        "advice": advice(done, commonest, graded=graded) if status["state"] == "finished" else "",
+        "notes": _notes(done),
+        "settings": settings.to_json(),
+    }
+
+
+def _of_run(ladder: Ladder, settings: LadderSettings) -> tuple[str, dict[str, int]]:
+    """(the scorer, how often each answer is right among the held-out rows)."""
+    held = held_rows(ladder.run)
+    return settled(settings, held.references).scorer, Counter(reference.strip() for reference in held.references)
+
+
+def _line(ladder: Ladder, name: str, settings: LadderSettings, *, graded: bool) -> Line:
+    found = ladder.rung(name)
+    line: Line = {"rung": name, "title": TITLES[name], "status": "waiting", "one_off_dollars": 0.0}
+    if found is None:
+        return line
+    if "left_out" in found:
+        return line | {"status": "left_out", "why": found["left_out"]}
+    score = summary(found["values"], graded=graded)
+    return line | {
+        "status": "done",
+        "score": round(score.value, 4),
+        "interval": [round(score.low, 4), round(score.high, 4)],
+        **{key: found[key] for key in ("model", "made", "prompt", "unparsed", "tokens_in", "tokens_out", "seconds", "latency",
+                                       "from_cache", "by_probability", "values")},
+        "dollars_per_1000": _cost(found, name, settings),
+        "one_off_dollars": _one_off(ladder, settings) if name in TUNED else 0.0,
+    }  # fmt: skip
+
+
+def _cost(found: dict[str, Any], name: str, settings: LadderSettings) -> float | None:
+    """Dollars of 1,000 calls: of what runs here, by its seconds; of a larger model, by its tokens. None where it is not known."""
+    if name == "larger":
+        prices = (settings.dollars_per_million_in, settings.dollars_per_million_out)
+        tokens = (found["tokens_in"], found["tokens_out"])
+        if None in prices or None in tokens:
+            return None
+        return round(sum(p * t for p, t in zip(prices, tokens, strict=True) if p and t) / 1000, 6)
+    return round(1000 * float(found["seconds"]) * settings.dollars_per_hour / 3600, 6)
+
+
+def _one_off(ladder: Ladder, settings: LadderSettings) -> float | None:
+    """What the training cost: its seconds here, or the Job's bill. None where neither is known."""
+    try:
+        run = ladder.run
+    except NotFound:
+        return None
+    if run.job and "dollars" in run.job:
+        return float(run.job["dollars"])
+    seconds = next((event["seconds"] for event in reversed(run.events()) if event["event"] == "trained"), None)
+    return None if seconds is None else round(seconds / 3600 * settings.dollars_per_hour, 6)
+
+
+def _judge(done: list[Line], *, graded: bool) -> None:
+    """Adds to each rung the verdict on it against the rung below and against the best cheaper one, adjusted together."""
+    pairs: list[tuple[str, str]] = []
+    for at, line in enumerate(done):
+        below = done[at - 1]["title"] if at else None
+        cheaper = _best_cheaper(line, done)
+        line["below"], line["cheaper"] = below, cheaper["title"] if cheaper else None
+        pairs += [(other, line["title"]) for other in dict.fromkeys((below, line["cheaper"])) if other]
+    pairs = list(dict.fromkeys(pairs))
+    values = {line["title"]: line["values"] for line in done}
+    found = dict(zip(pairs, paired(values, pairs, graded=graded), strict=True)) if pairs else {}
+    for line in done:
+        for key in ("below", "cheaper"):
+            verdict = found.get((line[key], line["title"]))
+            line[f"against_{key}"] = _short(verdict) if verdict else None
+            line[f"verdict_{key}"] = verdict.sentence if verdict else None
+
+
+def _short(verdict: Verdict) -> str:
+    """A verdict in few words."""
+    if verdict.better is None:
+        return f"no measurable difference from {verdict.first}"
+    return f"{'better' if verdict.better == verdict.second else 'worse'} than {verdict.first}"
+
+
+def _best_cheaper(line: Line, done: list[Line]) -> Line | None:
+    if line["dollars_per_1000"] is None:
+        return None
+    known = [
+        other
+        for other in done
+        if other["dollars_per_1000"] is not None and other["dollars_per_1000"] < line["dollars_per_1000"]
+    ]
+    return max(known, key=lambda other: (other["score"], -other["dollars_per_1000"])) if known else None
+
+
+def _break_even(line: Line, done: list[Line]) -> int | None:
+    """Calls after which the training has paid for itself against the best prompt; None where it never does or nothing is known."""
+    prompt = best(done, tuned=False)
+    costs = (line["dollars_per_1000"], prompt["dollars_per_1000"] if prompt else None, line["one_off_dollars"])
+    if line["rung"] not in TUNED or None in costs or costs[0] >= costs[1]:
+        return None
+    return max(1, round(1000 * costs[2] / (costs[1] - costs[0])))
+
+
+def best(done: list[Line], *, tuned: bool) -> Line | None:
+    """The rung of the highest score among the fine-tunes, or among the prompts of the same size; the cheaper of two equals."""
+    among = [line for line in done if (line["rung"] in TUNED) == tuned and line["rung"] != "larger"]
+    return max(among, key=lambda line: (line["score"], -(line["dollars_per_1000"] or 0.0)), default=None)
+
+
+def _sensible(done: list[Line], *, tuned: bool, graded: bool) -> Line | None:
+    """The cheapest of those that are not measurably worse than the best."""
+    top = best(done, tuned=tuned)
+    if top is None:
+        return None
+    others = [line for line in done if (line["rung"] in TUNED) == tuned and line["rung"] not in ("larger", top["rung"])]
+    for line in sorted(others, key=lambda line: line["dollars_per_1000"]):
+        if line["dollars_per_1000"] >= top["dollars_per_1000"]:
+            break
+        if paired({"a": line["values"], "b": top["values"]}, [("a", "b")], graded=graded)[0].better is None:
+            return line | {"instead": top}
+    return top
+
+
+def advice(done: list[Line], answers: dict[str, int], *, graded: bool) -> str:
+    """One plain sentence: prompt, fine-tune or neither, and why."""
+    prompt, tuned = (_sensible(done, tuned=tuned, graded=graded) for tuned in (False, True))
+    top = max((line for line in (prompt, tuned) if line), key=lambda line: line["score"], default=None)
+    if top is None:
+        return "Nothing was measured."
+    rows = len(top["values"])
+    if reason := _worthless(top, answers, rows):
+        return f"Neither: {reason}"
+    if prompt is None or tuned is None:
+        what = "Only prompts were asked" if tuned is None else "Only the fine-tune was asked"
+        return f"{what}; the best is {_named(top)} on {rows} rows."
+    verdict = paired(
+        {line["title"]: line["values"] for line in (prompt, tuned)}, [(prompt["title"], tuned["title"])], graded=graded
+    )[0]
+    numbers = f"{_named(tuned)} against {_named(prompt)} on {rows} rows (p {_p(verdict.p)})"
+    if verdict.better == tuned["title"]:
+        return f"Fine-tune: {numbers}. {_pays(prompt, tuned)}{_instead(tuned)}"
+    if verdict.better == prompt["title"]:
+        return f"Prompt: {numbers}; the training did not pay.{_instead(prompt)}"
+    cheaper = min((prompt, tuned), key=lambda line: line["dollars_per_1000"])
+    word = "Prompt" if cheaper is prompt else "Fine-tune"
+    why = "it costs less a call" if cheaper is tuned else "it costs less a call and needs no training"
+    return f"{word}: no measurable difference, {numbers}; take {cheaper['title']}, as {why}."
+
+
+def _worthless(top: Line, answers: dict[str, int], rows: int) -> str:
+    """Why even the best rung is no use; empty where it is some."""
+    if top["score"] == 0:
+        return f"no rung was right on any of {rows} rows; look at the answers, the scorer and the data."
+    if answers and sum(answers.values()) >= rows:
+        common, count = max(answers.items(), key=lambda item: item[1])
+        share = count / sum(answers.values())
+        if len(answers) <= rows // 2 and top["interval"][0] <= share:
+            return (
+                f"the best rung, {_named(top)}, is not measurably better than always answering {common!r} ({share:.0%}); bring "
+                "more or clearer examples, or a stronger base."
+            )
+    return ""
+
+
+def _instead(line: Line) -> str:
+    """What scored higher and was not chosen, and why."""
+    if not (top := line.get("instead")):
+        return ""
+    times = top["dollars_per_1000"] / line["dollars_per_1000"] if line["dollars_per_1000"] else 0
+    dearer = f" and costs {times:.1f} times as much a call" if times > 1 else ""
+    return f" {_named(top)} is not measurably better than {line['title']}{dearer}."
+
+
+def _pays(prompt: Line, tuned: Line) -> str:
+    ours, theirs = tuned["dollars_per_1000"], prompt["dollars_per_1000"]
+    costs = f"1,000 calls cost ${ours:.4f} instead of ${theirs:.4f}"
+    if tuned["one_off_dollars"] is not None and ours < theirs:
+        calls = max(1, round(1000 * tuned["one_off_dollars"] / (theirs - ours)))
+        return f"{costs}; the training has paid for itself after {calls:,} calls."
+    return f"{costs}: it is better, not cheaper."
+
+
+def _named(line: Line) -> str:
+    low, high = line["interval"]
+    return f"{line['title']} {line['score']:.0%} [{low:.0%}, {high:.0%}]"
+
+
+def _p(p: float) -> str:
+    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
+
+
+def _notes(done: list[Line]) -> list[str]:
+    notes = []
+    if len(done) > 2:
+        notes.append(
+            "The best rung was picked by these same rows, so its score flatters it a little; verdicts are Holm-adjusted together."
+        )
+    if any(line["by_probability"] for line in done):
+        names = ", ".join(line["title"] for line in done if line["by_probability"])
+        notes.append(f"Labels scored by log-probability: {names}. The others write their answer.")
+    models = {line["model"] for line in done if line["rung"] not in (*TUNED, "larger")}
+    if models:
+        notes.append(f"The prompts were asked of {', '.join(sorted(models))}.")
+    return notes

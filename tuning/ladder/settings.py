@@ -1,0 +1,86 @@
+"""What a ladder asks, with what, and what asking costs."""
+
+from typing import Literal, get_args
+
+from prompts.settings import knob
+from tuning.evaluate import Measure
+from tuning.ladder.rungs import RUNGS
+
+RungName = Literal[
+    "zero_shot", "context", "chain_of_thought", "k_shot_random", "k_shot_similar", "refined", "self_consistency", "lora_short",
+    "lora_best", "larger",
+]  # fmt: skip
+assert get_args(RungName) == tuple(RUNGS)
+
+
+class LadderSettings(Measure):
+    """Which rungs are asked, with what, and what asking costs."""
+
+    rungs: tuple[RungName, ...] = knob(
+        (), title="Rungs", place=5, help="Which ones; empty: all that apply, in their order."
+    )
+    model: str = knob(
+        "", title="Model of the prompts", pick=True, place=6,
+        help="Empty: the run's own base; for a BERT- or T5-like run, whose base takes no prompts, the embedded model.",
+    )  # fmt: skip
+    task: str = knob(
+        "", title="Short prompt", lines=2, place=7,
+        help="Empty: the instruction that the run was trained with, else what an answer has to look like.",
+    )  # fmt: skip
+    context: str = knob(
+        "", title="Context", lines=3, place=8, help="What the model has to know; for the rung with context."
+    )
+    refined: str = knob(
+        "", title="Best refined prompt", lines=3, place=9,
+        help="Yours. Empty: requirements are added to the short prompt as long as they help on training rows.",
+    )  # fmt: skip
+    k: int = knob(
+        4, title="Examples shown (k)", ge=1, le=32, place=10, help="Training rows, for the two rungs with examples."
+    )
+    votes: int = knob(
+        5, title="Votes", ge=2, le=40, place=11, help="Chains of thought that vote, for self-consistency."
+    )
+    temperature: float = knob(
+        0.7, title="Temperature of the votes", gt=0, le=2, step=0.05, place=40, advanced=True,
+        help="Higher: the votes differ more.",
+    )  # fmt: skip
+    reasoning_tokens: int = knob(
+        128, title="Longest reasoning", unit="tokens", ge=16, le=8192, place=41, advanced=True,
+        help="A chain of thought is stopped after so many tokens.",
+    )  # fmt: skip
+    most_rows: int = knob(
+        1000, title="At most", unit="rows", ge=1, place=42, advanced=True,
+        help="So many held-out rows are asked; which ones, the seed decides.",
+    )  # fmt: skip
+    larger_model: str = knob(
+        "",
+        title="Larger model",
+        pick=True,
+        place=43,
+        help="A hosted model for the last rung: <url>#<model>, or a Hub id.",
+    )
+    dollars_per_hour: float = knob(
+        0.03, title="Price of this machine", unit="$ an hour", ge=0, le=1000, place=44,
+        help="What an hour costs; the costs of everything asked and trained here follow from it. 0.03: a Space's upgraded CPU.",
+    )  # fmt: skip
+    dollars_per_million_in: float | None = knob(
+        None,
+        title="Larger model, tokens read",
+        unit="$ a million",
+        ge=0,
+        le=1000,
+        place=45,
+        help="Its price; empty: not known.",
+    )
+    dollars_per_million_out: float | None = knob(
+        None, title="Larger model, tokens written", unit="$ a million", ge=0, le=1000, place=46,
+        help="Its price; empty: not known.",
+    )  # fmt: skip
+    seed: int = knob(
+        0, title="Seed", help="Fixes rows, examples and votes.", ge=0, le=2**31 - 1, place=47, advanced=True
+    )
+
+    @property
+    def chosen(self) -> list[str]:
+        named = [name for name in RUNGS if name != "larger" or self.larger_model]
+        return [name for name in RUNGS if name in self.rungs] if self.rungs else named

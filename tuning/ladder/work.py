@@ -1,0 +1,194 @@
+"""The ladder: a run's held-out rows up every rung, from a plain question to the fine-tune, as work in the background.
+
+owners/<owner>/ladders/<id>/
+  ladder.json                 the run and the settings
+  rungs/<name>.json           what a rung came to, or why it was left out
+  status.json events.jsonl alive.lock cancel        as in a run (tuning/work.py)
+
+Replies come from the owner's cache (prompts/replies.py), so that an interrupted rung goes on where it stopped.
+"""
+
+import re
+import time
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prompts.asking import Open
+from prompts.backends import OnDevice, identity, open_backend
+from prompts.errors import AppError, NotFound, UserError, WorldError
+from prompts.experiment import Task
+from prompts.home import adapter_folder, home, new_id, owner_folder
+from prompts.kinds import read_labels
+from prompts.models import EMBEDDED, parse
+from prompts.replies import Replies
+from prompts.scoring import check, settled
+from prompts.settings import build
+from prompts.techniques.few_shot import Example
+from tuning import run as runs
+from tuning.card import kind_in
+from tuning.evaluate import held_rows, text_of
+from tuning.ladder.climb import asked
+from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground, choices
+from tuning.ladder.settings import LadderSettings
+from tuning.work import Event, Work, durable, read_json, write_json
+
+_ID = re.compile(r"[0-9a-f]{20}")
+
+
+class Ladder(Work):
+    """A ladder's folder, read when asked."""
+
+    what = "ladder"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return dict(read_json(self.folder / "ladder.json"))
+
+    @property
+    def settings(self) -> LadderSettings:
+        return build(LadderSettings, self.document["settings"])
+
+    @property
+    def run(self) -> runs.Run:
+        return runs.find(self.owner, self.document["run"])
+
+    def rung(self, name: str) -> dict[str, Any] | None:
+        """What a rung came to; None before it was asked."""
+        file = self.folder / "rungs" / f"{name}.json"
+        return dict(read_json(file)) if file.is_file() else None
+
+
+def create(run: runs.Run, settings: LadderSettings) -> Ladder:
+    """Checks what can be checked without a model, and writes the folder. Raises UserError, WorldError."""
+    held = held_rows(run)
+    adapter_folder(run.owner, run.id)
+    check(settled(settings, held.references))
+    for model in filter(None, (settings.model, settings.larger_model)):
+        parse(model)
+    ladder = Ladder(run.owner, new_id(), Path())
+    ladder = Ladder(run.owner, ladder.id, owner_folder(run.owner, "ladders", ladder.id))
+    try:
+        (ladder.folder / "rungs").mkdir(parents=True)
+        ladder.set_state("starting")
+        durable(ladder.folder)
+        document = {"run": run.id, "settings": settings.to_json(), "created": time.time(), "rows": len(held.rows)}
+        write_json(ladder.folder / "ladder.json", document)
+    except OSError as error:
+        raise WorldError(f"the ladder cannot be written: {error.strerror}; free some disk space") from error
+    return ladder
+
+
+def find(owner: str, ladder: str) -> Ladder:
+    """Raises NotFound for a ladder that does not exist or is another owner's."""
+    folder = owner_folder(owner, "ladders", ladder) if _ID.fullmatch(ladder) else None
+    if folder is None or not (folder / "ladder.json").is_file():
+        raise NotFound(f"there is no ladder {ladder[:40]!r}", field="ladder")
+    return Ladder(owner, ladder, folder)
+
+
+def ladders(owner: str) -> list[Ladder]:
+    """This owner's ladders, the newest first."""
+    found = [find(owner, path.parent.name) for path in owner_folder(owner, "ladders").glob("*/ladder.json")]
+    return sorted(found, key=lambda ladder: ladder.document["created"], reverse=True)
+
+
+def ladder_events(
+    ladder: Ladder, *, token: str | None = None, key: str | None = None, on_device: OnDevice = identity
+) -> Iterator[Event]:
+    """Asks one rung after the other; events are written, then yielded: "rung" (name), "asking" (done, of), "asked" or "left_out".
+
+    Rungs that were asked before are kept.
+    """
+    try:
+        alive = FileLock(ladder.folder / "alive.lock").acquire(timeout=5)
+    except Timeout:
+        raise UserError(f"ladder {ladder.id} is at work already", field="ladder") from None
+    with alive:
+        ladder.set_state("queued")
+        try:
+            with _device(ladder):
+                ladder.set_state("evaluating")
+                for event in _climbed(ladder, ground_of(ladder, token, key, on_device)):
+                    if event["event"] != "asking" or event["done"] in (event["of"], 1):
+                        ladder.append(event)
+                    yield event
+            ladder.set_state("cancelled" if _stopped(ladder) else "finished")
+        except BaseException as error:
+            reason = str(error) if isinstance(error, AppError) else f"{type(error).__name__}: {str(error)[:300]}"
+            ladder.set_state("cancelled" if isinstance(error, GeneratorExit) else "failed", reason)
+            raise
+
+
+@contextmanager
+def _device(ladder: Ladder) -> Generator[None, None, None]:
+    """The device that trainings share; a ladder waits until none is at work, or until it is cancelled."""
+    lock = FileLock(home() / "device.lock")
+    while not _stopped(ladder):
+        try:
+            lock.acquire(timeout=0.3)
+            break
+        except Timeout:
+            continue
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _stopped(ladder: Ladder) -> bool:
+    return (ladder.folder / "cancel").exists()
+
+
+def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnDevice) -> Ground:
+    """What the rungs stand on. Raises UserError."""
+    run, settings = ladder.run, ladder.settings
+    adapter = adapter_folder(run.owner, run.id)
+    classes, kind = read_labels(adapter), kind_in(adapter)
+    held = held_rows(run, classes).drawn(settings.most_rows, settings.seed)
+    scoring = settled(settings, held.references)
+    model = settings.model or (run.recipe.model if kind == "causal" and not classes else EMBEDDED)
+
+    short = settings.task.strip() or run.columns.instruction or choices(scoring, held.labels) or "Answer."
+
+    def open_model(name: str) -> Any:
+        return open_backend(name, run.owner, token=token, key=key, on_device=on_device)
+
+    opener: Open = open_model
+    task = Task(held.numbers, [{"text": text_of(row)} for row in held.rows], held.references, held.labels, [])
+    examples = [Example(input=text_of(row), output=row.answer) for row in run.part("train")]
+    return Ground(
+        settings, scoring, task, [row.prompt for row in held.rows], examples, f"run:{run.id}", "classifier" if classes else kind,
+        bool(run.columns.messages), model, short, run.owner, token, opener,
+        Replies(run.owner),
+    )  # fmt: skip
+
+
+def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
+    for name in ladder.settings.chosen:
+        if _stopped(ladder):
+            return
+        yield {"event": "rung", "rung": name}
+        try:
+            rung = RUNGS[name][1](ground)
+            known = ladder.rung(name)
+            if known is None or "left_out" in known:
+                for event in asked(ground, rung, lambda: _stopped(ladder)):
+                    if event["event"] == "asking":
+                        yield event
+                    else:
+                        write_json(ladder.folder / "rungs" / f"{name}.json", event["document"])
+                known = ladder.rung(name)
+        except (UserError, WorldError) as error:
+            write_json(ladder.folder / "rungs" / f"{name}.json", {"left_out": str(error)})
+            yield {"event": "left_out", "rung": name, "why": str(error)}
+            continue
+        if known is None:  # stopped
+            return
+        rung.score = known["mean"]
+        if name in ONE_CALL and (ground.best is None or rung.score > ground.best.score):
+            ground.best = rung
+        yield {"event": "asked", "rung": name, "score": known["mean"]}

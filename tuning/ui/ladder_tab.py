@@ -1,0 +1,177 @@
+"""The ladder tab: a run's held-out rows up every rung, what each costs, and one sentence of advice. It follows the folder."""
+
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import NotFound, UserError
+from prompts.ui.forms import Form, form, listen
+from prompts.ui.visitor import Caller
+from tuning import run as runs
+from tuning.ladder import report, work
+from tuning.ladder.settings import LadderSettings
+from tuning.launch.process import start_ladder
+from tuning.ui import ladder_views as views
+from tuning.ui.compare_runs import run_choices
+from tuning.work import ACTIVE
+
+LESSON = """Is a better prompt enough? **Ask the same rows in every way, the cheapest first; stop where it gets no better.**
+
+1. Each *rung* is one technique, on rows that neither a prompt's examples nor the training ever saw.
+2. A rung is worth its price only where it is *measurably* better than the best cheaper one.
+3. A long prompt is paid for on every call, a fine-tune once: *pays after* says from how many calls on.
+4. With few rows much stays open: the verdict says about how many more would decide."""
+NONE = "No ladder yet."
+
+
+class LadderTab:
+    """Made outside any tab, where the browser restores the ladder in hand; `build` fills the tab."""
+
+    def __init__(self, visitor: Any) -> None:
+        self.visitor = visitor
+        self.ladder = gr.BrowserState("", storage_key="prompt-or-tune-ladder", secret="ladder")
+        self.timer = gr.Timer(2, active=False)
+
+    def build(self) -> None:
+        with gr.Accordion("What the ladder teaches", open=False):
+            gr.Markdown(LESSON)
+        with gr.Row():
+            with gr.Column(scale=4, min_width=320):
+                self._build_question()
+            with gr.Column(scale=8, min_width=320):
+                self._build_result()
+        self._connect()
+
+    def _build_question(self) -> None:
+        gr.Markdown("## Rungs")
+        self.run = gr.Dropdown(
+            [], label="Run", min_width=280, info="A finished run of yours; its held-out rows are asked."
+        )
+        self.form: Form = form(LadderSettings)
+        self.key = gr.Textbox(label="Server key", type="password", info="Only for <url>#<model>; stored nowhere.")
+        self.start = gr.Button("Climb the ladder", variant="primary")
+        with gr.Row():
+            self.cancel = gr.Button("Cancel", size="md", min_width=90)
+            self.resume = gr.Button("Resume", size="md", min_width=90)
+            self.delete = gr.Button("Delete", size="md", min_width=90)
+        self.mine = gr.Dropdown(
+            [], label="My ladders", info="Choose an earlier one to look at it again.", min_width=280
+        )
+
+    def _build_result(self) -> None:
+        gr.Markdown("## Quality and cost")
+        self.status = gr.Markdown(NONE, elem_classes="quiet status")
+        self.advice = gr.Markdown(views.advice(None), container=True, elem_classes="verdict")
+        self.chart = gr.ScatterPlot(
+            None, x="cost", y="score", color="kind", tooltip=["rung", "score", "cost"], x_title="$ per 1,000 calls",
+            y_title="Score", y_lim=[0, 1], height=300, label="Quality against cost (amber: prompts, teal: fine-tunes)",
+            color_map={"fine-tune": "#0d9488", "prompt": "#d97706"},
+        )  # fmt: skip
+        self.table = gr.Dataframe(
+            headers=views.HEADERS, datatype="str", interactive=False, wrap=True, max_height=560, show_search="none",
+            label="Rungs", elem_classes="rows", column_widths=views.WIDTHS,
+        )  # fmt: skip
+        with gr.Accordion("Every rung's prompt and verdicts", open=False):
+            self.details = gr.Markdown("")
+
+    @property
+    def shown(self) -> list[Any]:
+        return [self.status, self.advice, self.chart, self.table, self.details, self.timer]
+
+    def _connect(self) -> None:
+        visitor = self.visitor
+        started = listen(self.start.click, self._start, visitor, [self.run, self.key, *self.form.inputs],
+                         [self.ladder, self.mine], name="ui_start_ladder")  # fmt: skip
+        chosen = listen(
+            self.mine.input, lambda _who, ladder: ladder, visitor, [self.mine], self.ladder, name="ui_choose_ladder"
+        )
+        resumed = listen(
+            self.resume.click, _resume, visitor, [self.ladder, self.key], self.status, name="ui_resume_ladder"
+        )
+        deleted = listen(
+            self.delete.click, _delete, visitor, [self.ladder], [self.ladder, self.mine], name="ui_delete_ladder"
+        )
+        stopped = listen(self.cancel.click, _cancel, visitor, [self.ladder], self.status, name="ui_cancel_ladder")
+        followed = {"start": started, "choice": chosen, "resume": resumed, "delete": deleted, "cancel": stopped}
+        for name, event in followed.items():
+            listen(event.success, _shown, visitor, [self.ladder], self.shown, name=f"ui_ladder_after_{name}",
+                   show_progress="hidden")  # fmt: skip
+        listen(self.timer.tick, _shown, visitor, [self.ladder], self.shown, name="ui_ladder_tick", show_progress="hidden",
+               concurrency_limit=None)  # fmt: skip
+        listen(self.run.focus, _runs, visitor, [self.run], self.run, name="ui_ladder_runs", show_progress="hidden")
+
+    def on_load(self, demo: Any, after: Any) -> None:
+        """After a reload: runs, ladders and the one in hand come back."""
+
+        def fill(who: Caller, ladder: str) -> list[Any]:
+            return [_runs(who, None), _mine(who, ladder)]
+
+        listen(
+            after,
+            fill,
+            self.visitor,
+            [self.ladder],
+            [self.run, self.mine],
+            name="ui_ladder_fill",
+            show_progress="hidden",
+        )
+        listen(
+            demo.load, _shown, self.visitor, [self.ladder], self.shown, name="ui_reload_ladder", show_progress="hidden"
+        )
+
+    def _start(self, who: Caller, run: str | None, key: str, *values: Any) -> list[Any]:
+        if not run:
+            raise UserError("choose a run; there is one when a training has finished", field="run")
+        settings = self.form.read(values)
+        ladder = work.create(runs.find(who.owner, run), settings)
+        start_ladder(ladder, who.token, key or who.key)
+        return [ladder.id, _mine(who, ladder.id)]
+
+
+def _runs(who: Caller, chosen: str | None) -> Any:
+    choices = [
+        (label, run) for label, run in run_choices(who) if (runs.find(who.owner, run).folder / "adapter").is_dir()
+    ]
+    known = [run for _, run in choices]
+    return gr.Dropdown(choices=choices, value=chosen if chosen in known else next(iter(known), None))
+
+
+def _mine(who: Caller, chosen: str | None) -> Any:
+    found = [report.snapshot(ladder) for ladder in work.ladders(who.owner)]
+    choices = [(views.label(one), one["ladder"]) for one in found]
+    return gr.Dropdown(choices=choices, value=chosen if chosen in {one for _, one in choices} else None)
+
+
+def _chosen(who: Caller, ladder: str) -> work.Ladder:
+    if not ladder:
+        raise UserError("there is no ladder yet; climb one")
+    return work.find(who.owner, ladder)
+
+
+def _cancel(who: Caller, ladder: str) -> str:
+    found = _chosen(who, ladder)
+    found.ask_to_stop()
+    return views.status_line(report.snapshot(found)) + " · stopping…"
+
+
+def _resume(who: Caller, ladder: str, key: str) -> str:
+    found = _chosen(who, ladder).make_ready()
+    start_ladder(found, who.token, key or who.key)
+    return views.status_line(report.snapshot(found))
+
+
+def _delete(who: Caller, ladder: str) -> list[Any]:
+    _chosen(who, ladder).delete()
+    return ["", _mine(who, None)]
+
+
+def _shown(who: Caller, ladder: str) -> list[Any]:
+    try:
+        work_found = work.find(who.owner, ladder)
+        found = report.snapshot(work_found)
+    except NotFound:
+        return [NONE, views.advice(None), None, [], "", gr.Timer(active=False)]
+    return [
+        views.status_line(found), views.advice(found), views.chart(found), views.table(found), views.details(found),
+        gr.Timer(active=found["status"] in ACTIVE),
+    ]  # fmt: skip

@@ -1,0 +1,102 @@
+"""What a ladder looks like on the page."""
+
+from typing import Any
+
+import pandas as pd
+
+from tuning.ui.views import STATES
+
+HEADERS = [
+    "Rung", "Score", "95 % interval", "Against the rung below", "Against the best cheaper", "Tokens in / out",
+    "s alone / in batches", "$ per 1,000 calls", "One-off $", "Pays after",
+]  # fmt: skip
+WIDTHS = ["150px", "70px", "110px", "190px", "190px", "110px", "120px", "110px", "90px", "100px"]
+
+
+def status_line(found: dict[str, Any], asking: dict[str, Any] | None = None) -> str:
+    """Where a ladder stands, as Markdown."""
+    ended = sum(line["status"] != "waiting" for line in found["rungs"])
+    state = "Asking" if found["status"] == "evaluating" else STATES[found["status"]]
+    text = f"**{state}**: {ended} of {len(found['rungs'])} rungs, {found['rows']} held-out rows, scored by {found['scorer']}"
+    if found["status"] == "evaluating":
+        now = next((line["title"] for line in found["rungs"] if line["status"] == "waiting"), "")
+        text += f" · now: {now}" + (f", {asking['done']} of {asking['of']} replies" if asking else "")
+    return text + (f" · {found['reason']}" if found["reason"] else "")
+
+
+def advice(found: dict[str, Any] | None) -> str:
+    """The sentence of advice, and what it rests on."""
+    if not found:
+        return (
+            "Choose a finished run and climb: every prompt technique and the fine-tune answer the same held-out rows, and one "
+            "sentence says which to take."
+        )
+    notes = "".join(f"\n- {note}" for note in found["notes"])
+    return f"**{found['advice'] or 'The advice comes when every rung was asked.'}**" + (f"\n\n{notes}" if notes else "")
+
+
+def table(found: dict[str, Any]) -> list[list[str]]:
+    """One line a rung, in the order of the ladder."""
+    return [_row(line) for line in found["rungs"]]
+
+
+def _row(line: dict[str, Any]) -> list[str]:
+    if line["status"] != "done":
+        why = line.get("why", "waiting")
+        return [line["title"], "–", "", f"Left out: {why}" if line["status"] == "left_out" else why, *[""] * 6]
+    low, high = line["interval"]
+    return [
+        line["title"], f"{line['score']:.0%}", f"{low:.0%} to {high:.0%}", line["against_below"] or "the first rung",
+        line["against_cheaper"] or "nothing is cheaper", f"{_number(line['tokens_in'])} / {_number(line['tokens_out'])}",
+        f"{line['latency']:.2f} / {line['seconds']:.2f}", _dollars(line["dollars_per_1000"]), _dollars(line["one_off_dollars"]),
+        f"{line['break_even_calls']:,} calls" if line["break_even_calls"] else "",
+    ]  # fmt: skip
+
+
+def _number(value: float | None) -> str:
+    return "not told" if value is None else f"{value:,.0f}"
+
+
+def _dollars(value: float | None) -> str:
+    return "not known" if value is None else "0" if value == 0 else f"{value:.4f}" if value < 1 else f"{value:.2f}"
+
+
+def chart(found: dict[str, Any] | None) -> pd.DataFrame | None:
+    """cost, score, rung, kind: of every rung whose cost is known."""
+    if not found:
+        return None
+    points = [
+        (line["dollars_per_1000"], line["score"], line["title"], "fine-tune" if line["rung"].startswith("lora") else "prompt")
+        for line in found["rungs"]
+        if line["status"] == "done" and line["dollars_per_1000"] is not None
+    ]  # fmt: skip
+    return pd.DataFrame(points, columns=["cost", "score", "rung", "kind"]) if points else None
+
+
+def details(found: dict[str, Any] | None) -> str:
+    """Each rung's prompt and verdicts, as Markdown."""
+    if not found:
+        return ""
+    parts = []
+    for line in found["rungs"]:
+        if line["status"] != "done":
+            continue
+        verdicts = "".join(f"\n- {line[key]}" for key in ("verdict_below", "verdict_cheaper") if line[key])
+        unread = f", {line['unparsed']} answers could not be read" if line["unparsed"] else ""
+        parts.append(
+            f"#### {line['title']}\n{line['model']}{unread}.{verdicts}\n\nThe first row's prompt:\n\n{_quoted(line['prompt'])}"
+        )
+    return "\n\n".join(parts)
+
+
+def _quoted(text: str) -> str:
+    """Text as a block of code, whatever it holds."""
+    fence = "`" * (3 + text.count("```"))
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def label(found: dict[str, Any]) -> str:
+    import time
+
+    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(found["created"]))
+    return f"{day} · run {found['run'][:6]} · {STATES.get(found['status'], found['status'])}"
