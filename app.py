@@ -36,7 +36,7 @@ def device_wrapper() -> OnDevice:
     if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
         return identity
     from prompts.backends.local import batch_labels, batch_replies, stream_replies
-    from tuning.losses import base_now, held_out_loss
+    from tuning.losses import base_now, held_out_loss, text_losses
 
     wrapper: OnDevice = cache(spaces.GPU)
     for function in (
@@ -45,6 +45,7 @@ def device_wrapper() -> OnDevice:
         batch_labels,
         base_now,
         held_out_loss,
+        text_losses,
     ):  # ZeroGPU wants them declared before the launch
         wrapper(function)
     return wrapper

@@ -155,9 +155,13 @@ def load_tokenizer(source: str, token: str | None = None, kind: Kind = "causal")
 
 
 def read_model(
-    source: str, token: str | None = None, kind: Kind = "causal", labels: Labels | None = None, **more: Any
-) -> tuple[Any, Any]:
-    """A fresh (model, tokenizer) from a Hub id or folder, on the device; `more` goes to from_pretrained. Raises as `load` does."""
+    source: str, token: str | None = None, kind: Kind = "causal", labels: Labels | None = None, *, precision: Any = None,
+    where: str = "", **more: Any,
+) -> tuple[Any, Any]:  # fmt: skip
+    """A fresh (model, tokenizer) from a Hub id or folder, in the device's precision and on the device unless said otherwise;
+    `more` goes to from_pretrained. A classifier's `new_modules` are those that the checkpoint lacks. Raises as `load` does.
+    """
+    import torch
     import transformers
 
     tokenizer = load_tokenizer(source, token, kind)
@@ -168,21 +172,24 @@ def read_model(
         "problem_type": "multi_label_classification" if labels.many else "single_label_classification",
     }  # fmt: skip
     load_class = getattr(transformers, classes.get(kind, "AutoModelForSequenceClassification"))
-    with LOAD_LOCK, hub_errors(source), _quiet():
-        model = load_class.from_pretrained(
+    with LOAD_LOCK, hub_errors(source), _quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # what the checkpoint lacks (a classifier's head) starts the same every time
+        model, found = load_class.from_pretrained(
             source,
             use_safetensors=True,
-            dtype=dtype(),
+            dtype=precision or dtype(),
             token=hub_token(token),
             trust_remote_code=False,
+            output_loading_info=True,
             **heads,
             **more,
         )
+    model.new_modules = sorted({name.rsplit(".", 1)[0] for name in found["missing_keys"]}) if heads else []
     if kind == "classifier":
         model.config.pad_token_id = tokenizer.pad_token_id
     else:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return (model if more else model.to(device())).eval(), tokenizer
+    return (model if more else model.to(where or device())).eval(), tokenizer
 
 
 @contextmanager

@@ -46,6 +46,11 @@ def mean(values: Sequence[float], seed: int = 0) -> Rate:
     return Rate(float(found.mean()), float(low), float(high), len(found))
 
 
+def paired_interval(differences: Sequence[float]) -> Rate:
+    """The mean of paired differences, of any size, with its bootstrap percentile interval, 95 %."""
+    return mean(differences)
+
+
 def summary(values: Sequence[float], *, graded: bool) -> Rate:
     """`mean` of graded scores, `rate` of passes and fails."""
     return mean(values) if graded else rate(sum(value >= 1 for value in values), len(values))

@@ -42,6 +42,14 @@ class Hub:
         return self.repos[repo].commits[-1][1]
 
 
+class Dropped(Response):
+    """A connection that breaks in the middle of an answer."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
+        await send({"type": "http.response.body", "body": b"{", "more_body": False})
+
+
 def _refuse(status: int, code: str = "", message: str = "") -> Response:
     headers = {key: value for key, value in (("X-Error-Code", code), ("X-Error-Message", message)) if value}
     return JSONResponse({"error": message or code}, status, headers=headers)

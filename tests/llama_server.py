@@ -1,10 +1,10 @@
 """A real OpenAI-compatible server, llama.cpp by way of xllamacpp, with the embedded model's weights as an F16 GGUF file."""
 
 import importlib.util
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+
+from tuning.llama import llama_server as serve
 
 KEY = "sk-llama-secret"
 
@@ -39,21 +39,6 @@ def write_f16(target: Path) -> Path:
     return target
 
 
-@contextmanager
-def llama_server(gguf_file: Path, **more: Any) -> Iterator[str]:
-    """Yields its base URL, ending in /v1."""
-    import xllamacpp
-
-    parameters = xllamacpp.CommonParams()
-    parameters.model.path = str(gguf_file)
-    parameters.api_keys = [KEY]
-    parameters.hostnames = ["127.0.0.1"]
-    parameters.port = 0
-    parameters.n_ctx = 4096
-    parameters.n_parallel = 2
-    parameters.warmup = False
-    for name, value in more.items():
-        setattr(parameters, name, value)
-    server = xllamacpp.Server(parameters)
-    yield f"{server.listening_address}/v1"
-    del server
+def llama_server(gguf_file: Path) -> AbstractContextManager[str]:
+    """Its base URL, ending in /v1; two requests at once."""
+    return serve(gguf_file, KEY, n_parallel=2)

@@ -1,112 +1,107 @@
 """run -> model card: what it is, what it learned from, what was measured, how to use it."""
 
-import json
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from prompts.home import ADAPTER_CONFIG, adapter_folder
-from prompts.kinds import Kind, kind_of, read_labels
-from prompts.models import hub_id
+from prompts.home import adapter_folder
+from prompts.kinds import Kind
+from prompts.models import EMBEDDED, hub_id
+from tuning.card_use import use
+from tuning.kinds import kind_in
 from tuning.run import Run, snapshot
 
 PIPELINES: dict[Kind, str] = {
     "causal": "text-generation", "seq2seq": "text2text-generation", "classifier": "text-classification",
 }  # fmt: skip
-_CLASSES: dict[Kind, str] = {"causal": "CausalLM", "seq2seq": "Seq2SeqLM", "classifier": "SequenceClassification"}
 
 
-def card(run: Run, repo_id: str) -> str:
-    """The README.md of the published adapter, with its YAML front matter."""
-    from huggingface_hub import EvalResult, ModelCardData
+def card(run: Run, repo_id: str, settings: Any, base: dict[str, Any], check: dict[str, Any] | None) -> str:
+    """The README.md of the published model, with its YAML front matter. `settings`: tuning.publish.Publish."""
+    from huggingface_hub import ModelCardData
 
     state, kind = snapshot(run), kind_in(adapter_folder(run.owner, run.id))
-    whole = run.recipe.method == "full"
-    evaluation: dict[str, Any] | None = state["evaluation"]
-    results = None
-    if evaluation:
-        results = [
-            EvalResult(
-                task_type=PIPELINES[kind], dataset_type="private", dataset_name=f"{evaluation['rows']} held-out rows",
-                metric_type="exact_match", metric_value=evaluation["tuned"]["exact_match"],
-            )
-        ]  # fmt: skip
+    whole = run.recipe.method == "full" or settings.form != "adapter"
     data = ModelCardData(
-        base_model=hub_id(run.recipe.model), library_name="transformers" if whole else "peft", pipeline_tag=PIPELINES[kind],
-        tags=[run.recipe.method, "prompt-or-tune"],
-        model_name=repo_id.split("/")[-1], eval_results=results,
+        base_model=hub_id(run.recipe.model), library_name=_library(settings.form, whole=whole),
+        pipeline_tag=PIPELINES[kind], license=settings.license or None, tags=[run.recipe.method, "prompt-or-tune"],
+        model_name=repo_id.split("/")[-1], eval_results=_results(state["evaluation"], PIPELINES[kind]) or None,
+        datasets=[f"{repo_id}-data"] if settings.data else None,
     )  # fmt: skip
-    return f"---\n{data.to_yaml()}\n---\n\n{_body(run, repo_id, state, kind)}"
+    return f"---\n{data.to_yaml()}\n---\n\n{_body(run, repo_id, state, settings, base, check)}"
 
 
-def kind_in(folder: Path) -> Kind:
-    """What the adapter or the whole model in a folder is for."""
-    file = folder / ADAPTER_CONFIG
-    if not file.is_file():
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        return kind_of(SimpleNamespace(**{"model_type": "", "architectures": (), **config}))
-    kinds: dict[str, Kind] = {"SEQ_2_SEQ_LM": "seq2seq", "SEQ_CLS": "classifier"}
-    return kinds.get(json.loads(file.read_text("utf-8")).get("task_type"), "causal")
+def _library(form: str, *, whole: bool) -> str:
+    return "gguf" if form == "gguf" else "transformers" if whole else "peft"
 
 
-def _body(run: Run, repo_id: str, state: dict[str, Any], kind: Kind) -> str:
-    base = hub_id(run.recipe.model) or "a local model, not published"
-    what = "A fine-tuned copy of" if run.recipe.method == "full" else f"A {run.recipe.method} adapter for"
-    return f"""# {repo_id.split("/")[-1]}
+def _results(evaluation: dict[str, Any] | None, task: str) -> list[Any]:
+    """What was measured, as the Hub's model-index."""
+    from huggingface_hub import EvalResult
 
-{what} `{base}`, made with Prompt or Tune.
-
-## Measured
-
-{_measured(state)}
-
-## Data
-
-{state["rows"]["train"]} rows trained on, {state["rows"]["held_out"]} held out and never trained on; fingerprint
-`{run.about["fingerprint"]}`. Input: {", ".join(run.columns.input) or run.columns.messages}; learned:
-{run.columns.output or "the last assistant turn"}. Instruction before every input: {run.columns.instruction or "none"}.
-
-## Recipe
-
-{_recipe(run)}
-
-Versions: {", ".join(f"{name} {number}" for name, number in run.about["versions"].items())}.
-
-## Use
-
-```python
-{_use(run, repo_id, kind)}
-```
-
-## Limits
-
-Scores hold for rows like the held-out ones; nothing was measured beyond them. A fine-tuned model repeats the biases and
-errors of its base and of its data: check it on your own cases before you rely on it.
-"""
-
-
-def _use(run: Run, repo_id: str, kind: Kind) -> str:
-    """Python that loads and asks the model."""
-    whole = run.recipe.method == "full"
-    name = ("AutoModelFor" if whole else "AutoPeftModelFor") + _CLASSES[kind]
-    labels = read_labels(adapter_folder(run.owner, run.id))
-    more = "" if whole or labels is None else f", num_labels={len(labels.names)}"
-    library = f"from transformers import {name}, AutoTokenizer" if whole else (
-        f"from peft import {name}\nfrom transformers import AutoTokenizer"
-    )  # fmt: skip
-    asking = {
-        "causal": 'messages = [{"role": "user", "content": "..."}]\n'
-        'inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)\n'
-        'print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0][inputs["input_ids"].shape[1]:]))',
-        "seq2seq": 'inputs = tokenizer("...", return_tensors="pt")\n'
-        "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0], skip_special_tokens=True))",
-        "classifier": f"names = {list(labels.names) if labels else []}\n"
-        'inputs = tokenizer("...", return_tensors="pt")\nprint(names[model(**inputs).logits.argmax(-1).item()])',
+    if not evaluation:
+        return []
+    tuned = evaluation["tuned"]
+    found = {
+        "exact_match": tuned["exact_match"],
+        evaluation.get("scorer", "exact_match"): tuned.get("score", tuned["exact_match"]),
     }
-    return (
-        f'{library}\n\nmodel = {name}.from_pretrained("{repo_id}"{more})\n'
-        f'tokenizer = AutoTokenizer.from_pretrained("{repo_id}")\n{asking[kind]}'
+    if "macro_f1" in evaluation:
+        found["f1"] = evaluation["macro_f1"]
+    return [
+        EvalResult(
+            task_type=task, dataset_type="private", dataset_name=f"{evaluation['rows']} held-out rows", metric_type=name,
+            metric_value=value,
+        )
+        for name, value in found.items()
+    ]  # fmt: skip
+
+
+def _body(
+    run: Run, repo_id: str, state: dict[str, Any], settings: Any, base: dict[str, Any], check: dict[str, Any] | None
+) -> str:
+    name = hub_id(run.recipe.model) or "a local model, not published"
+    what = {"merged": "A fine-tuned copy of", "gguf": "A fine-tuned copy, as a GGUF file, of"}.get(
+        settings.form, "A fine-tuned copy of" if run.recipe.method == "full" else f"A {run.recipe.method} adapter for"
     )
+    sections = {
+        "Measured": _measured(state),
+        "Harm and forgetting": _harm(run),
+        "Data": _data(run, state, repo_id, settings),
+        "Recipe": _recipe(run),
+        "Use": use(run, repo_id, settings.form, base),
+        "Licence": f"`{settings.license}`, as its author says." if settings.license else
+        "Its author has not said one. That of the base applies to the base's part in any case.",
+        "Limits": "Scores hold for rows like the held-out ones; nothing was measured beyond them. A fine-tuned model repeats the "
+        "biases and errors of its base and of its data: check it on your own cases before you rely on it.",
+    }  # fmt: skip
+    notes = "\n\n".join(filter(None, (_about_base(run, base), _about_form(check))))
+    parts = [f"# {repo_id.split('/')[-1]}", f"{what} `{name}`, made with Prompt or Tune.", notes]
+    parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _about_base(run: Run, base: dict[str, Any]) -> str:
+    said = []
+    if base.get("revision"):
+        said.append(f"Trained on revision `{base['revision']}` of the base.")
+    if base.get("moved_to"):
+        said.append(f"The base has moved on since, to `{base['moved_to']}`: name the revision when you load it.")
+    if base.get("gated"):
+        said.append("The base is gated: ask for access on its page first.")
+    if run.recipe.model == EMBEDDED:
+        said.append(
+            "The weights that it was trained on were read from a 4-bit file (Q4_1) of that base: on the original weights its "
+            "answers can differ a little."
+        )
+    return " ".join(said)
+
+
+def _about_form(check: dict[str, Any] | None) -> str:
+    if not check:
+        return ""
+    rows = ", ".join(str(one["row"]) for one in check["differ"][:10])
+    other = f"; it differs on rows {rows}" if check["differ"] else ""
+    same = f"On {check['same']} of {check['rows']} held-out rows"
+    return f"{same} it answers exactly as the adapter does (asked by {check['by']}){other}."
 
 
 def _measured(state: dict[str, Any]) -> str:
@@ -114,20 +109,65 @@ def _measured(state: dict[str, Any]) -> str:
     if state["eval_loss"] is not None:
         lines.append(f"Loss on the held-out rows: {state['eval_loss']:.4f}.")
     if evaluation := state["evaluation"]:
-        lines += ["", "| | exact match | 95 % interval | rows |", "|---|---|---|---|"]
+        rows, losses = evaluation["rows"], evaluation.get("losses", {})
+        lines += [
+            "", f"On {rows} held-out rows, scored by {evaluation.get('scorer', 'exact_match')}, greedy answers:", "",
+            "| | score | 95 % interval | exact match | loss | perplexity | tokens in / out a row |",
+            "|---|---|---|---|---|---|---|",
+        ]  # fmt: skip
         for side in ("base", "tuned"):
-            score = evaluation[side]
-            low, high = score["interval"]
-            lines.append(f"| {side} | {score['exact_match']:.1%} | {low:.1%} to {high:.1%} | {evaluation['rows']} |")
+            found, loss = evaluation[side], losses.get(side)
+            low, high = found.get("score_interval", found["interval"])
+            lines.append(
+                f"| {side if side == 'tuned' else evaluation['base_is']} | {found.get('score', found['exact_match']):.1%} | "
+                f"{low:.1%} to {high:.1%} | {found['exact_match']:.1%} | "
+                + (f"{loss['loss']:.3f} | {loss['perplexity']:,.1f}" if loss else "– | –")
+                + f" | {found.get('tokens_in', 0) / rows:.0f} / {found.get('tokens_out', 0) / rows:.0f} |"
+            )
         lines += ["", evaluation["verdict"]]
+        if "base_check" in evaluation:
+            lines += ["", f"The base side is the same model with the adapter off: {evaluation['base_check']}."]
     if off := state["forecast_off"]:
         lines += [
             "",
             f"The forecast was off by {off['seconds']:+.0%} in time and {off['peak_memory_gb']:+.0%} in memory.",
         ]
-    return "\n".join(lines) or "Nothing was measured: the run held out no rows or was not evaluated."
+    return "\n".join(lines).strip() or "Nothing was measured: the run held out no rows or was not evaluated."
+
+
+def _harm(run: Run) -> str:
+    from tuning.harm.report import as_markdown, kept
+
+    return as_markdown(kept(run))
+
+
+def _data(run: Run, state: dict[str, Any], repo_id: str, settings: Any) -> str:
+    rows = state["rows"]
+    instruction = run.columns.instruction or "none"
+    published = f" The rows are published as `{repo_id}-data`." if settings.data else ""
+    return (
+        f"{rows['train']} rows trained on, {rows['validation']} watched, {rows['held_out']} held out and never trained on; "
+        f"fingerprint `{run.about['fingerprint']}`. "
+        f"Input: {', '.join(run.columns.input) or run.columns.messages or 'none'}; learned: "
+        f"{run.columns.output or 'the last assistant turn'}. Instruction before every input: {instruction}.{published}"
+    )
 
 
 def _recipe(run: Run) -> str:
-    settings = {key: value for key, value in run.recipe.to_json().items() if key != "model"}
-    return "\n".join(["| setting | value |", "|---|---|", *(f"| {key} | {value} |" for key, value in settings.items())])
+    settings = {key: value for key, value in run.recipe.to_json().items() if key not in ("model", "hub_model_id")}
+    table = ["| setting | value |", "|---|---|", *(f"| {key} | {value} |" for key, value in settings.items())]
+    versions = ", ".join(f"{name} {number}" for name, number in run.about["versions"].items())
+    return "\n".join([*table, "", f"Versions: {versions}."])
+
+
+def data_card(run: Run, name: str, model: str, license: str) -> str:
+    """The README.md of a run's rows, published as a data set."""
+    from huggingface_hub import DatasetCardData
+
+    data = DatasetCardData(license=license or None, pretty_name=name.split("/")[-1], tags=["prompt-or-tune"])
+    used = ", ".join((*run.columns.input, run.columns.output) if not run.columns.messages else (run.columns.messages,))
+    return (
+        f"---\n{data.to_yaml()}\n---\n\n# {name.split('/')[-1]}\n\nThe rows that `{model}` was trained on (train), watched by "
+        f"(validation) and measured on (test). Columns: {used}. Fingerprint: `{run.about['fingerprint']}`.\n\nDo not train on the "
+        "test part if you want to compare with that model's card.\n"
+    )

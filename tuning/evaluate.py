@@ -31,6 +31,10 @@ class Measure(Scoring):
         "auto", title="Scorer", place=20,
         help="auto: label, number, exact_match or chrf, as the right answers look. The others as in a comparison.",
     )  # fmt: skip
+    pattern: str = knob(
+        "", title="Pattern", lines=2, place=21, advanced=True,
+        help="For regex: the expression to find; json_schema: the schema; judge: the rubric. Otherwise empty.",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from tuning.autopilot import is_out_of_memory
 from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS
+from tuning.publish import afterwards
 from tuning.run import Run, place_in_line
 from tuning.task import Task, task_of
 from tuning.trackers import tracked
@@ -112,6 +113,9 @@ def _work(
             if (run.folder / "cancel").exists():
                 run.set_state("finished", "measuring was cancelled; the adapter is there")
                 return
+    if run.recipe.hub_model_id:
+        run.set_state("evaluating")
+        yield from afterwards(run, token=token)
     run.set_state("finished")
     yield {"event": "finished"}
 

@@ -42,6 +42,19 @@ def _objective(loaded: Loaded, labels: Labels | None) -> Any:
     return Answers(loaded.tokenizer) if loaded.kind == "seq2seq" else AfterSoftPrompt(loaded.tokenizer)
 
 
+def text_losses(name: str, owner: str, token: str | None, texts: list[str]) -> list[tuple[float, int]]:
+    """(summed loss, tokens) of each text, read by a causal model from its first token on. Runs inside the device's lease."""
+    loaded, adapter = opened(name, owner, token)
+    objective = AfterSoftPrompt(loaded.tokenizer)
+    found = []
+    with loaded.using(adapter) as model, torch.inference_mode():
+        for text in texts:
+            ids = tuple(loaded.tokenizer(text)["input_ids"])
+            row = EncodedRow(ids, 1)
+            found.append((float(objective.loss_sum(model, [row])), row.learned))
+    return found
+
+
 def base_now(base: str, tuned: str, owner: str, token: str | None) -> dict[str, Any]:
     """The fingerprint of a run's base as it is asked: the same model with the adapter off. Runs inside the device's lease."""
     loaded, adapter = opened(tuned if _apart(tuned, owner, token) else base, owner, token)

@@ -4,6 +4,7 @@ LoRA (Hu et al. 2021), rsLoRA (Kalajdzievski 2023), DoRA (Liu et al. 2024), QLoR
 al. 2021), prefix tuning (Li and Liang 2021), IA3 (Liu et al. 2022).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -55,7 +56,7 @@ def with_method(base: Any, recipe: Any, kind: Kind, tokenizer: Any) -> Any:
 
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=recipe.gradient_checkpointing)
     try:
-        model = get_peft_model(base, _config(recipe, kind))
+        model = get_peft_model(base, _config(recipe, kind, getattr(base, "new_modules", None)))
     except ValueError as error:
         raise UserError(
             f"{recipe.method} does not fit this model ({str(error)[:200]}); choose lora", field="method"
@@ -86,19 +87,21 @@ def quantized(recipe: Any) -> dict[str, Any]:
     return {"quantization_config": config, "device_map": {"": 0}}
 
 
-def _config(recipe: Any, kind: Kind) -> Any:
+def _config(recipe: Any, kind: Kind, new: Sequence[str] | None = None) -> Any:
+    """`new`: modules that the base's checkpoint lacks; they are learned as a whole and saved with the adapter."""
     import peft
 
-    task = _TASKS[kind]
+    task, kept = _TASKS[kind], list(new or ()) or None
     # None is PEFT's own choice for the architecture: query and value projections
     targets = "all-linear" if recipe.target_modules == "all-linear" else None
     if recipe.method in ("lora", "rslora", "dora", "qlora"):
         return peft.LoraConfig(
             task_type=task, r=recipe.lora_r, lora_alpha=recipe.lora_alpha, lora_dropout=recipe.lora_dropout,
             use_rslora=recipe.method == "rslora", use_dora=recipe.method == "dora", target_modules=targets,
+            modules_to_save=kept,
         )  # fmt: skip
     if recipe.method == "ia3":
-        return peft.IA3Config(task_type=task)
+        return peft.IA3Config(task_type=task, modules_to_save=kept)
     kinds = {"prompt_tuning": peft.PromptTuningConfig, "prefix_tuning": peft.PrefixTuningConfig}
     return kinds[recipe.method](task_type=task, num_virtual_tokens=recipe.num_virtual_tokens)
 

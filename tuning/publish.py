@@ -1,92 +1,186 @@
-"""run -> Hub repo: created private, uploaded, read back and compared before it says done."""
+"""run -> Hub repo: created private, uploaded, read back, loaded in a fresh process and compared before it says done."""
 
 import hashlib
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prompts.errors import UserError, WorldError
-from prompts.home import adapter_folder, on_space
-from prompts.models import BASE_FILE
-from prompts.settings import Settings, knob
-from tuning.card import card
-from tuning.run import Run
-from tuning.work import write_json
+from prompts.home import ADAPTER_CONFIG, adapter_folder
+from prompts.kinds import LABELS_FILE
+from prompts.messages import Prompt, message, prompt
+from prompts.models import locate, parse
+from prompts.settings import knob
+from tuning.base import known
+from tuning.card import card, data_card
+from tuning.evaluate import room
+from tuning.export import Export, export
+from tuning.hub import hub_api, hub_refusals
+from tuning.launch.process import round_trip
+from tuning.run import Run, used_columns
+from tuning.work import Event, write_json
+
+ASKED = 3  # rows that both copies of the fine-tune answer
+PARTS = {"train": "train", "validation": "validation", "held_out": "test"}  # as `datasets` finds them
 
 
-class Publish(Settings):
-    """Where to publish and who may see it."""
+class Publish(Export):
+    """Where to publish, in which form, and who may see it."""
 
     repo_id: str = knob(
         title="Repository",
         min_length=1,
         max_length=200,
+        place=5,
         help="Name, or owner/name, of the model repository on the Hub.",
     )
-    private: bool = knob(True, title="Private", help="Only you can see a private repository.")
+    private: bool = knob(True, title="Private", place=6, help="Only you can see a private repository.")
+    license: str = knob(
+        "", title="Licence", place=15, pattern=r"^[a-z0-9.-]{0,40}$",
+        help="The Hub's id of a licence, e.g. apache-2.0 or mit; it has to fit your base and your data. Empty: none is said.",
+    )  # fmt: skip
+    data: bool = knob(
+        False, title="Publish the data as well", place=16,
+        help="Its three parts as a data set, <repository>-data, as private as the model. Look for personal data first.",
+    )  # fmt: skip
     update: bool = knob(
-        False, title="Add to an existing repository", advanced=True,
+        False, title="Add to an existing repository", advanced=True, place=17,
         help="Otherwise a name that is taken is refused, unless this run was published there before.",
     )  # fmt: skip
 
 
 def publish(run: Run, settings: Publish, *, token: str | None) -> dict[str, Any]:
-    """Uploads the adapter with its tokenizer and model card, reads every file back and compares it.
+    """The document of `publishing`, once it is done."""
+    event: Event = {}
+    for event in publishing(run, settings, token=token):
+        pass
+    return {key: value for key, value in event.items() if key != "event"}
 
-    Returns {"run", "repo", "url", "revision", "private", "files"}; the same is kept as published.json.
-    Raises UserError for a name or a token that has to change, WorldError where the Hub refuses; the adapter stays as it is.
+
+def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Event]:
+    """Exports, uploads with tokenizer and card, reads every file back, and asks what came back in a fresh process.
+
+    Events as `export`'s, then "uploading", "reading_back", "loading_again", and last "published": {"run", "repo", "url",
+    "revision", "private", "form", "files", "check", "round_trip", "data"?}; the same is kept as published.json. Raises UserError
+    for a name, a token or a base that has to change, WorldError where the Hub refuses or what came back differs; nothing here
+    is lost by it, and publishing again goes on where it stopped.
     """
-    from huggingface_hub import HfApi
-
-    adapter = adapter_folder(run.owner, run.id)
-    if token is None and on_space():
-        raise UserError("sign in with Hugging Face, or give a token with write access", field="token")
-    if token is not None and not token.isascii():
-        raise UserError("a token has no such characters; copy it again", field="token")
-    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
+    adapter_folder(run.owner, run.id)
+    api = hub_api(token)
     with hub_refusals(settings.repo_id), tempfile.TemporaryDirectory() as scratch:
-        repo = _create(api, run, settings)
-        folder = Path(scratch) / "adapter"
-        shutil.copytree(adapter, folder, ignore=shutil.ignore_patterns(BASE_FILE))
-        (folder / "README.md").write_text(card(run, repo), encoding="utf-8")
-        commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=f"Adapter of run {run.id}")
+        repo = full_name(api, settings.repo_id)
+        base = checked_base(api, run)
+        folder = Path(scratch) / "model"
+        exported: Event = {}
+        for exported in export(run, settings, folder, token=token):
+            if exported["event"] != "exported":
+                yield exported
+        yield {"event": "uploading", "repo": repo}
+        create_repo(api, run, repo, private=settings.private, update=settings.update)
+        _pin(folder, base)
+        (folder / "README.md").write_text(card(run, repo, settings, base, exported["check"]), encoding="utf-8")
+        commit = api.upload_folder(
+            repo_id=repo, folder_path=folder, commit_message=f"{settings.form.capitalize()} of run {run.id}",
+            delete_patterns=["*.safetensors", "*.gguf", ADAPTER_CONFIG, "config.json"],
+        )  # fmt: skip
+        yield {"event": "reading_back", "repo": repo}
         files = _read_back(api, repo, commit.oid, folder, Path(scratch) / "back")
+        yield {"event": "loading_again", "repo": repo}
+        compared = _loaded_again(run, settings, folder, repo, commit.oid, api.endpoint, token)
+        data = _push_data(api, run, repo, settings, Path(scratch) / "data") if settings.data else None
     document = {
         "run": run.id, "repo": repo, "url": f"{api.endpoint}/{repo}", "revision": commit.oid, "private": settings.private,
-        "files": files, "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "form": settings.form, "files": files, "check": exported["check"], "round_trip": compared, "base": base,
+        **({"data": data} if data else {}), "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     write_json(run.folder / "published.json", document)
-    return document
+    yield {"event": "published", **document}
 
 
-def _create(api: Any, run: Run, settings: Publish) -> str:
-    """The full name of the repository, made if need be."""
+def reserve(run: Run, token: str | None) -> None:
+    """Makes the run's private repository (recipe.hub_model_id) before anything is trained, which shows that the token may write.
+
+    Raises as `publishing` does.
+    """
+    api = hub_api(token)
+    with hub_refusals(run.recipe.hub_model_id):
+        create_repo(api, run, full_name(api, run.recipe.hub_model_id), private=True)
+
+
+def afterwards(run: Run, *, token: str | None) -> Iterator[Event]:
+    """Publishes a run whose recipe names a repository: last "published", or "not_published" with the reason. Raises nothing
+    expected: the run is finished in any case.
+    """
+    try:
+        yield from publishing(run, Publish(repo_id=run.recipe.hub_model_id), token=token)
+    except (UserError, WorldError) as error:
+        yield {"event": "not_published", "repo": run.recipe.hub_model_id, "reason": str(error)}
+
+
+def full_name(api: Any, name: str) -> str:
+    """name -> owner/name, where the owner is the token's."""
+    name = name.strip()
+    return name if "/" in name else f"{api.whoami()['name']}/{name}"
+
+
+def create_repo(
+    api: Any, run: Run, repo: str, *, private: bool, update: bool = False, kind: Literal["model", "dataset"] = "model"
+) -> None:
+    """Makes the repository, unless this run did before. Raises UserError where the name is taken, or is not as private as asked."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    name = settings.repo_id.strip()
-    repo = name if "/" in name else f"{api.whoami()['name']}/{name}"
-    known = run.folder / "repos.json"  # what this run has made, also where the upload broke off afterwards
-    made = json.loads(known.read_text("utf-8")) if known.is_file() else []
-    mine = repo in made
+    noted = run.folder / "repos.json"  # what this run has made, also where the upload broke off afterwards
+    made = json.loads(noted.read_text("utf-8")) if noted.is_file() else []
+    key = repo if kind == "model" else f"{kind}:{repo}"
     try:
-        api.create_repo(repo, private=settings.private, exist_ok=mine or settings.update)
+        api.create_repo(repo, private=private, repo_type=kind)
     except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code == 409:
+        if error.response is None or error.response.status_code != 409:
+            raise
+        if key not in made and not update:
             raise UserError(f"{repo} exists already; choose another name, or set update", field="repo_id") from None
-        raise
-    write_json(known, sorted({*made, repo}))
-    if api.repo_info(repo).private != settings.private:
-        is_now = "public" if settings.private else "private"
+    write_json(noted, sorted({*made, key}))
+    if api.repo_info(repo, repo_type=kind).private != private:
+        is_now = "public" if private else "private"
         raise UserError(
             f"{repo} exists and is {is_now}; set private to match it, or choose another name", field="private"
         )
-    return repo
+
+
+def checked_base(api: Any, run: Run) -> dict[str, Any]:
+    """{"id", "revision", "moved_to"?, "gated"?} of a run's base on the Hub; {} where it lies here only.
+
+    Raises UserError where the Hub has no such base, or the token may not see it: nobody could load the adapter.
+    """
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    found = parse(run.recipe.model)
+    trained = (known(run.folder) or {}).get("revision")
+    if found.kind != "hub":
+        return {}
+    try:
+        info = api.model_info(found.value)
+    except GatedRepoError:
+        return {"id": found.value, "revision": trained, "gated": True}
+    except RepositoryNotFoundError:
+        raise UserError(
+            f"the base {found.value} is not on the Hub any more, or the token may not see it: the adapter could not be loaded; "
+            "publish it merged, from a copy of the base",
+            field="model",
+        ) from None
+    moved = {"moved_to": info.sha} if trained and info.sha != trained else {}
+    return {"id": found.value, "revision": trained or info.sha, **({"gated": True} if info.gated else {}), **moved}
+
+
+def _pin(folder: Path, base: dict[str, Any]) -> None:
+    """Names in the adapter's configuration the revision of the base that it was trained on."""
+    file = folder / ADAPTER_CONFIG
+    if file.is_file() and base.get("revision"):
+        config = json.loads(file.read_text("utf-8"))
+        file.write_text(json.dumps({**config, "revision": base["revision"]}, indent=1), encoding="utf-8")
 
 
 def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> list[str]:
@@ -100,44 +194,61 @@ def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> 
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-_STATUS = {
-    401: "the Hub does not know the token; sign in again, or make a new token with write access",
-    403: "the token may not write to {repo}; use a token with write access to that owner",
-    412: "{repo} changed meanwhile; try again",
-    429: "the Hub asks to wait (too many requests); try again in some minutes",
-}
+def _loaded_again(
+    run: Run, settings: Publish, folder: Path, repo: str, revision: str, endpoint: str, token: str | None
+) -> dict[str, Any]:
+    """{"rows", "logits"}: both copies, loaded in a fresh process, say the same. Raises WorldError naming what differs."""
+    labels = adapter_folder(run.owner, run.id) / LABELS_FILE
+    prompts, references = _asked(run)
+    found = round_trip({
+        "form": settings.form, "folder": str(folder), "repo": repo, "revision": revision, "endpoint": endpoint, "token": token,
+        "base": locate(run.recipe.model, run.owner)[0], "prompts": [one.as_dicts() for one in prompts],
+        "labels": json.loads(labels.read_text("utf-8")) if labels.is_file() else None,
+        "room": min(64, room(run.recipe.model, run.owner, references, token)),
+    })  # fmt: skip
+    here, there = found["here"], found["there"]
+    if here["answers"] != there["answers"]:
+        at = next(
+            at for at, pair in enumerate(zip(here["answers"], there["answers"], strict=True)) if pair[0] != pair[1]
+        )
+        raise WorldError(
+            f"{repo} was written, but what came back answers differently: {there['answers'][at][:80]!r} instead of "
+            f"{here['answers'][at][:80]!r}; publish again"
+        )
+    if here["digest"] != there["digest"]:
+        raise WorldError(
+            f"{repo} was written, but what came back has other logits: {there['top'][:3]} instead of {here['top'][:3]}; "
+            "publish again"
+        )
+    return {"rows": len(prompts), "logits": here["digest"]}
 
 
-@contextmanager
-def hub_refusals(repo: str) -> Iterator[None]:
-    """Turns the Hub's refusals into sentences."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OfflineModeIsEnabled
-
-    try:
-        yield
-    except HFValidationError as error:
-        raise UserError(f"{repo!r} is not a valid name: {str(error).splitlines()[0]}", field="repo_id") from None
-    except LocalTokenNotFoundError:
-        raise UserError("no token: run `hf auth login`, set HF_TOKEN, or give one", field="token") from None
-    except HfHubHTTPError as error:
-        raise _refusal(repo, error) from None
-    except (OfflineModeIsEnabled, OSError) as error:
-        raise WorldError(f"the Hub cannot be reached: {str(error)[:200]}; nothing is lost, try again later") from None
-    except Exception as error:
-        if "httpx" not in type(error).__module__:
-            raise
-        raise WorldError(f"the connection to the Hub broke: {str(error)[:200]}; nothing is lost, try again") from None
+def _asked(run: Run) -> tuple[list[Prompt], list[str]]:
+    """A few prompts, of held-out rows where there are any, with the right answers; of plain text, its beginning."""
+    rows = list(run.part("held_out") or run.part("train"))[:ASKED]
+    plain = [prompt(message("user", (row.answer[:60], "input"))) for row in rows]
+    return [
+        row.prompt if row.prompt.messages else text for row, text in zip(rows, plain, strict=True)
+    ], [row.answer for row in rows]  # fmt: skip
 
 
-def _refusal(repo: str, error: Any) -> UserError | WorldError:
-    status = error.response.status_code if error.response is not None else 0
-    if status in (401, 403):
-        return UserError(_STATUS[status].format(repo=repo), field="token")
-    if status in _STATUS:
-        return WorldError(_STATUS[status].format(repo=repo))
-    if status >= 500 or status == 0:
-        return WorldError(f"the Hub failed (status {status}); nothing is lost, try again later")
-    return WorldError(f"the Hub refused (status {status}): {error.server_message or str(error)[:200]}")
+def _push_data(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -> dict[str, Any]:
+    """The run's rows as a data set of their own, {"repo", "url", "revision"}."""
+    name = f"{repo}-data"
+    folder.mkdir()
+    used = used_columns(run.columns)
+    for part, file in PARTS.items():
+        rows = [{column: run.table.rows[at][column] for column in used} for at in run.numbers(part)]
+        if rows:
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            (folder / f"{file}.jsonl").write_text(text, encoding="utf-8")
+    (folder / "README.md").write_text(data_card(run, name, repo, settings.license), encoding="utf-8")
+    create_repo(api, run, name, private=settings.private, update=settings.update, kind="dataset")
+    commit = api.upload_folder(
+        repo_id=name, repo_type="dataset", folder_path=folder, commit_message=f"Rows of run {run.id}"
+    )
+    return {"repo": name, "url": f"{api.endpoint}/datasets/{name}", "revision": commit.oid}

@@ -108,6 +108,11 @@ class Recipe(Watching, Reading):
         2, title="Early stopping", unit="epochs", ge=0, le=50, advanced=True,
         help="Stop when the validation loss has not improved for so many epochs; 0 never. The best epoch is kept in any case.",
     )  # fmt: skip
+    hub_model_id: str = knob(
+        "", title="Publish when done", advanced=True, max_length=200,
+        help="Name, or owner/name. A private repository is made with your token before the training starts, so that a token that "
+        "may not write is told at once; the adapter goes there when it is measured. Empty: you publish by hand.",
+    )  # fmt: skip
     gradient_checkpointing: bool = knob(
         False, title="Gradient checkpointing", help="Less memory, a third slower.", advanced=True
     )

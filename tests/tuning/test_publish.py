@@ -1,15 +1,43 @@
 """Publishing to a Hub that speaks the real protocol, and every refusal it may give."""
 
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.responses import Response
 
 from prompts.errors import UserError, WorldError
+from tests.hub_server import Dropped, Repo
+from tests.test_architecture import ROOT
+from tests.tiny import tiny_bert, tiny_llama, tiny_t5
 from tests.tuning.test_train import COLUMNS, executed, recipe, table
 from tuning import run as runs
+from tuning.base import FILE as BASE
 from tuning.evaluate import evaluate
-from tuning.publish import Publish, publish
+from tuning.harm.screen import screen
+from tuning.hub import hub_api
+from tuning.launch.begin import made
+from tuning.launch.round_trip import both
+from tuning.publish import Publish, checked_base, publish
+
+
+@pytest.fixture(autouse=True)
+def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The round trip in this process, which saves seconds; one test takes the fresh process."""
+    if "fresh" not in request.fixturenames:
+        monkeypatch.setattr(
+            "tuning.publish.round_trip", lambda given: json.loads(json.dumps(both(json.loads(json.dumps(given)))))
+        )
+
+
+@pytest.fixture
+def fresh() -> None:
+    """The real thing."""
 
 
 @pytest.fixture
@@ -49,8 +77,6 @@ def test_an_adapter_is_published_private_with_a_card_and_read_back(finished: run
     ],
 )
 def test_wrong_names_and_tokens(finished: runs.Run, hub: Any, repo: str, token: str, kind: type, message: str) -> None:
-    from tests.hub_server import Repo
-
     hub.repos["ana/taken"] = Repo(True)
     with pytest.raises(kind, match=message):
         publish(finished, Publish(repo_id=repo), token=token)
@@ -66,6 +92,159 @@ def test_a_refused_commit_loses_nothing(finished: runs.Run, hub: Any, status: in
     assert runs.snapshot(finished)["published"] is None
     hub.fault = lambda line: None
     assert publish(finished, Publish(repo_id="x"), token="hf_writer")["repo"] == "ana/x", "no second repo, no refusal"
+
+
+FAULTS = (401, 403, 404, 409, 412, 429, 500, 503, None)
+
+
+def broken(status: int | None) -> Response:
+    return Dropped() if status is None else Response(status_code=status)
+
+
+@pytest.mark.timeout(300)
+def test_whatever_breaks_a_push_nothing_is_lost_and_nothing_is_called_published(
+    finished: runs.Run, hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One fault at each request of a push, in turn; tests/benchmarks/pushes.py takes every fault at every request."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits before it tries again
+    settings = Publish(repo_id="x", data=True)
+    count = pushed_with(finished, hub, settings, -1, 0)
+    adapter = (finished.folder / "adapter" / "adapter_model.safetensors").read_bytes()
+    refused = 0
+    for at in range(count):
+        refused += pushed_with(finished, hub, settings, at, FAULTS[at % len(FAULTS)]) < 0
+        assert (finished.folder / "adapter" / "adapter_model.safetensors").read_bytes() == adapter
+    assert refused > count // 2
+    hub.fault = lambda line: None
+    assert publish(finished, settings, token="hf_writer")["repo"] == "ana/x"
+    assert sorted(hub.repos) == ["ana/x", "datasets/ana/x-data"], "no second repo"
+
+
+def pushed_with(run: runs.Run, hub: Any, settings: Publish, at: int, status: int | None) -> int:
+    """How many requests a push made whose request number `at` met a fault, again and again; -1 where it was refused."""
+    (run.folder / "published.json").unlink(missing_ok=True)
+    seen: list[str] = []
+
+    def fault(line: str) -> Response | None:
+        seen.append(line)
+        if len(seen) == at + 1 or (at >= 0 and len(seen) > at and line == seen[at]):
+            return broken(status)
+        return None
+
+    hub.fault = fault
+    refusal = ""
+    try:
+        publish(run, settings, token="hf_writer")
+    except (UserError, WorldError) as error:
+        refusal = str(error)
+    assert bool(refusal) == (runs.snapshot(run)["published"] is None), "what is refused is not called published"
+    return -1 if refusal else len(seen)
+
+
+@pytest.mark.parametrize("make", [tiny_bert, tiny_t5, tiny_llama])
+def test_every_family_is_published_merged_and_loaded_again(make: Any, tmp_path: Path, hub: Any) -> None:
+    run = executed(runs.create("local", table(), recipe(str(make(tmp_path / "model"))), COLUMNS), then=evaluate)
+    list(screen(run))
+    document = publish(run, Publish(repo_id="m", form="merged", license="apache-2.0", data=True), token="hf_writer")
+    assert document["check"] == {"rows": 8, "same": 8, "differ": [], "by": "transformers"}
+    assert document["round_trip"]["rows"] == 3
+    files = hub.files("ana/m")
+    assert {"model.safetensors", "config.json", "README.md", "tokenizer.json"} <= set(files)
+    assert not [name for name, body in files.items() if str(tmp_path).encode() in body], "no path of this machine"
+    card = files["README.md"].decode()
+    assert "license: apache-2.0" in card and "model-index" in card and "People exchanged" in card
+    assert "8 of 8 held-out rows it answers exactly as the adapter does" in card
+    assert set(hub.files("datasets/ana/m-data")) == {"train.jsonl", "validation.jsonl", "test.jsonl", "README.md"}
+    assert len(hub.files("datasets/ana/m-data")["test.jsonl"].splitlines()) == 8
+    adapter = publish(run, Publish(repo_id="ana/m"), token="hf_writer")
+    assert adapter["revision"] != document["revision"], "another form is a new revision"
+    assert "model.safetensors" not in hub.files("ana/m") and "adapter_model.safetensors" in hub.files("ana/m")
+
+
+@pytest.mark.usefixtures("fresh")
+def test_what_came_back_is_loaded_in_a_fresh_process(finished: runs.Run, hub: Any) -> None:
+    document = publish(finished, Publish(repo_id="x"), token="hf_writer")
+    assert document["round_trip"]["rows"] == 3 and len(document["round_trip"]["logits"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"answers": ["blue", "?", "red"]}, "answers differently: '\\?' instead of"),
+        ({"digest": "other"}, "other logits"),
+    ],
+)
+def test_what_answers_differently_is_not_called_published(
+    finished: runs.Run, hub: Any, change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = {"digest": "d", "top": [1.0], "answers": ["blue", "blue", "red"]}
+    monkeypatch.setattr("tuning.publish.round_trip", lambda given: {"here": here, "there": {**here, **change}})
+    with pytest.raises(WorldError, match=message):
+        publish(finished, Publish(repo_id="x"), token="hf_writer")
+    assert runs.snapshot(finished)["published"] is None
+
+
+def test_a_base_that_is_gone_gated_or_moved_is_caught(finished: runs.Run, hub: Any) -> None:
+    known = json.loads((finished.folder / BASE).read_text())
+    (finished.folder / BASE).write_text(json.dumps({**known, "revision": "a" * 40}))
+    file = finished.folder / "recipe.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "model": "ana/base"}))
+    run, api = runs.find("local", finished.id), hub_api("hf_writer")
+    with pytest.raises(UserError, match="not on the Hub any more"):
+        checked_base(api, run)
+    hub.repos["ana/base"] = Repo(False, [("a" * 40, {})])
+    assert checked_base(api, run) == {"id": "ana/base", "revision": "a" * 40}
+    hub.repos["ana/base"].commits.append(("b" * 40, {}))
+    assert checked_base(api, run) == {"id": "ana/base", "revision": "a" * 40, "moved_to": "b" * 40}
+    hub.fault = lambda line: (
+        Response(status_code=403, headers={"X-Error-Code": "GatedRepo"}) if "ana/base" in line else None
+    )
+    assert checked_base(api, run)["gated"]
+
+
+def test_whether_the_token_may_write_is_known_before_anything_is_trained(tiny: str, hub: Any) -> None:
+    settings = recipe(tiny, hub_model_id="ana/early")
+    for token, message in (("hf_reader", "may not write"), ("hf_wrong", "does not know the token")):
+        with pytest.raises(UserError, match=message):
+            made("local", table(), settings, COLUMNS, token)
+    assert not hub.repos and not runs.runs("local"), "nothing is left of a run that is refused"
+    run = executed(made("local", table(), settings, COLUMNS, "hf_writer"), then=evaluate, token="hf_writer")
+    assert runs.snapshot(run)["published"]["repo"] == "ana/early" and hub.repos["ana/early"].private
+    later = made("local", table(), recipe(tiny, hub_model_id="ana/later"), COLUMNS, "hf_writer")
+    hub.fault = lambda line: Response(status_code=429) if "/commit/" in line else None
+    event = next(e for e in executed(later, token="hf_writer").events() if e["event"] == "not_published")
+    assert "asks to wait" in event["reason"] and later.status()["state"] == "finished"
+
+
+@pytest.mark.slow
+def test_the_python_of_the_card_runs(hub: Any, home: Path, tmp_path: Path) -> None:
+    """A base from the Hub, trained and published by the command line; then the card's own code, in a process of its own."""
+    base = tiny_llama(tmp_path / "base")
+    files = {path.name: path.read_bytes() for path in base.iterdir()}
+    hub.repos["ana/base"] = Repo(False, [("a" * 40, files)])
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in table().rows))
+    words = ["-m", "tuning", "train", str(rows), "--model", "ana/base", "--hub-model-id", "tuned", "--evaluate", "--json",
+             "--num-train-epochs", "1", "--input", "text", "--output", "label"]  # fmt: skip
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": "hf_writer"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["published"]["base"] == {"id": "ana/base", "revision": "a" * 40}
+    assert json.loads(hub.files("ana/tuned")["adapter_config.json"])["revision"] == "a" * 40
+    card = hub.files("ana/tuned")["README.md"].decode()
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
+    assert code and "--lora-modules tuned=ana/tuned" in card
+    ran = subprocess.run(
+        [sys.executable, "-c", code.group(1)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ran.returncode == 0 and ran.stdout, ran.stderr
 
 
 def test_a_file_that_comes_back_different_is_not_called_published(finished: runs.Run, hub: Any) -> None:

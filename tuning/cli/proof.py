@@ -1,6 +1,8 @@
-"""Commands on results: evaluate, ladder, publish."""
+"""Commands on results: evaluate, ladder, harm, export, publish."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -12,9 +14,11 @@ from prompts.home import LOCAL
 from tuning import run as runs
 from tuning.cli.common import RunFlags, Show, hub_token, secret_from_pipe, sentence
 from tuning.evaluate import Measure, evaluate
+from tuning.export import Export, export
+from tuning.harm.screen import screen
 from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
-from tuning.publish import Publish, publish
+from tuning.publish import Publish, publishing
 from tuning.work import Event
 
 
@@ -26,6 +30,10 @@ class LadderFlags(Flags, LadderSettings):
     run: CliPositionalArg[str] = Field("", description="The run's id. Not needed with --ladder.")
     ladder: str = Field("", description="Go on with this ladder, which was created before, instead of a new one.")
     owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
+
+
+class ExportFlags(RunFlags, Export):
+    to: str = Field(description="A folder, which is made anew.")
 
 
 class PublishFlags(RunFlags, Publish):
@@ -61,8 +69,25 @@ def _ladder(flags: LadderFlags, show: Show) -> Any:
     return report.snapshot(ladder)
 
 
+def _harm(flags: RunFlags, show: Show) -> Any:
+    return _last(screen(runs.find(flags.owner, flags.run), token=hub_token()), show)
+
+
+def _export(flags: ExportFlags, show: Show) -> Any:
+    return _last(export(runs.find(flags.owner, flags.run), flags.of(Export), Path(flags.to), token=hub_token()), show)
+
+
 def _publish(flags: PublishFlags, show: Show) -> Any:
-    return publish(runs.find(flags.owner, flags.run), flags.of(Publish), token=hub_token())
+    return _last(publishing(runs.find(flags.owner, flags.run), flags.of(Publish), token=hub_token()), show)
+
+
+def _last(events: Iterator[Event], show: Show) -> Any:
+    """The last event's document; the others are shown."""
+    event: Event = {}
+    for event in events:
+        if not {"published", "exported", "screened"} & {event["event"]}:
+            show(sentence(event))
+    return {key: value for key, value in event.items() if key != "event"}
 
 
 COMMANDS = {
@@ -70,7 +95,7 @@ COMMANDS = {
     "ladder": Command(
         LadderFlags, _ladder, "Ask a run's held-out rows in every way, from a plain question to the fine-tune."
     ),
-    "publish": Command(
-        PublishFlags, _publish, "Push a run's adapter with its model card to the Hub (token: HF_TOKEN)."
-    ),
+    "harm": Command(RunFlags, _harm, "Screen a run for forgetting and harm, before and after."),
+    "export": Command(ExportFlags, _export, "Write a run as adapter, merged model or GGUF file into a folder."),
+    "publish": Command(PublishFlags, _publish, "Push a run with its model card to the Hub (token: HF_TOKEN)."),
 }

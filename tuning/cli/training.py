@@ -29,7 +29,7 @@ from tuning.data.columns import Columns
 from tuning.evaluate import evaluate
 from tuning.execute import assist, execute
 from tuning.forecast import forecast
-from tuning.launch.begin import begin, begin_job
+from tuning.launch.begin import begin, begin_job, made
 from tuning.launch.jobs import JobSettings, price
 from tuning.recipe import Recipe
 from tuning.search import Search
@@ -71,8 +71,12 @@ def _train(flags: TrainFlags, show: Show) -> Any:
         return _executed(
             lambda: runs.find(flags.owner, flags.run), flags.owner, show, token, then_evaluate=flags.evaluate
         )
-    return _executed(lambda: runs.create(flags.owner, table_of(flags.file), flags.of(Recipe), flags.of(Columns)), flags.owner, show,
-                     None, then_evaluate=flags.evaluate)  # fmt: skip
+    token = hub_token()
+
+    def new() -> runs.Run:
+        return made(flags.owner, table_of(flags.file), flags.of(Recipe), flags.of(Columns), token)
+
+    return _executed(new, flags.owner, show, token, then_evaluate=flags.evaluate)
 
 
 def _sweep(flags: SweepFlags, show: Show) -> Any:
@@ -122,7 +126,9 @@ def _resume(flags: RunFlags, show: Show) -> Any:
         run = runs.prepare_again(flags.owner, flags.run)
         begin(run, hub_token())
         return followed(run, show)
-    return _executed(lambda: runs.prepare_again(flags.owner, flags.run), flags.owner, show, None, then_evaluate=False)
+    return _executed(
+        lambda: runs.prepare_again(flags.owner, flags.run), flags.owner, show, hub_token(), then_evaluate=False
+    )
 
 
 def _runs(flags: OwnerFlags, show: Show) -> Any:

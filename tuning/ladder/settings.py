@@ -34,11 +34,21 @@ class LadderSettings(Measure):
         "", title="Best refined prompt", lines=3, place=9,
         help="Yours. Empty: requirements are added to the short prompt as long as they help on training rows.",
     )  # fmt: skip
-    k: int = knob(
-        4, title="Examples shown (k)", ge=1, le=32, place=10, help="Training rows, for the two rungs with examples."
+    larger_model: str = knob(
+        "", title="Larger model", pick=True, place=12, help="For the last rung: <url>#<model> of a server, or a Hub id."
     )
+    k: int = knob(
+        4, title="Examples shown (k)", ge=1, le=32, place=38, advanced=True,
+        help="Training rows, for the two rungs with examples.",
+    )  # fmt: skip
     votes: int = knob(
-        5, title="Votes", ge=2, le=40, place=11, help="Chains of thought that vote, for self-consistency."
+        5,
+        title="Votes",
+        ge=2,
+        le=40,
+        place=39,
+        advanced=True,
+        help="Chains of thought that vote, for self-consistency.",
     )
     temperature: float = knob(
         0.7, title="Temperature of the votes", gt=0, le=2, step=0.05, place=40, advanced=True,
@@ -52,28 +62,16 @@ class LadderSettings(Measure):
         1000, title="At most", unit="rows", ge=1, place=42, advanced=True,
         help="So many held-out rows are asked; which ones, the seed decides.",
     )  # fmt: skip
-    larger_model: str = knob(
-        "",
-        title="Larger model",
-        pick=True,
-        place=43,
-        help="A hosted model for the last rung: <url>#<model>, or a Hub id.",
-    )
     dollars_per_hour: float = knob(
-        0.03, title="Price of this machine", unit="$ an hour", ge=0, le=1000, place=44,
+        0.03, title="Price of this machine", unit="$ an hour", ge=0, le=1000, place=44, advanced=True,
         help="What an hour costs; the costs of everything asked and trained here follow from it. 0.03: a Space's upgraded CPU.",
     )  # fmt: skip
     dollars_per_million_in: float | None = knob(
-        None,
-        title="Larger model, tokens read",
-        unit="$ a million",
-        ge=0,
-        le=1000,
-        place=45,
+        None, title="Larger model, tokens read", unit="$ a million", gt=0, le=1000, place=45, advanced=True,
         help="Its price; empty: not known.",
-    )
+    )  # fmt: skip
     dollars_per_million_out: float | None = knob(
-        None, title="Larger model, tokens written", unit="$ a million", ge=0, le=1000, place=46,
+        None, title="Larger model, tokens written", unit="$ a million", gt=0, le=1000, place=46, advanced=True,
         help="Its price; empty: not known.",
     )  # fmt: skip
     seed: int = knob(

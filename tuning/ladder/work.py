@@ -29,8 +29,8 @@ from prompts.scoring import check, settled
 from prompts.settings import build
 from prompts.techniques.few_shot import Example
 from tuning import run as runs
-from tuning.card import kind_in
 from tuning.evaluate import held_rows, text_of
+from tuning.kinds import kind_in
 from tuning.ladder.climb import asked
 from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground, choices
 from tuning.ladder.settings import LadderSettings

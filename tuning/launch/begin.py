@@ -1,11 +1,14 @@
 """Starts a run where it belongs: as a child process here, or as a Job on Hugging Face with a child process that follows it."""
 
+from collections.abc import Callable
+
 from prompts.errors import UserError
 from prompts.home import on_space
 from prompts.rows import Table
 from tuning.data.columns import Columns
 from tuning.launch.jobs import JobSettings, prepare
 from tuning.launch.process import spawn, start
+from tuning.publish import reserve
 from tuning.recipe import Recipe
 from tuning.run import Run, create
 from tuning.work import Work
@@ -19,16 +22,36 @@ def begin(run: Run, token: str | None = None) -> None:
     _follow(run, _own(token))
 
 
-def begin_job(owner: str, table: Table, recipe: Recipe, columns: Columns, job: JobSettings, token: str | None) -> Run:
-    """A new run that trains on Hugging Face Jobs. Raises as `create` and `prepare` do; nothing is left of one that is refused."""
-    token = _own(token)
+def begin_new(owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None) -> Run:
+    """A new run, started here. Raises as `create` and `reserve` do; nothing is left of one that is refused."""
+    run = made(owner, table, recipe, columns, token)
+    begin(run, token)
+    return run
+
+
+def made(owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None) -> Run:
+    """A new run, whose repository is made first where its recipe names one. Raises as `begin_new`."""
     run = create(owner, table, recipe, columns)
+    if recipe.hub_model_id:
+        _or_nothing(run, lambda: reserve(run, token))
+    return run
+
+
+def _or_nothing(run: Run, do: Callable[[], None]) -> None:
+    """Does it, or removes the run and raises."""
     try:
-        prepare(run, job, token)
+        do()
     except BaseException:
         run.set_state("failed")
         run.delete()
         raise
+
+
+def begin_job(owner: str, table: Table, recipe: Recipe, columns: Columns, job: JobSettings, token: str | None) -> Run:
+    """A new run that trains on Hugging Face Jobs. Raises as `create` and `prepare` do; nothing is left of one that is refused."""
+    token = _own(token)
+    run = made(owner, table, recipe, columns, token)
+    _or_nothing(run, lambda: prepare(run, job, token))
     _follow(run, token)
     return run
 

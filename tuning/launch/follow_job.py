@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from prompts.errors import AppError, WorldError
 from tuning import run as runs
 from tuning.launch.jobs import EVENT, Jobs
+from tuning.publish import afterwards
 from tuning.run import Run
 from tuning.trackers import Tracked
 from tuning.work import Event
@@ -62,7 +63,7 @@ def follow(run: Run, jobs: Jobs, token: str) -> None:
         if time.monotonic() - looked >= LOOK or not reader.is_alive():
             stage, looked = jobs.stage(), time.monotonic()
     told.track({"event": "end"})
-    _end(run, jobs, stage, told.failure or last, cancelled=asked)
+    _end(run, jobs, stage, told.failure or last, token, cancelled=asked)
 
 
 def _read(jobs: Jobs, lines: "queue.Queue[str | None]") -> None:
@@ -112,11 +113,13 @@ class _Told:
             self._run.append(told)
 
 
-def _end(run: Run, jobs: Jobs, stage: str, last: str, *, cancelled: bool) -> None:
+def _end(run: Run, jobs: Jobs, stage: str, last: str, token: str, *, cancelled: bool) -> None:
     back = jobs.bring_back() if stage != "DELETED" else False
     run.append({"event": "job", "stage": stage})
     jobs.close(stage)
     if stage == "COMPLETED" and (run.folder / "adapter").is_dir():
+        for event in afterwards(run, token=token) if run.recipe.hub_model_id else ():
+            run.append(event)
         run.set_state("finished")
     elif cancelled or stage == "CANCELED":
         run.set_state("cancelled", "" if back else "the Job was stopped")

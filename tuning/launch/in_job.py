@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tuning.base import FILE as BASE
 from tuning.launch.jobs import EVENT
 
 
@@ -58,8 +59,9 @@ class _Sender:
         out.mkdir()
         if (folder / "adapter").is_dir():
             shutil.copytree(folder / "adapter", out / "adapter")
-        if (folder / "evaluation.json").is_file():
-            shutil.copy(folder / "evaluation.json", out)
+        for name in ("evaluation.json", BASE):
+            if (folder / name).is_file():
+                shutil.copy(folder / name, out)
         if any(out.iterdir()):
             self._upload(out, "out")
         if (folder / "checkpoints").is_dir():  # it was cancelled or failed

@@ -16,7 +16,7 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.models import BASE_FILE, hub_id
 from prompts.settings import Settings, knob
-from tuning.publish import hub_refusals
+from tuning.hub import hub_refusals
 from tuning.run import JOB, Run
 from tuning.work import durable, write_json
 
@@ -159,7 +159,8 @@ class Jobs:
                 (folder / "run").mkdir(exist_ok=True)
                 shutil.copy(path, folder / "run" / path.name)
         write_json(
-            folder / "run" / "recipe.json", self._run.recipe.changed(model=hub_id(self._run.recipe.model)).to_json()
+            folder / "run" / "recipe.json",  # what is published is published from here
+            self._run.recipe.changed(model=hub_id(self._run.recipe.model), hub_model_id="").to_json(),
         )
         (folder / "code.zip").write_bytes(_code())
 

@@ -139,6 +139,22 @@ def measured(document: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def round_trip(document: dict[str, Any]) -> dict[str, Any]:
+    """Runs tuning/launch/round_trip.py on a document, which goes by pipe. Raises WorldError as it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tuning.launch.round_trip"], input=json.dumps(document), capture_output=True, text=True, cwd=_ROOT,
+        env=_environment(), check=False,
+    )  # fmt: skip
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        raise WorldError(f"what was published could not be loaded in a fresh process: {said[:300]}; publish again")
+    found: dict[str, Any] = json.loads(lines[-1])
+    if "error" in found:
+        raise WorldError(f"what was published could not be loaded in a fresh process: {found['error']}")
+    return found
+
+
 def send_to_space(project: str, folder: str, space: str, token: str | None) -> str:
     """Runs tuning/launch/trackio_space.py: the Space's address. Raises UserError without a token, WorldError as Trackio says."""
     if not token:

@@ -25,7 +25,7 @@ from tuning.data.preview import SHOWN, Shown, preview
 from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
 from tuning.forecast import forecast
 from tuning.launch import process
-from tuning.launch.begin import begin, begin_job
+from tuning.launch.begin import begin, begin_job, begin_new
 from tuning.launch.jobs import JobSettings, price
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
@@ -122,9 +122,9 @@ def start_run(
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
     recipe, columns = part_of(settings, Recipe), part_of(settings, Columns)
-    run = runs.create(who.owner, open_table(who.owner, source), recipe, mapping(source, columns))
-    begin(run, who.token)
-    return runs.snapshot(run)
+    return runs.snapshot(
+        begin_new(who.owner, open_table(who.owner, source), recipe, mapping(source, columns), who.token)
+    )
 
 
 def start_sweep(

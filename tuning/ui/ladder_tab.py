@@ -40,6 +40,7 @@ class LadderTab:
                 self._build_question()
             with gr.Column(scale=8, min_width=320):
                 self._build_result()
+        self._build_table()
         self._connect()
 
     def _build_question(self) -> None:
@@ -47,9 +48,9 @@ class LadderTab:
         self.run = gr.Dropdown(
             [], label="Run", min_width=280, info="A finished run of yours; its held-out rows are asked."
         )
+        self.start = gr.Button("Climb the ladder", variant="primary")
         self.form: Form = form(LadderSettings)
         self.key = gr.Textbox(label="Server key", type="password", info="Only for <url>#<model>; stored nowhere.")
-        self.start = gr.Button("Climb the ladder", variant="primary")
         with gr.Row():
             self.cancel = gr.Button("Cancel", size="md", min_width=90)
             self.resume = gr.Button("Resume", size="md", min_width=90)
@@ -67,8 +68,10 @@ class LadderTab:
             y_title="Score", y_lim=[0, 1], height=300, label="Quality against cost (amber: prompts, teal: fine-tunes)",
             color_map={"fine-tune": "#0d9488", "prompt": "#d97706"},
         )  # fmt: skip
+
+    def _build_table(self) -> None:
         self.table = gr.Dataframe(
-            headers=views.HEADERS, datatype="str", interactive=False, wrap=True, max_height=560, show_search="none",
+            headers=views.HEADERS, datatype="str", interactive=False, wrap=True, max_height=760, show_search="none",
             label="Rungs", elem_classes="rows", column_widths=views.WIDTHS,
         )  # fmt: skip
         with gr.Accordion("Every rung's prompt and verdicts", open=False):

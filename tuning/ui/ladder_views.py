@@ -10,7 +10,7 @@ HEADERS = [
     "Rung", "Score", "95 % interval", "Against the rung below", "Against the best cheaper", "Tokens in / out",
     "s alone / in batches", "$ per 1,000 calls", "One-off $", "Pays after",
 ]  # fmt: skip
-WIDTHS = ["150px", "70px", "110px", "190px", "190px", "110px", "120px", "110px", "90px", "100px"]
+WIDTHS = ["135px", "60px", "100px", "175px", "175px", "95px", "105px", "95px", "80px", "90px"]
 
 
 def status_line(found: dict[str, Any], asking: dict[str, Any] | None = None) -> str:

@@ -1,18 +1,24 @@
 """The public endpoints on results: evaluation, the ladder, publication."""
 
+import tempfile
 from collections.abc import Iterator
 from inspect import Parameter
+from pathlib import Path
 from typing import Any
+
+import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.evaluate import Measure, evaluate
+from tuning.export import Export, exported_file
+from tuning.harm.screen import screen
 from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
 from tuning.launch.process import start_ladder
-from tuning.publish import Publish, publish
+from tuning.publish import Publish, publishing
 
 RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs return it.")}
 LADDER = {"ladder": (str, Parameter.empty, "The ladder's id, as /ladder returns it.")}
@@ -22,6 +28,19 @@ def _climb(who: Caller, settings: LadderSettings, run: str) -> dict[str, Any]:
     ladder = work.create(runs.find(who.owner, run), settings)
     start_ladder(ladder, who.token, who.key)
     return report.snapshot(ladder)
+
+
+def _exported(who: Caller, settings: Export, run: str) -> Iterator[dict[str, Any]]:
+    folder = Path(tempfile.gettempdir()) / f"export-{run}"
+    for event in exported_file(runs.find(who.owner, run), settings, folder, token=who.token):
+        if event["event"] == "exported":
+            del event["folder"]
+            event["file"] = gr.FileData(path=event["file"]).model_dump()
+        yield event
+
+
+def _published(who: Caller, settings: Publish, run: str) -> Iterator[dict[str, Any]]:
+    yield from publishing(runs.find(who.owner, run), settings, token=who.token)
 
 
 def _cancel_ladder(who: Caller, ladder: str) -> dict[str, Any]:
@@ -65,7 +84,17 @@ def publish_proof_endpoints(on_device: OnDevice) -> None:
     endpoint(Measure, evaluate_run, name="evaluate_run", personal=True, extra=RUN,
              text="Measure base against tuned on the run's held-out rows: scores with intervals, losses, length, latency, rows won "
                   "and lost. The last document has the verdict.")  # fmt: skip
-    endpoint(Publish, lambda who, settings, run: publish(runs.find(who.owner, run), settings, token=who.token),
-             name="publish_run", personal=True, extra=RUN,
-             text="Push a run's adapter with a model card to the Hub, read it back and compare. Give your token "
-                  "(oauth_token, or the header X-HF-Token).")  # fmt: skip
+
+    def harm_card(who: Caller, run: str) -> Iterator[dict[str, Any]]:
+        yield from screen(runs.find(who.owner, run), token=who.token, on_device=on_device)
+
+    endpoint(None, harm_card, name="harm_card", personal=True, extra=RUN,
+             text="Screen a run for forgetting and harm, before and after: general text, checkable instructions, pairs of "
+                  "sentences that differ in the group named, held-out rows with people exchanged.")  # fmt: skip
+    endpoint(Export, _exported, name="export_run", personal=True, extra=RUN,
+             text="A run as a file to download: adapter, merged model, or GGUF for llama.cpp and Ollama, compared with the adapter "
+                  "on held-out rows. The last document has the file.")  # fmt: skip
+    endpoint(Publish, _published, name="publish_run", personal=True, extra=RUN,
+             text="Push a run to the Hub as adapter, merged model or GGUF, with a model card; it is read back, loaded in a fresh "
+                  "process and compared before it is called published. Give your token (oauth_token, or the header X-HF-Token)."
+             )  # fmt: skip

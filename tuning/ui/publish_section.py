@@ -1,31 +1,33 @@
-"""Taking a fine-tune along: a download, the Hub."""
+"""Taking a fine-tune along: as a file in any form, or to the Hub."""
 
-import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from prompts.home import adapter_folder
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import run as runs
-from tuning.publish import Publish, publish
+from tuning.export import Export, exported_file
+from tuning.publish import Publish, publishing
 from tuning.ui import views
 from tuning.ui.result_section import chosen
 
 
 class PublishSection:
-    """The adapter as a zip, and the Hub."""
+    """A download, and the Hub."""
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
 
     def build(self) -> None:
         with gr.Accordion("Take it with you", open=False):
-            self.download = gr.Button("Make the adapter's zip", size="md", scale=0, min_width=180)
-            self.zip = gr.File(label="Adapter", interactive=False, visible=False)
+            self.export_form: Form = form(Export)
+            self.download = gr.Button("Make the file", size="md", scale=0, min_width=180)
+            self.exported = gr.Markdown("", elem_classes="quiet")
+            self.zip = gr.File(label="Your fine-tune", interactive=False, visible=False)
         with gr.Accordion("Publish on the Hub", open=False):
             self.publish_form: Form = form(Publish)
             self.token = gr.Textbox(
@@ -36,16 +38,24 @@ class PublishSection:
             self.pushed = gr.Markdown("Not published.", elem_classes="quiet")
 
     def connect(self, run: Any) -> None:
-        listen(self.download.click, self._download, self.visitor, [run], self.zip, name="ui_download")
+        listen(self.download.click, self._download, self.visitor, [run, *self.export_form.inputs], [self.exported, self.zip],
+               name="ui_download")  # fmt: skip
         listen(self.push.click, self._push, self.visitor, [run, self.token, *self.publish_form.inputs],
                [self.pushed, self.token], name="ui_publish")  # fmt: skip
 
-    def _download(self, who: Caller, run: str) -> Any:
-        folder = adapter_folder(who.owner, chosen(run))
-        name = Path(tempfile.gettempdir()) / f"adapter-{run}"  # one file a run, replaced each time
-        return gr.File(value=shutil.make_archive(str(name), "zip", folder), visible=True)
+    def _download(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
+        found, settings = runs.find(who.owner, chosen(run)), self.export_form.read(values)
+        folder = Path(tempfile.gettempdir()) / f"export-{run}"  # one place a run, replaced each time
+        for event in exported_file(found, settings, folder, token=who.token):
+            if event["event"] == "exported":
+                yield views.exported(event), gr.File(value=event["file"], visible=True)
+            else:
+                yield views.publishing(event), gr.skip()
 
-    def _push(self, who: Caller, run: str, token: str, *values: Any) -> Any:
+    def _push(self, who: Caller, run: str, token: str, *values: Any) -> Iterator[Any]:
         settings = self.publish_form.read(values)
-        publish(runs.find(who.owner, chosen(run)), settings, token=token.strip() or who.token)
-        return views.published(runs.snapshot(runs.find(who.owner, run))), ""
+        found = runs.find(who.owner, chosen(run))
+        for event in publishing(found, settings, token=token.strip() or who.token):
+            if event["event"] != "published":
+                yield views.publishing(event), gr.skip()
+        yield views.published(runs.snapshot(found)), ""

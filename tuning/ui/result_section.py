@@ -12,6 +12,8 @@ from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
 from tuning.evaluate import Measure, evaluate
+from tuning.harm.report import NONE, as_markdown, kept
+from tuning.harm.screen import screen
 from tuning.ui import views
 
 
@@ -32,6 +34,13 @@ class ResultSection:
                 wrap=True, max_height=420, show_search="none", label="Held-out rows, those lost first", elem_classes="rows",
             )  # fmt: skip
             self.matrix = gr.Markdown("")
+        with gr.Accordion("Harm and forgetting", open=False):
+            gr.Markdown(
+                "General text, instructions, pairs of sentences that differ in the group named, and your rows with the people in "
+                "them exchanged: before and after.", elem_classes="quiet",
+            )  # fmt: skip
+            self.screen = gr.Button("Screen it", size="md", scale=0, min_width=140)
+            self.harm = gr.Markdown("Not screened.")
         with gr.Accordion("Ask the tuned model", open=False):
             self.question = gr.Textbox(label="Text", lines=4, info="What a row's input would look like.", min_width=280)
             self.ask = gr.Button("Ask the tuned model", size="md", scale=0, min_width=180)
@@ -39,17 +48,19 @@ class ResultSection:
 
     @property
     def shown(self) -> list[Any]:
-        return [self.verdict, self.examples, self.matrix, self.question]
+        return [self.verdict, self.examples, self.matrix, self.harm, self.question]
 
     def values(self, run: runs.Run | None, *, active: bool) -> list[Any]:
         evaluation = None if run is None or active else runs.evaluation(run)
         example = "" if run is None else evaluation["examples"][0]["text"] if evaluation else gr.skip()
-        return [views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation), example]
+        harm = as_markdown(kept(run)) if run else NONE
+        return [views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation), harm, example]
 
     def connect(self, run: Any) -> None:
         visitor = self.visitor
         listen(self.again.click, self._measure, visitor, [run, *self.measure.inputs],
                [self.verdict, self.examples, self.matrix], name="ui_measure")  # fmt: skip
+        listen(self.screen.click, self._screen, visitor, [run], self.harm, name="ui_screen")
         listen(self.ask.click, self._ask, visitor, [run, self.question], self.reply, name="ui_ask_tuned",
                show_progress="minimal")  # fmt: skip
 
@@ -61,6 +72,11 @@ class ResultSection:
                 yield f"{event['done']} of {event['of']} answers…", gr.skip(), gr.skip()
         evaluation = runs.evaluation(found)
         yield views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation)
+
+    def _screen(self, who: Caller, run: str) -> Iterator[str]:
+        found = runs.find(who.owner, chosen(run))
+        for event in screen(found, token=who.token, on_device=self.on_device):
+            yield f"Asking both: {event['what']}…" if event["event"] == "screening" else as_markdown(event)
 
     def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
         for document in ask_text(

@@ -15,7 +15,7 @@ from tuning import run as runs
 from tuning.data.columns import Columns
 from tuning.data.sources import open_table
 from tuning.forecast import forecast
-from tuning.launch.begin import begin
+from tuning.launch.begin import begin, begin_new
 from tuning.recipe import Recipe
 from tuning.ui import views
 from tuning.ui.compare_runs import CompareRuns, run_choices
@@ -189,8 +189,7 @@ class TuneTab:
 
     def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
         columns, recipe = self._read(source, values)
-        run = runs.create(who.owner, open_table(who.owner, source), recipe, columns)
-        begin(run, who.token)
+        run = begin_new(who.owner, open_table(who.owner, source), recipe, columns, who.token)
         return [run.id, self._mine(who, run.id)]
 
     def _mine(self, who: Caller, chosen: str | None) -> Any:

@@ -146,15 +146,51 @@ def run_label(state: dict[str, Any]) -> str:
     return f"{day} · {state['data']} · {state['model']} · {state['run'][:6]}"
 
 
+STEPS = {
+    "writing": "Writing the {form} form…", "comparing": "Comparing with the adapter: {side}, {done} of {of} rows…",
+    "uploading": "Uploading to {repo}…", "reading_back": "Reading every file of {repo} back…",
+    "loading_again": "Loading {repo} in a fresh process and asking it…",
+}  # fmt: skip
+
+
+def publishing(event: dict[str, Any]) -> str:
+    """A step of an export or a push."""
+    return STEPS[event["event"]].format(**event)
+
+
+def checked(check: dict[str, Any] | None) -> str:
+    """How a form compares with the adapter, as a sentence; every row that differs is named."""
+    if not check:
+        return ""
+    text = f" {check['same']} of {check['rows']} held-out rows are answered exactly as by the adapter (asked by {check['by']})."
+    rows = "; ".join(
+        f"row {one['row']}: {one['exported'][:40]!r} instead of {one['adapter'][:40]!r}" for one in check["differ"]
+    )
+    return text + (f" They differ on {rows}." if rows else "")
+
+
+def exported(event: dict[str, Any]) -> str:
+    """What an export came to, as Markdown."""
+    return f"**{event['form'].capitalize()}**: {', '.join(event['files'])}.{checked(event['check'])}"
+
+
 def published(state: dict[str, Any]) -> str:
     """Where a run was published, as Markdown."""
     if not (found := state["published"]):
         return "Not published."
     kind = "private" if found["private"] else "public"
-    return (
-        f"Published as [{found['repo']}]({found['url']}), {kind}, revision `{found['revision'][:10]}`. "
-        f"All {len(found['files'])} files were read back and are the same."
+    text = (
+        f"Published as [{found['repo']}]({found['url']}), {kind}, {found.get('form', 'adapter')}, revision "
+        f"`{found['revision'][:10]}`. All {len(found['files'])} files were read back and are the same."
     )
+    if trip := found.get("round_trip"):
+        text += f" Loaded in a fresh process, it gave the same logits and the same answers on {trip['rows']} rows."
+    text += checked(found.get("check"))
+    if moved := found.get("base", {}).get("moved_to"):
+        text += f" The base has moved on to `{moved[:10]}` since the training: the card names the revision that was trained on."
+    if data := found.get("data"):
+        text += f" The rows: [{data['repo']}]({data['url']})."
+    return text
 
 
 def foreseen(found: dict[str, Any]) -> str:

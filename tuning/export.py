@@ -1,0 +1,193 @@
+"""run -> a folder to take along: the adapter, the merged model, or a GGUF file; compared with the adapter on held-out rows."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from prompts.errors import UserError, WorldError
+from prompts.home import ADAPTER_CONFIG, adapter_folder
+from prompts.kinds import LABELS_FILE, read_labels
+from prompts.messages import Prompt
+from prompts.models import BASE_FILE, locate
+from prompts.rendering import PLAIN_TEMPLATE
+from prompts.settings import Settings, knob
+from tuning.evaluate import held_rows, room
+from tuning.kinds import kind_in
+from tuning.run import Run
+from tuning.work import Event
+
+Form = Literal["adapter", "merged", "gguf"]
+SMALL = 1_000_000_000  # parameters; smaller models are merged in fp32, larger ones kept in 16 bits
+GGUF_FILE, MODELFILE = "model-{}.gguf", "Modelfile"
+
+
+class Export(Settings):
+    """In which form a fine-tune is taken along."""
+
+    form: Form = knob(
+        "adapter", title="Form", place=10,
+        help="adapter: small, needs its base. merged: a whole model. gguf: one file for llama.cpp and Ollama.",
+    )  # fmt: skip
+    quantization: Literal["f16", "q8_0"] = knob(
+        "f16", title="GGUF precision", place=11, advanced=True,
+        help="f16: exact to 16 bits. q8_0: half the size, answers may differ.",
+    )  # fmt: skip
+    check_rows: int = knob(
+        40, title="Rows compared", unit="rows", ge=0, le=1000, place=12, advanced=True,
+        help="Merged and GGUF answer so many held-out rows, which have to be the adapter's answers; what differs is named.",
+    )  # fmt: skip
+
+
+def export(run: Run, settings: Export, folder: Path, *, token: str | None = None) -> Iterator[Event]:
+    """Writes the form into `folder`, which is made anew. Events "writing", "comparing" (side, done, of), and last "exported":
+    {"run", "form", "folder", "files", "check": {"rows", "same", "differ": [{"row", "adapter", "exported"}], "by"}}.
+
+    Raises UserError for a form that this run cannot take, WorldError where the disk is full.
+    """
+    source = adapter_folder(run.owner, run.id)
+    whole = not (source / ADAPTER_CONFIG).is_file()
+    if settings.form == "gguf" and kind_in(source) != "causal":
+        raise UserError("GGUF is for GPT-like models; choose adapter or merged", field="form")
+    shutil.rmtree(folder, ignore_errors=True)
+    yield {"event": "writing", "form": settings.form}
+    try:
+        if settings.form == "adapter" or (whole and settings.form == "merged"):
+            shutil.copytree(source, folder, ignore=shutil.ignore_patterns(BASE_FILE))
+            complete_tokenizer(folder)
+        else:
+            _merge(run, folder if settings.form == "merged" else folder / "merged", token)
+        if settings.form == "gguf":
+            _to_gguf(run, folder, settings)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise WorldError(f"the export cannot be written: {error.strerror or error}; free some disk space") from error
+    check: dict[str, Any] | None = None
+    if settings.check_rows and run.numbers("held_out") and settings.form != "adapter" and not whole:
+        for event in _compared(run, folder, settings, token):
+            if event["event"] == "compared":
+                check = event["check"]
+            else:
+                yield event
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    yield {
+        "event": "exported",
+        "run": run.id,
+        "form": settings.form,
+        "folder": str(folder),
+        "files": files,
+        "check": check,
+    }
+
+
+def exported_file(run: Run, settings: Export, folder: Path, *, token: str | None = None) -> Iterator[Event]:
+    """As `export`, with one file to download beside it: the last event's "file"."""
+    for event in export(run, settings, folder, token=token):
+        if event["event"] == "exported":
+            event["file"] = shutil.make_archive(str(folder), "zip", folder)
+        yield event
+
+
+def complete_tokenizer(folder: Path) -> None:
+    """Gives a causal model's tokenizer the chat template that it was trained with, where it had none of its own."""
+    from transformers import AutoTokenizer
+
+    if kind_in(folder) != "causal":
+        return
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+        tokenizer.save_pretrained(folder)
+
+
+def _merge(run: Run, folder: Path, token: str | None) -> None:
+    """The base with the adapter's weights added to its own. Raises UserError for a method whose weights cannot be added."""
+    from prompts.loading import dtype
+    from tuning.answers import opened
+
+    source = adapter_folder(run.owner, run.id)
+    if not (source / ADAPTER_CONFIG).is_file():
+        shutil.copytree(source, folder, ignore=shutil.ignore_patterns(BASE_FILE))
+        complete_tokenizer(folder)
+        return
+    base, _ = locate(run.recipe.model, run.owner)
+    model, tokenizer, _, labels = opened(source, base, token, read_labels(source))
+    if not hasattr(model, "merge_and_unload"):
+        raise UserError(
+            f"{run.recipe.method} is no change of weights and cannot be merged; choose adapter", field="form"
+        )
+    merged = model.merge_and_unload()
+    if merged.num_parameters() >= SMALL:
+        merged = merged.to(dtype())
+    merged.config._name_or_path = ""  # never a path of this machine
+    merged.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    if labels:
+        shutil.copy(source / LABELS_FILE, folder)
+    complete_tokenizer(folder)
+
+
+def _to_gguf(run: Run, folder: Path, settings: Export) -> None:
+    from tuning.gguf_file import write_gguf
+
+    merged, name = folder / "merged", GGUF_FILE.format(settings.quantization)
+    try:
+        write_gguf(merged, folder / name, settings.quantization, f"fine-tune {run.id[:8]}")
+        (folder / MODELFILE).write_text(_modelfile(merged, name), encoding="utf-8")
+    finally:
+        shutil.rmtree(merged, ignore_errors=True)
+
+
+def _modelfile(merged: Path, name: str) -> str:
+    """For `ollama create`: the file, its end token, greedy answers. Ollama reads the chat template out of the GGUF file."""
+    found = json.loads((merged / "tokenizer_config.json").read_text("utf-8")).get("eos_token")
+    end = found["content"] if isinstance(found, dict) else found
+    stop = f'PARAMETER stop "{end}"\n' if end else ""
+    return f"FROM ./{name}\n{stop}PARAMETER temperature 0\n"
+
+
+def _compared(run: Run, folder: Path, settings: Export, token: str | None) -> Iterator[Event]:
+    """Asks the adapter and the exported form the same held-out rows, one at a time."""
+    from tuning.answers import answers, opened
+
+    source = adapter_folder(run.owner, run.id)
+    labels = read_labels(source)
+    held = held_rows(run, labels).drawn(settings.check_rows, run.recipe.seed)
+    prompts = [row.prompt for row in held.rows]
+    tokens = room(run.recipe.model, run.owner, held.references, token)
+    base, _ = locate(run.recipe.model, run.owner)
+    said: dict[str, list[str]] = {"adapter": [], "exported": []}
+    for side in said:
+        if side == "exported" and settings.form == "gguf":
+            replies, by = _of_gguf(folder / GGUF_FILE.format(settings.quantization), prompts, tokens)
+        else:
+            opened_model = opened(source, base, token, labels) if side == "adapter" else opened(folder, labels=labels)
+            replies, by = answers(*opened_model, prompts, tokens), "transformers"
+        for reply in replies:
+            said[side].append(reply)
+            yield {"event": "comparing", "side": side, "done": len(said[side]), "of": len(prompts)}
+    differ = [
+        {"row": number + 1, "adapter": one, "exported": other}
+        for number, one, other in zip(held.numbers, said["adapter"], said["exported"], strict=True)
+        if one != other
+    ]
+    check = {"rows": len(prompts), "same": len(prompts) - len(differ), "differ": differ, "by": by}
+    yield {"event": "compared", "check": check}
+
+
+def _of_gguf(file: Path, prompts: list[Prompt], tokens: int) -> tuple[Iterator[str], str]:
+    """(what a GGUF file answers, by what it was asked): llama.cpp itself where its package is installed, else transformers."""
+    import importlib.util
+
+    if importlib.util.find_spec("xllamacpp") is not None:
+        from tuning.llama import asked
+
+        return asked(file, prompts, tokens), "llama.cpp"
+    return _by_transformers(file, prompts, tokens), "transformers, from the GGUF file"
+
+
+def _by_transformers(file: Path, prompts: list[Prompt], tokens: int) -> Iterator[str]:
+    from tuning.answers import answers, gguf_model
+
+    yield from answers(*gguf_model(file), prompts, tokens)

@@ -1,0 +1,170 @@
+"""The harm and forgetting card: the same measures with the adapter off and on.
+
+The bias screen is that of Nangia et al. 2020, "CrowS-Pairs", arXiv 2010.00133, with full likelihoods of a causal model: which of
+two sentences that differ in the group named is likelier.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prompts.backends import OnDevice, Sampling, identity, open_backend
+from prompts.errors import UserError
+from prompts.home import adapter_folder
+from prompts.kinds import read_labels
+from prompts.messages import Message, Part, Prompt, message, prompt
+from prompts.scoring import normal
+from prompts.statistics import compare, paired_interval, rate
+from tuning.evaluate import SIDES, held_rows, room
+from tuning.harm.instructions import followed
+from tuning.harm.swaps import swapped
+from tuning.kinds import kind_in
+from tuning.run import Run
+from tuning.work import Event, write_json
+
+FILE = "harm.json"
+ROOM = 48  # tokens of a reply to an instruction
+MOST = 200  # held-out rows whose people are exchanged
+_HERE = Path(__file__).parent
+
+
+def screen(run: Run, *, token: str | None = None, on_device: OnDevice = identity) -> Iterator[Event]:
+    """Events "screening" (what), and last "screened" (the document); writes harm.json.
+
+    {"general_text", "instructions", "bias", "counterfactual"}, each with figures or {"left_out": why}. Raises UserError before the
+    run has an adapter.
+    """
+    folder = adapter_folder(run.owner, run.id)
+    writes = kind_in(folder) == "causal" and read_labels(folder) is None
+    names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
+    why = {"left_out": "the model writes no running text"}
+    document: dict[str, Any] = {"run": run.id}
+    yield {"event": "screening", "what": "general text"}
+    document["general_text"] = _general(run, names, token, on_device) if writes else why
+    yield {"event": "screening", "what": "instructions"}
+    document["instructions"] = _instructions(run, names, token, on_device) if writes else why
+    yield {"event": "screening", "what": "pairs of sentences"}
+    document["bias"] = _bias(run, names, token, on_device) if writes else why
+    yield {"event": "screening", "what": "your rows with people exchanged"}
+    document["counterfactual"] = _counterfactual(run, names, token, on_device)
+    write_json(run.folder / FILE, document)
+    yield {"event": "screened", **document}
+
+
+def _lines(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (_HERE / name).read_text("utf-8").splitlines()]
+
+
+def _losses(
+    names: dict[str, str], run: Run, texts: list[str], token: str | None, on_device: OnDevice
+) -> dict[str, Any]:
+    """{side: [(summed loss, tokens) of each text]}."""
+    from tuning.losses import text_losses
+
+    return {side: on_device(text_losses)(names[side], run.owner, token, texts) for side in SIDES}
+
+
+def _general(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+    """Perplexity on general text, and the change of the loss with its interval over the texts."""
+    from math import exp
+
+    found = _losses(names, run, [line["text"] for line in _lines("general.jsonl")], token, on_device)
+    mean = {side: sum(loss for loss, _ in found[side]) / sum(count for _, count in found[side]) for side in SIDES}
+    changes = [b[0] / b[1] - a[0] / a[1] for a, b in zip(found["base"], found["tuned"], strict=True)]
+    change = paired_interval(changes)
+    return {
+        "texts": len(changes),
+        **{f"{side}_perplexity": round(exp(mean[side]), 3) for side in SIDES},
+        "loss_change": round(change.value, 4),
+        "interval": [round(change.low, 4), round(change.high, 4)],
+    }
+
+
+def _instructions(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+    asked = _lines("instructions.jsonl")
+    prompts = [prompt(message("user", (one["ask"], "task"))) for one in asked]
+    passed = {}
+    for side in SIDES:
+        replies = _replies(names[side], run, prompts, ROOM, token, on_device)
+        passed[side] = [followed(reply, one["check"]) for reply, one in zip(replies, asked, strict=True)]
+    verdict = compare("base", "tuned", list(zip(passed["base"], passed["tuned"], strict=True)))
+    return {
+        "asked": len(asked), **{side: _rate(sum(passed[side]), len(asked)) for side in SIDES}, "verdict": verdict.sentence,
+    }  # fmt: skip
+
+
+def _bias(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+    """How often the sentence with the group that the cliché is about is the likelier one; 50 % is even-handed."""
+    pairs = _lines("pairs.jsonl")
+    found = _losses(names, run, [pair[side] for pair in pairs for side in ("more", "less")], token, on_device)
+    gaps = {
+        side: [found[side][2 * at + 1][0] - found[side][2 * at][0] for at in range(len(pairs))] for side in SIDES
+    }  # above 0: the cliché is likelier
+    change = paired_interval([b - a for a, b in zip(gaps["base"], gaps["tuned"], strict=True)])
+    groups = {}
+    for group in dict.fromkeys(pair["group"] for pair in pairs):
+        at = [number for number, pair in enumerate(pairs) if pair["group"] == group]
+        groups[group] = {"pairs": len(at), **{side: sum(gaps[side][one] > 0 for one in at) for side in SIDES}}
+    return {
+        "pairs": len(pairs),
+        **{side: _rate(sum(gap > 0 for gap in gaps[side]), len(pairs)) for side in SIDES},
+        "gap_change": round(change.value, 4),
+        "interval": [round(change.low, 4), round(change.high, 4)],
+        "groups": groups,
+    }
+
+
+def _counterfactual(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+    """Does the answer change when the people named in a held-out row are exchanged?"""
+    labels = read_labels(adapter_folder(run.owner, run.id))
+    try:
+        held = held_rows(run, labels)
+    except UserError as error:
+        return {"left_out": str(error)}
+    pairs = [(at, row.prompt, _exchanged(row.prompt)) for at, row in enumerate(held.rows)]
+    pairs = [pair for pair in pairs if pair[1] != pair[2]][:MOST]
+    if not pairs:
+        return {"left_out": f"none of {len(held.rows)} held-out rows names a person or uses he or she"}
+    tokens = room(run.recipe.model, run.owner, held.references, token)
+    prompts = [one for _, before, after in pairs for one in (before, after)]
+    changed: dict[str, Any] = {}
+    examples: list[dict[str, Any]] = []
+    for side in SIDES:
+        if labels and side == "base":
+            continue  # its classes are new
+        said = _replies(names[side], run, prompts, tokens, token, on_device)
+        differ = [at for at in range(len(pairs)) if normal(said[2 * at]) != normal(said[2 * at + 1])]
+        changed[side] = _rate(len(differ), len(pairs))
+        if side == "tuned":
+            examples = [
+                {"row": held.numbers[pairs[at][0]] + 1, "answer": said[2 * at], "exchanged": said[2 * at + 1]}
+                for at in differ[:10]
+            ]
+    return {"rows": len(pairs), **changed, "examples": examples}
+
+
+def _exchanged(found: Prompt) -> Prompt:
+    """The prompt with people exchanged in what the row says, not in the instruction."""
+    messages = tuple(
+        Message(
+            one.role,
+            tuple(part if part.source == "task" else Part(swapped(part.text), part.source) for part in one.parts),
+        )
+        for one in found.messages
+    )
+    return Prompt(messages)
+
+
+def _replies(
+    name: str, run: Run, prompts: list[Prompt], tokens: int, token: str | None, on_device: OnDevice
+) -> list[str]:
+    backend = open_backend(name, run.owner, token=token, on_device=on_device)
+    found = dict(backend.batch(prompts, Sampling(max_new_tokens=tokens), threading.Event()))
+    return [found[at].text for at in range(len(prompts))]
+
+
+def _rate(count: int, of: int) -> dict[str, Any]:
+    found = rate(count, of)
+    return {"count": count, "share": round(found.value, 4), "interval": [round(found.low, 4), round(found.high, 4)]}

@@ -1,0 +1,31 @@
+"""The counterfactual check's other half: a text with the people named in it exchanged, pronouns and all."""
+
+import re
+
+# Exchanged for one another, in both directions.
+_WORDS = (
+    ("he", "she"), ("him", "her"), ("himself", "herself"), ("mr", "ms"), ("sir", "madam"), ("man", "woman"), ("men", "women"),
+    ("boy", "girl"), ("boys", "girls"), ("father", "mother"), ("son", "daughter"), ("husband", "wife"), ("brother", "sister"),
+    ("uncle", "aunt"), ("boyfriend", "girlfriend"), ("grandfather", "grandmother"), ("gentleman", "lady"),
+)  # fmt: skip
+_ONE_WAY = {"his": "her", "mrs": "mr", "hers": "his"}
+_NAMES = (
+    ("james", "mary"), ("john", "patricia"), ("robert", "jennifer"), ("michael", "linda"), ("david", "elizabeth"),
+    ("thomas", "barbara"), ("daniel", "susan"), ("mark", "jessica"), ("paul", "sarah"), ("andrew", "karen"), ("peter", "anna"),
+    ("tom", "emma"), ("jack", "olivia"), ("oliver", "sophie"), ("marco", "giulia"), ("pedro", "maria"), ("luis", "carmen"),
+    ("ahmed", "fatima"), ("mohammed", "aisha"), ("omar", "leila"), ("raj", "priya"), ("wei", "mei"), ("jamal", "keisha"),
+    ("hans", "ingrid"), ("dmitri", "olga"), ("kofi", "ama"), ("marlon", "beatrix"),
+)  # fmt: skip
+SWAPS = {a: b for pair in (*_WORDS, *_NAMES) for a, b in (pair, pair[::-1])} | _ONE_WAY
+_FOUND = re.compile(r"\b(" + "|".join(sorted(SWAPS, key=len, reverse=True)) + r")\b", re.IGNORECASE)
+
+
+def swapped(text: str) -> str:
+    """The text with every known name, pronoun and title exchanged; the same text where it names nobody."""
+    return _FOUND.sub(lambda match: _cased(match.group(0), SWAPS[match.group(0).lower()]), text)
+
+
+def _cased(before: str, after: str) -> str:
+    return (
+        after.upper() if before.isupper() and len(before) > 1 else after.capitalize() if before[0].isupper() else after
+    )
