@@ -25,6 +25,7 @@ from prompts.ui.theme import CSS, theme  # noqa: E402
 from tuning.launch.process import warm  # noqa: E402
 from tuning.ui.endpoints import publish_endpoints  # noqa: E402
 from tuning.ui.ladder_tab import LadderTab  # noqa: E402
+from tuning.ui.monitor_tab import MonitorTab  # noqa: E402
 from tuning.ui.proof_endpoints import publish_proof_endpoints  # noqa: E402
 from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
@@ -62,7 +63,8 @@ def build() -> gr.Blocks:
         if os.environ.get("OAUTH_CLIENT_ID") and on_space():
             gr.LoginButton(size="sm")
         gr.Markdown(_model_line(), elem_classes="quiet")
-        tune, compare, ladder = TuneTab(visitor, on_device), CompareTab(visitor, on_device), LadderTab(visitor)
+        tune, compare = TuneTab(visitor, on_device), CompareTab(visitor, on_device)
+        ladder, monitor = LadderTab(visitor, on_device), MonitorTab(visitor, on_device)
         with gr.Tabs() as pages:
             tabs = prompt_tabs(visitor, on_device)
             with gr.Tab("Compare", id="compare"):
@@ -71,9 +73,12 @@ def build() -> gr.Blocks:
                 tune.build()
             with gr.Tab("Ladder", id="ladder"):
                 ladder.build()
+            with gr.Tab("Monitor", id="monitor"):
+                monitor.build()
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)
+        ladder.distil.lead_to(tune, pages)
         publish_prompt_endpoints(on_device)
         publish_endpoints(on_device)
         publish_proof_endpoints(on_device)
@@ -85,6 +90,7 @@ def build() -> gr.Blocks:
         compare.on_load(demo)
         tune.on_load(demo, greeted.then)
         ladder.on_load(demo, greeted.then)
+        monitor.on_load(greeted.then)
     return demo
 
 

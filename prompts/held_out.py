@@ -41,6 +41,11 @@ def _read(file: Path) -> set[str]:
     return set(file.read_text("utf-8").split()) if file.is_file() else set()
 
 
+def locked_keys(owner: str) -> set[str]:
+    """What the rows are known by that any of the owner's runs holds out."""
+    return set().union(*(_read(file) for file in owner_folder(owner, "runs").glob(f"*/{HELD_OUT}")))
+
+
 def check_examples(owner: str, examples: Sequence[str]) -> None:
     """Raises UserError where the input of an example is a row that one of the owner's runs holds out."""
     wanted = [keys_of([text]) for text in examples]

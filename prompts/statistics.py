@@ -46,6 +46,20 @@ def mean(values: Sequence[float], seed: int = 0) -> Rate:
     return Rate(float(found.mean()), float(low), float(high), len(found))
 
 
+def unpaired(before: Sequence[float], after: Sequence[float], *, graded: bool) -> float:
+    """The p-value of a difference between scores of different rows: Fisher's exact test for passes and fails, Welch's t-test
+    for graded scores. Raises ValueError for no rows.
+    """
+    from scipy.stats import fisher_exact, ttest_ind
+
+    if graded:
+        if len(before) < 2 or len(after) < 2 or ({*before} == {*after} and len({*before}) == 1):
+            return 1.0
+        return float(ttest_ind(before, after, equal_var=False).pvalue)
+    passed = [sum(value >= 1 for value in values) for values in (before, after)]
+    return float(fisher_exact([[passed[0], len(before) - passed[0]], [passed[1], len(after) - passed[1]]])[1])
+
+
 def paired_interval(differences: Sequence[float]) -> Rate:
     """The mean of paired differences, of any size, with its bootstrap percentile interval, 95 %."""
     return mean(differences)

@@ -80,6 +80,9 @@ class Server:
             ("/api/jobs/{owner}/{id}/cancel", self.job, ["POST"]),
             ("/api/datasets/{repo:path}/preupload/{rev}", self.preupload, ["POST"]),
             ("/api/datasets/{repo:path}/commit/{rev}", self.commit, ["POST"]),
+            ("/api/spaces/{repo:path}/preupload/{rev}", self.preupload, ["POST"]),
+            ("/api/spaces/{repo:path}/commit/{rev}", self.commit, ["POST"]),
+            ("/api/spaces/{repo:path}", self.info, ["GET"]),
             ("/api/whoami-v2", self.whoami, ["GET"]),
             ("/api/repos/create", self.create, ["POST"]),
             ("/api/validate-yaml", self.validate, ["POST"]),
@@ -155,7 +158,7 @@ class Server:
         user = self.user(request)
         if user is None:
             return _refuse(401, message="Invalid credentials in Authorization header")
-        kind = "datasets/" if asked.get("type") == "dataset" else ""
+        kind = {"dataset": "datasets/", "space": "spaces/"}.get(asked.get("type"), "")
         repo = f"{kind}{asked.get('organization') or user[0]}/{asked['name']}"
         if refused := self.may_write(request, repo):
             return refused
@@ -238,8 +241,8 @@ class Server:
         return JSONResponse(found.document())
 
     def repo_of(self, request: Request) -> str:
-        """The key of `repos`: owner/name, of data sets with datasets/ before it."""
-        kind = "datasets/" if request.url.path.startswith("/api/datasets/") else ""
+        """The key of `repos`: owner/name, of data sets with datasets/, of Spaces with spaces/ before it."""
+        kind = next((kind for kind in ("datasets/", "spaces/") if request.url.path.startswith(f"/api/{kind}")), "")
         return kind + str(request.path_params["repo"])
 
     async def tree(self, request: Request) -> Response:

@@ -21,6 +21,8 @@ PUBLIC = {
     "/run_status", "/cancel_run", "/list_runs", "/publish_run", "/resume_run", "/evaluate_run", "/delete_run",
     "/compare_prompts", "/render_prompt", "/fix_data", "/preview_tokens", "/follow_run", "/compare_runs", "/forecast",
     "/start_sweep", "/sweep_status", "/cancel_sweep", "/resume_sweep", "/delete_sweep", "/job_price", "/start_job",
+    "/ladder", "/ladder_status", "/cancel_ladder", "/resume_ladder", "/delete_ladder", "/distil", "/harm_card", "/export_run",
+    "/score_model", "/score_history",
 }  # fmt: skip
 
 

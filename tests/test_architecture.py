@@ -11,7 +11,11 @@ import pytest
 from prompts.experiment import Experiment
 from prompts.settings import Settings, table
 from prompts.techniques import TECHNIQUES
+from tuning.distil import Distil
+from tuning.ladder.settings import LadderSettings
 from tuning.launch.jobs import JobSettings
+from tuning.monitor import Watched
+from tuning.publish import Publish
 from tuning.recipe import Recipe
 from tuning.search import Search
 
@@ -91,7 +95,7 @@ def test_every_setting_has_title_and_help() -> None:
 
 def test_readme_tables_are_the_settings() -> None:
     readme = (ROOT / "README.md").read_text()
-    for model in (Recipe, Experiment, Search, JobSettings):
+    for model in (Recipe, Experiment, Search, JobSettings, LadderSettings, Distil, Publish, Watched):
         assert table(model) in readme, f"make the README's table with prompts.settings.table({model.__name__})"
 
 

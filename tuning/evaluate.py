@@ -115,10 +115,10 @@ def commonest(run: Run) -> str:
 
 def room(model: str, owner: str, references: Sequence[str], token: str | None) -> int:
     """Tokens a reply may have: half as long again as the longest answer, so that rambling counts as wrong, not as slow."""
+    from prompts.backends.local import located
     from prompts.loading import load_tokenizer
-    from prompts.models import locate
 
-    tokenizer = load_tokenizer(locate(model, owner)[0], token)
+    tokenizer = load_tokenizer(located(model, owner, token)[0], token)
     longest = max(len(tokenizer(reference)["input_ids"]) for reference in references)
     return min(8192, longest * 3 // 2 + 8)
 

@@ -16,6 +16,7 @@ from prompts.models import locate, parse
 from prompts.settings import knob
 from tuning.base import known
 from tuning.card import card, data_card
+from tuning.demo_space import write_space
 from tuning.evaluate import room
 from tuning.export import Export, export
 from tuning.hub import hub_api, hub_refusals
@@ -45,6 +46,10 @@ class Publish(Export):
     data: bool = knob(
         False, title="Publish the data as well", place=16,
         help="Its three parts as a data set, <repository>-data, as private as the model. Look for personal data first.",
+    )  # fmt: skip
+    space: bool = knob(
+        False, title="Publish a Space to try it", place=16,
+        help="<repository>-demo, a small Gradio app, as private as the model. Its examples are three of the held-out rows.",
     )  # fmt: skip
     update: bool = knob(
         False, title="Add to an existing repository", advanced=True, place=17,
@@ -91,10 +96,12 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
         yield {"event": "loading_again", "repo": repo}
         compared = _loaded_again(run, settings, folder, repo, commit.oid, api.endpoint, token)
         data = _push_data(api, run, repo, settings, Path(scratch) / "data") if settings.data else None
+        space = _push_space(api, run, repo, settings, Path(scratch) / "space") if settings.space else None
     document = {
         "run": run.id, "repo": repo, "url": f"{api.endpoint}/{repo}", "revision": commit.oid, "private": settings.private,
         "form": settings.form, "files": files, "check": exported["check"], "round_trip": compared, "base": base,
-        **({"data": data} if data else {}), "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **({"data": data} if data else {}), **({"space": space} if space else {}),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     write_json(run.folder / "published.json", document)
     yield {"event": "published", **document}
@@ -127,7 +134,13 @@ def full_name(api: Any, name: str) -> str:
 
 
 def create_repo(
-    api: Any, run: Run, repo: str, *, private: bool, update: bool = False, kind: Literal["model", "dataset"] = "model"
+    api: Any,
+    run: Run,
+    repo: str,
+    *,
+    private: bool,
+    update: bool = False,
+    kind: Literal["model", "dataset", "space"] = "model",
 ) -> None:
     """Makes the repository, unless this run did before. Raises UserError where the name is taken, or is not as private as asked."""
     from huggingface_hub.errors import HfHubHTTPError
@@ -136,7 +149,7 @@ def create_repo(
     made = json.loads(noted.read_text("utf-8")) if noted.is_file() else []
     key = repo if kind == "model" else f"{kind}:{repo}"
     try:
-        api.create_repo(repo, private=private, repo_type=kind)
+        api.create_repo(repo, private=private, repo_type=kind, space_sdk="gradio" if kind == "space" else None)
     except HfHubHTTPError as error:
         if error.response is None or error.response.status_code != 409:
             raise
@@ -248,7 +261,17 @@ def _push_data(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -
             (folder / f"{file}.jsonl").write_text(text, encoding="utf-8")
     (folder / "README.md").write_text(data_card(run, name, repo, settings.license), encoding="utf-8")
     create_repo(api, run, name, private=settings.private, update=settings.update, kind="dataset")
-    commit = api.upload_folder(
-        repo_id=name, repo_type="dataset", folder_path=folder, commit_message=f"Rows of run {run.id}"
-    )
-    return {"repo": name, "url": f"{api.endpoint}/datasets/{name}", "revision": commit.oid}
+    return _pushed(api, name, "dataset", folder, f"Rows of run {run.id}")
+
+
+def _push_space(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -> dict[str, Any]:
+    """A Space that asks the published model, {"repo", "url", "revision"}."""
+    name = f"{repo}-demo"
+    write_space(run, repo, settings.form, folder)
+    create_repo(api, run, name, private=settings.private, update=settings.update, kind="space")
+    return _pushed(api, name, "space", folder, f"Try run {run.id}")
+
+
+def _pushed(api: Any, name: str, kind: str, folder: Path, message: str) -> dict[str, Any]:
+    commit = api.upload_folder(repo_id=name, repo_type=kind, folder_path=folder, commit_message=message)
+    return {"repo": name, "url": f"{api.endpoint}/{kind}s/{name}", "revision": commit.oid}

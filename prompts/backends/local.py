@@ -11,10 +11,11 @@ from typing import Any
 from prompts.backends import OnDevice, Sampling, Thinking, identity
 from prompts.backends.plan import Batch, plan_batches
 from prompts.errors import UserError
+from prompts.hub_adapters import hub_adapter
 from prompts.kinds import read_labels
 from prompts.loading import Loaded, adapter_type, is_soft, load
 from prompts.messages import Finish, Prompt, Rendered, Reply
-from prompts.models import locate
+from prompts.models import locate, parse
 from prompts.rendering import render
 
 
@@ -34,8 +35,7 @@ class LocalBackend:
 
     def fingerprint(self) -> str:
         """What decides this model's replies, for the cache: base, its revision or files, and the adapter's."""
-        model, owner, _ = self._who
-        source, adapter = locate(model, owner)
+        source, adapter = located(*self._who)
         revision = getattr(self._loaded().model.config, "_commit_hash", None) or stamp(Path(source))
         return f"{source}@{revision}+{stamp(adapter) if adapter else ''}"
 
@@ -169,9 +169,17 @@ def batch_labels(
             yield at, Reply(labels[best], len(ids[at]), len(tokens[best]), seconds / len(batch), "stop")
 
 
+def located(model: str, owner: str, token: str | None) -> tuple[str, Path | None]:
+    """As `locate`; a Hub repository that holds an adapter is its base with the adapter. Raises as `locate` and `load` do."""
+    source, adapter = locate(model, owner)
+    if adapter is None and parse(model).kind == "hub" and (found := hub_adapter(source, token)):
+        return found
+    return source, adapter
+
+
 def opened(model: str, owner: str, token: str | None) -> tuple[Loaded, Path | None]:
     """A model's name -> what is loaded, and the adapter to switch on. Raises as `locate` and `load` do."""
-    source, adapter = locate(model, owner)
+    source, adapter = located(model, owner, token)
     labels = read_labels(adapter or (Path(source) if Path(source).is_dir() else None))
     apart = adapter if adapter_type(adapter) not in ("", "LORA") else None  # PEFT puts one type on a base
     return load(source, token=token, labels=labels, apart=apart), adapter

@@ -51,6 +51,7 @@ EFFECTS: dict[str, tuple[dict[str, Any], Any, str]] = {
     "weight_decay": ({"num_train_epochs": 3}, 1.0, "weights"),
     "max_grad_norm": ({"num_train_epochs": 3}, 0.001, "weights"),
     "seed": ({}, 1, "split"),
+    "hub_model_id": ({}, "x", "published"),
     "sample_rows": ({}, 0, "samples"),
     "report_to": ({}, "tensorboard", "tracker"),
     "project": ({"report_to": "trackio"}, "other", "tracker"),
@@ -89,6 +90,7 @@ def seen(tiny: str, settings: str) -> dict[str, Any]:
         "samples": sum(event["event"] == "sample" for event in events),
         "tracker": [event.get("problem", event.get("where", "").replace(run.id, "")) for event in told],
         "checkpointing": _checkpointing(run),
+        "published": [event["repo"] for event in events if event["event"] == "not_published"],
     }  # fmt: skip
 
 

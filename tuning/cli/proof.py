@@ -1,4 +1,4 @@
-"""Commands on results: evaluate, ladder, harm, export, publish."""
+"""Commands on results: evaluate, ladder, distil, score, harm, export, publish."""
 
 import os
 from collections.abc import Iterator
@@ -12,12 +12,14 @@ from prompts.commands import KEY, Command, Flags
 from prompts.errors import UserError
 from prompts.home import LOCAL
 from tuning import run as runs
-from tuning.cli.common import RunFlags, Show, hub_token, secret_from_pipe, sentence
+from tuning.cli.common import DATA, RunFlags, Show, hub_token, secret_from_pipe, sentence, table_of
+from tuning.distil import Distil, distil
 from tuning.evaluate import Measure, evaluate
 from tuning.export import Export, export
 from tuning.harm.screen import screen
 from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
+from tuning.monitor import Watched, document, score_again
 from tuning.publish import Publish, publishing
 from tuning.work import Event
 
@@ -30,6 +32,22 @@ class LadderFlags(Flags, LadderSettings):
     run: CliPositionalArg[str] = Field("", description="The run's id. Not needed with --ladder.")
     ladder: str = Field("", description="Go on with this ladder, which was created before, instead of a new one.")
     owner: str = Field(LOCAL, description="Whose run it is; on your own machine: local.")
+
+
+class DistilFlags(Flags, Distil):
+    ladder: CliPositionalArg[str] = Field(description="The ladder's id.")
+    rows: str = Field("", description=f"Rows to ask, with the run's input columns; empty: its training rows. {DATA}")
+    owner: str = Field(LOCAL, description="Whose ladder it is; on your own machine: local.")
+
+
+class ScoreFlags(Flags, Watched):
+    rows: CliPositionalArg[str] = Field(description=DATA)
+    owner: str = Field(LOCAL, description="Whose history; on your own machine: local.")
+
+
+class HistoryFlags(Flags):
+    model: CliPositionalArg[str] = Field(description="A model that was scored before.")
+    owner: str = Field(LOCAL, description="Whose history; on your own machine: local.")
 
 
 class ExportFlags(RunFlags, Export):
@@ -69,6 +87,23 @@ def _ladder(flags: LadderFlags, show: Show) -> Any:
     return report.snapshot(ladder)
 
 
+def _distil(flags: DistilFlags, show: Show) -> Any:
+    table = table_of(flags.rows) if flags.rows else None
+    ladder = work.find(flags.owner, flags.ladder)
+    return _last(distil(ladder, flags.of(Distil), table, token=hub_token(), key=os.environ.get(KEY)), show)
+
+
+def _score(flags: ScoreFlags, show: Show) -> Any:
+    events = score_again(
+        flags.owner, flags.of(Watched), table_of(flags.rows), token=hub_token(), key=os.environ.get(KEY)
+    )
+    return _last(events, show)
+
+
+def _history(flags: HistoryFlags, show: Show) -> Any:
+    return document(flags.owner, flags.model)
+
+
 def _harm(flags: RunFlags, show: Show) -> Any:
     return _last(screen(runs.find(flags.owner, flags.run), token=hub_token()), show)
 
@@ -85,7 +120,7 @@ def _last(events: Iterator[Event], show: Show) -> Any:
     """The last event's document; the others are shown."""
     event: Event = {}
     for event in events:
-        if not {"published", "exported", "screened"} & {event["event"]}:
+        if not {"published", "exported", "screened", "distilled", "asking", "scored"} & {event["event"]}:
             show(sentence(event))
     return {key: value for key, value in event.items() if key != "event"}
 
@@ -95,6 +130,13 @@ COMMANDS = {
     "ladder": Command(
         LadderFlags, _ladder, "Ask a run's held-out rows in every way, from a plain question to the fine-tune."
     ),
+    "distil": Command(
+        DistilFlags, _distil, "Make training data of what a ladder's best prompt answers, for a short prompt to learn."
+    ),
+    "score": Command(
+        ScoreFlags, _score, "Score any model on new rows, and warn where it dropped since the first time."
+    ),
+    "history": Command(HistoryFlags, _history, "Show how a model scored, measurement by measurement."),
     "harm": Command(RunFlags, _harm, "Screen a run for forgetting and harm, before and after."),
     "export": Command(ExportFlags, _export, "Write a run as adapter, merged model or GGUF file into a folder."),
     "publish": Command(PublishFlags, _publish, "Push a run with its model card to the Hub (token: HF_TOKEN)."),

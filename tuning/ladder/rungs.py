@@ -47,12 +47,14 @@ class Ground:
     cache: Replies
     stop: threading.Event = field(default_factory=threading.Event)
     best: "Rung | None" = None  # of the prompt rungs of one call, so far
+    room_for: list[str] | None = None  # answers whose length says how long a reply may be; none: the task's references
 
     def room(self, model: str) -> int:
         """Tokens that an answer may have."""
+        references = self.room_for or self.task.references
         if parse(model).kind == "server":
-            return max(len(reference) for reference in self.task.references) + 16
-        return room(model, self.owner, self.task.references, self.token)
+            return max(len(reference) for reference in references) + 16
+        return room(model, self.owner, references, self.token)
 
 
 @dataclass
@@ -124,9 +126,14 @@ def _pool(ground: Ground) -> list[Example]:
 
 
 def _k_shot_random(ground: Ground) -> Rung:
-    shown = random.Random(ground.settings.seed).sample(_pool(ground), ground.settings.k)
-    settings = _plain(ground, ground.short, examples=tuple(shown))
-    return Rung("k_shot_random", [_side(ground, "k_shot_random", "few_shot", settings)], f"{len(shown)} training rows")
+    k = ground.settings.k
+    drawn = random.Random(ground.settings.seed).sample(_pool(ground), min(k + 1, len(ground.examples)))
+    settings, found = _plain(ground, ground.short), technique("few_shot")
+    prompts = []
+    for row in ground.task.rows:
+        shown = [one for one in drawn if one.input != row["text"]][:k]  # never the row itself
+        prompts.append(found.build(settings.changed(examples=tuple(shown)), row))
+    return Rung("k_shot_random", [_side(ground, "k_shot_random", "few_shot", settings, prompts)], f"{k} training rows")
 
 
 def _k_shot_similar(ground: Ground) -> Rung:
@@ -138,8 +145,9 @@ def _k_shot_similar(ground: Ground) -> Rung:
     found = technique("few_shot")
     prompts = []
     for row in ground.task.rows:
-        nearest = tuple(pool[at] for at in similar.to(str(row["text"]), ground.settings.k))
-        prompts.append(found.build(settings.changed(examples=nearest), row))
+        nearest = [pool[at] for at in similar.to(str(row["text"]), ground.settings.k + 1)]
+        shown = [one for one in nearest if one.input != row["text"]][-ground.settings.k :]  # never the row itself
+        prompts.append(found.build(settings.changed(examples=tuple(shown)), row))
     side = _side(ground, "k_shot_similar", "few_shot", settings, prompts)
     return Rung("k_shot_similar", [side], f"the {ground.settings.k} training rows most like each row")
 

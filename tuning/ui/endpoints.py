@@ -4,13 +4,8 @@ from collections.abc import Iterator
 from inspect import Parameter
 from typing import Any
 
-import gradio as gr
-
 from prompts.backends import OnDevice
-from prompts.errors import UserError
-from prompts.rows import FORMATS
 from prompts.settings import Settings, knob
-from prompts.ui.endpoints import uploaded
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
@@ -19,17 +14,16 @@ from tuning.asking import Ask, ask_text
 from tuning.compare import compare_runs, follow
 from tuning.data.columns import Columns
 from tuning.data.fixes import Fix
-from tuning.data.hub import hub_data, save_dataset
 from tuning.data.inspect import examined
 from tuning.data.preview import SHOWN, Shown, preview
-from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
+from tuning.data.sources import fix_source, mapping, open_table, patches
 from tuning.forecast import forecast
 from tuning.launch import process
 from tuning.launch.begin import begin, begin_job, begin_new
 from tuning.launch.jobs import JobSettings, price
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
-from tuning.ui.proof_endpoints import RUN
+from tuning.ui.parameters import DATA, RUN, source_of
 
 
 class RunSettings(Recipe, Columns):
@@ -40,30 +34,7 @@ class SweepSettings(Search, Recipe, Columns):
     """What a sweep tries, with the recipe and the mapping that its trials share."""
 
 
-DATA = {
-    "file": (gr.FileData | None, None, f"{FORMATS}; leave empty to use data or dataset."),
-    "data": (str, "", "Instead of a file: the source that an earlier call returned, or sample:support_emails."),
-    "dataset": (
-        str,
-        "",
-        "Instead of a file: a data set of the Hub as owner/name, or owner/name:config:train@revision.",
-    ),
-}
 SWEEP = {"sweep": (str, Parameter.empty, "The sweep's id, as /start_sweep returns it.")}
-
-
-def source_of(who: Caller, file: Any, data: str, dataset: str) -> str:
-    """The source of a call's data; a file or a data set of the Hub is copied into the caller's folder first. Raises UserError."""
-    if sum(map(bool, (file, data, dataset))) != 1:
-        raise UserError("give one of a file, the name of data, and a data set of the Hub", field="file")
-    if data:
-        return data
-    if dataset:
-        return save_dataset(who.owner, hub_data(dataset), who.token)
-    path = uploaded(file)
-    source = save_upload(who.owner, path, file["orig_name"] if isinstance(file, dict) else file.orig_name)
-    path.unlink(missing_ok=True)  # the copy in the caller's folder is the one that is used
-    return source
 
 
 def inspect_data(who: Caller, columns: Columns, file: Any = None, data: str = "", dataset: str = "") -> dict[str, Any]:

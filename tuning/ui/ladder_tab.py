@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 
+from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
@@ -13,6 +14,7 @@ from tuning.ladder.settings import LadderSettings
 from tuning.launch.process import start_ladder
 from tuning.ui import ladder_views as views
 from tuning.ui.compare_runs import run_choices
+from tuning.ui.distil_section import DistilSection
 from tuning.work import ACTIVE
 
 LESSON = """Is a better prompt enough? **Ask the same rows in every way, the cheapest first; stop where it gets no better.**
@@ -27,8 +29,8 @@ NONE = "No ladder yet."
 class LadderTab:
     """Made outside any tab, where the browser restores the ladder in hand; `build` fills the tab."""
 
-    def __init__(self, visitor: Any) -> None:
-        self.visitor = visitor
+    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
+        self.visitor, self.distil = visitor, DistilSection(visitor, on_device)
         self.ladder = gr.BrowserState("", storage_key="prompt-or-tune-ladder", secret="ladder")
         self.timer = gr.Timer(2, active=False)
 
@@ -69,6 +71,8 @@ class LadderTab:
             color_map={"fine-tune": "#0d9488", "prompt": "#d97706"},
         )  # fmt: skip
 
+        self.distil.build()
+
     def _build_table(self) -> None:
         self.table = gr.Dataframe(
             headers=views.HEADERS, datatype="str", interactive=False, wrap=True, max_height=760, show_search="none",
@@ -83,6 +87,7 @@ class LadderTab:
 
     def _connect(self) -> None:
         visitor = self.visitor
+        self.distil.connect(self.ladder, self.key)
         started = listen(self.start.click, self._start, visitor, [self.run, self.key, *self.form.inputs],
                          [self.ladder, self.mine], name="ui_start_ladder")  # fmt: skip
         chosen = listen(

@@ -12,15 +12,18 @@ from prompts.backends import OnDevice
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
+from tuning.data.sources import open_table
+from tuning.distil import Distil, distil
 from tuning.evaluate import Measure, evaluate
 from tuning.export import Export, exported_file
 from tuning.harm.screen import screen
 from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
 from tuning.launch.process import start_ladder
+from tuning.monitor import Watched, document, score_again
 from tuning.publish import Publish, publishing
+from tuning.ui.parameters import DATA, RUN, source_of
 
-RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs return it.")}
 LADDER = {"ladder": (str, Parameter.empty, "The ladder's id, as /ladder returns it.")}
 
 
@@ -60,7 +63,23 @@ def _delete_ladder(who: Caller, ladder: str) -> dict[str, Any]:
     return {"ladder": ladder, "status": "deleted"}
 
 
-def _ladder_endpoints() -> None:
+def _ladder_endpoints(on_device: OnDevice) -> None:
+    def distilled(
+        who: Caller, settings: Distil, ladder: str, file: Any = None, data: str = "", dataset: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        given = any((file, data, dataset))
+        table = open_table(who.owner, source_of(who, file, data, dataset)) if given else None
+        found = work.find(who.owner, ladder)
+        for event in distil(found, settings, table, token=who.token, key=who.key, on_device=on_device):
+            for name in ("file", "pairs_file"):
+                if event.get(name):
+                    event[name] = gr.FileData(path=event[name]).model_dump()
+            yield event
+
+    endpoint(Distil, distilled, name="distil", personal=True, extra={**LADDER, **DATA},
+             text="Make training data of what a ladder's best prompt answers: rows on which m of n answers agree, with the short "
+                  "prompt, and preference pairs. No data: the run's training rows. The last document has the data's source for "
+                  "/start_run, and the files.")  # fmt: skip
     endpoint(LadderSettings, _climb, name="ladder", personal=True, extra=RUN,
              text="Ask a run's held-out rows in every way, from a plain question over prompt techniques to the fine-tune: "
                   "scores, verdicts, costs, break-even, one sentence of advice. Returns at once; see /ladder_status.")  # fmt: skip
@@ -74,9 +93,25 @@ def _ladder_endpoints() -> None:
              text="Remove a ladder; its run and the cached replies stay.")  # fmt: skip
 
 
+def _monitor_endpoints(on_device: OnDevice) -> None:
+    def score_model(
+        who: Caller, settings: Watched, file: Any = None, data: str = "", dataset: str = ""
+    ) -> Iterator[dict[str, Any]]:
+        table = open_table(who.owner, source_of(who, file, data, dataset))
+        yield from score_again(who.owner, settings, table, token=who.token, key=who.key, on_device=on_device)
+
+    endpoint(Watched, score_model, name="score_model", personal=True, extra=DATA,
+             text="Score any model (a Hub id, run:<id>, a server's) on new rows at any time; the last document has the score with "
+                  "its interval, and a warning where it decisively dropped since the first time.")  # fmt: skip
+    endpoint(None, lambda who, model: document(who.owner, model), name="score_history", personal=True,
+             extra={"model": (str, Parameter.empty, "A model that was scored before.")},
+             text="How a model scored, measurement by measurement.")  # fmt: skip
+
+
 def publish_proof_endpoints(on_device: OnDevice) -> None:
     """Adds every endpoint to the current Blocks."""
-    _ladder_endpoints()
+    _ladder_endpoints(on_device)
+    _monitor_endpoints(on_device)
 
     def evaluate_run(who: Caller, measure: Measure, run: str) -> Iterator[dict[str, Any]]:
         yield from evaluate(runs.find(who.owner, run), measure, token=who.token, key=who.key, on_device=on_device)

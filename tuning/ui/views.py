@@ -188,8 +188,9 @@ def published(state: dict[str, Any]) -> str:
     text += checked(found.get("check"))
     if moved := found.get("base", {}).get("moved_to"):
         text += f" The base has moved on to `{moved[:10]}` since the training: the card names the revision that was trained on."
-    if data := found.get("data"):
-        text += f" The rows: [{data['repo']}]({data['url']})."
+    for name, title in (("data", "The rows"), ("space", "The Space to try it")):
+        if more := found.get(name):
+            text += f" {title}: [{more['repo']}]({more['url']})."
     return text
 
 

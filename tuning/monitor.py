@@ -1,0 +1,206 @@
+"""After publication: a model scored again on new rows, with its history and a warning where it decisively dropped.
+
+owners/<owner>/monitor/<digest of the model's name>.jsonl: one line a measurement, with the score of every row.
+"""
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prompts.backends import OnDevice, Sampling, identity, open_backend
+from prompts.errors import UserError
+from prompts.held_out import check_unseen, row_keys
+from prompts.home import RUN_PREFIX, owner_folder
+from prompts.judging import to_judge
+from prompts.models import parse
+from prompts.rows import Table
+from prompts.scoring import GRADED, Score, check, score, settled
+from prompts.settings import knob
+from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
+from tuning import run as runs
+from tuning.data.columns import Columns, Conversation, as_text, conversations, resolve
+from tuning.evaluate import Measure, room
+from tuning.work import Event
+
+Record = dict[str, Any]
+
+
+class Watched(Measure):
+    """What is scored again, and what its rows look like."""
+
+    model: str = knob(
+        title="Model",
+        pick=True,
+        place=5,
+        help="A Hub id (ours or any; a model or an adapter), run:<id>, or <url>#<model>.",
+    )
+    input: tuple[str, ...] = knob(
+        (), title="Input columns", place=6, help="Empty: the run's own, or those with usual names."
+    )
+    output: str = knob(
+        "", title="Column of right answers", pick=True, place=7, help="Empty: the run's own, or the usual name."
+    )
+    instruction: str = knob(
+        "", title="Instruction", lines=2, place=8, help="Before every input. Empty: what the run was trained with."
+    )
+
+
+def score_again(
+    owner: str,
+    settings: Watched,
+    table: Table,
+    *,
+    token: str | None = None,
+    key: str | None = None,
+    on_device: OnDevice = identity,
+) -> Iterator[Event]:
+    """Events "asking" (done, of), and last "scored": {"model", "time", "rows", "data", "scorer", "score", "interval", "tokens_in",
+    "tokens_out", "seconds", "warning", "against"}, which is kept in the history.
+
+    Raises UserError for rows that do not fit, or that the model was trained on.
+    """
+    columns = _columns(owner, settings, table)
+    rows = list(conversations(table.rows, columns))
+    check_unseen(owner, settings.model, [row_keys(row, columns.output) for row in table.rows], range(len(rows)))
+    references = [row.answer for row in rows]
+    measure = settled(settings, references)
+    check(measure)
+    backend = open_backend(settings.model, owner, token=token, key=key, on_device=on_device)
+    sampling, replies = Sampling(max_new_tokens=_room(owner, settings.model, references, token)), {}
+    for at, reply in backend.batch([row.prompt for row in rows], sampling, threading.Event()):
+        replies[at] = reply
+        yield {"event": "asking", "done": len(replies), "of": len(rows)}
+    labels = sorted({reference.strip() for reference in references})
+    scores = [_score(measure, row, replies[at].text, labels) for at, row in enumerate(rows)]
+    if measure.scorer == "judge":
+        judge = open_backend(measure.judge_model, owner, token=token, key=key, on_device=on_device)
+        prompts = [to_judge(measure.pattern, row.prompt, replies[at].text, row.answer) for at, row in enumerate(rows)]
+        said = dict(judge.batch(prompts, Sampling(max_new_tokens=256), threading.Event()))
+        scores = [score(said[at].text, "", measure) for at in range(len(rows))]
+    found = summary([one.value for one in scores], graded=measure.scorer in GRADED)
+    record: Record = {
+        "model": settings.model, "time": datetime.now(UTC).isoformat(timespec="seconds"), "rows": len(rows), "data": table.name,
+        "fingerprint": _fingerprint(rows), "scorer": measure.scorer, "score": round(found.value, 4),
+        "interval": [round(found.low, 4), round(found.high, 4)], "unparsed": sum(one.unparsed for one in scores),
+        "tokens_in": _sum(replies, "tokens_in"), "tokens_out": _sum(replies, "tokens_out"),
+        "seconds": round(sum(reply.seconds for reply in replies.values()), 3), "of": backend.fingerprint()[-200:],
+        "values": [round(one.value, 4) for one in scores],
+    }  # fmt: skip
+    record |= dropped([*_at_publication(owner, settings.model), *history(owner, settings.model)], record)
+    _append(owner, record)
+    yield {"event": "scored", **{name: value for name, value in record.items() if name != "values"}}
+
+
+def _at_publication(owner: str, model: str) -> list[Record]:
+    """What a run scored on the rows that it held out: the first measurement of all."""
+    if not model.startswith(RUN_PREFIX):
+        return []
+    run = runs.find(owner, model)
+    found = runs.evaluation(run)
+    if not found or "scorer" not in found:
+        return []
+    return [{
+        "time": run.about["created"], "rows": found["rows"], "scorer": found["scorer"], "score": found["tuned"]["score"],
+        "fingerprint": "held out", "values": [row["tuned_score"] for row in found["examples"]],
+    }]  # fmt: skip
+
+
+def _columns(owner: str, settings: Watched, table: Table) -> Columns:
+    """The mapping given; of a run, what is not given is its own."""
+    given = Columns(input=settings.input, output=settings.output, instruction=settings.instruction)
+    if settings.model.startswith(RUN_PREFIX):
+        own = runs.find(owner, settings.model).columns
+        if own.messages and own.messages in table.columns and not settings.input:
+            return own.changed(split="")
+        given = Columns(
+            input=settings.input or own.input, output=settings.output or own.output,
+            instruction=settings.instruction or own.instruction,
+        )  # fmt: skip
+    found = resolve(given, table)
+    return found.changed(instruction=settings.instruction) if not found.instruction else found
+
+
+def _room(owner: str, model: str, references: list[str], token: str | None) -> int:
+    found = parse(model)
+    if found.kind == "server":
+        return max(map(len, references)) + 16
+    name = runs.find(owner, model).recipe.model if found.kind == "run" else model
+    return room(name, owner, references, token)
+
+
+def _score(measure: Measure, row: Conversation, text: str, labels: list[str]) -> Score:
+    return Score(0.0, None) if measure.scorer == "judge" else score(text, row.answer, measure, labels)
+
+
+def _sum(replies: dict[int, Any], name: str) -> int | None:
+    found = [getattr(reply, name) for reply in replies.values()]
+    return None if None in found else sum(found)
+
+
+def _fingerprint(rows: list[Conversation]) -> str:
+    text = json.dumps([[row.prompt.as_dicts(), as_text(row.answer)] for row in rows], ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def dropped(earlier: list[Record], now: Record) -> dict[str, Any]:
+    """{"warning", "against"}: how a measurement compares with the first one of the same scorer; the warning is empty where the
+    score did not drop decisively. Rows that are the same are compared row by row.
+    """
+    known = [record for record in earlier if record["scorer"] == now["scorer"]]
+    if not known:
+        return {"warning": "", "against": None}
+    top = known[0]
+    graded = now["scorer"] in GRADED
+    if top["fingerprint"] == now["fingerprint"]:
+        differences = [b - a for a, b in zip(top["values"], now["values"], strict=True)]
+        pairs = [(a >= 1, b >= 1) for a, b in zip(top["values"], now["values"], strict=True)]
+        p, how = (paired_bootstrap(differences) if graded else compare("then", "now", pairs).p), "the same rows"
+    else:
+        p, how = unpaired(top["values"], now["values"], graded=graded), "other rows"
+    against = {"time": top["time"], "score": top["score"], "rows": top["rows"], "p": round(p, 6), "how": how}
+    if p >= ALPHA or now["score"] >= top["score"]:
+        return {"warning": "", "against": against}
+    low, high = now["interval"]
+    warning = (
+        f"It dropped: {now['score']:.0%} [{low:.0%}, {high:.0%}] of {now['rows']} rows now, {top['score']:.0%} of {top['rows']} "
+        f"rows on {top['time'][:10]} ({how}; p = {p:.2g}). Look at the new rows: the world, the data or the model has changed."
+    )
+    return {"warning": warning, "against": against}
+
+
+def _file(owner: str, model: str) -> Path:
+    return owner_folder(owner, "monitor", f"{hashlib.sha256(model.encode()).hexdigest()[:20]}.jsonl")
+
+
+def _append(owner: str, record: Record) -> None:
+    file = _file(owner, record["model"])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def history(owner: str, model: str) -> list[Record]:
+    """What was measured of a model, the oldest first."""
+    file = _file(owner, model)
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+
+
+def watched(owner: str) -> list[str]:
+    """The names of the models that were measured, the latest first."""
+    files = sorted(owner_folder(owner, "monitor").glob("*.jsonl"), key=lambda file: -file.stat().st_mtime)
+    return [json.loads(file.read_text("utf-8").splitlines()[-1])["model"] for file in files]
+
+
+def document(owner: str, model: str) -> dict[str, Any]:
+    """{"model", "measurements": [...]} without the rows' scores. Raises UserError where nothing was measured."""
+    found = history(owner, model)
+    if not found:
+        raise UserError(f"{model} was not measured yet; score it on rows of yours", field="model")
+    return {
+        "model": model,
+        "measurements": [{name: value for name, value in one.items() if name != "values"} for one in found],
+    }

@@ -1,0 +1,141 @@
+"""The monitor tab: any model scored again on new rows, its history, and a warning where it decisively dropped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from prompts.backends import OnDevice
+from prompts.comparison import paced
+from prompts.errors import UserError
+from prompts.held_out import named_table
+from prompts.home import adapters
+from prompts.rows import SAMPLE_TITLES, Table, read_table
+from prompts.ui.forms import Form, form, listen
+from prompts.ui.visitor import Caller
+from tuning.monitor import Watched, history, score_again, watched
+
+LESSON = """A model that was good is not good for ever. **Measure it again, on rows that are new.**
+
+1. Publish a score together with its rows, its interval and its date; later scores are compared with the first.
+2. New rows should be like those that people send *today*; ask again when the world changes: new products, new words, new people.
+3. One bad day is luck, a decisive drop is not: the warning comes when luck alone would rarely do it.
+4. When it drops, look at the rows it lost, add rows like them to the training data, and train again."""
+NONE = "Nothing was measured yet."
+HEADERS = ["When", "Score", "95 % interval", "Rows", "Data", "Scorer", "Tokens in / out a row", "s a row"]
+
+
+class MonitorTab:
+    """`build` fills the tab."""
+
+    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
+        self.visitor, self.on_device = visitor, on_device
+
+    def build(self) -> None:
+        with gr.Accordion("What monitoring teaches", open=False):
+            gr.Markdown(LESSON)
+        with gr.Row():
+            with gr.Column(scale=5, min_width=320):
+                gr.Markdown("## Model and new rows")
+                self.form: Form = form(Watched)
+                titles = [(title, name) for name, title in SAMPLE_TITLES.items()]
+                self.sample = gr.Dropdown(
+                    titles, value=None, label="Sample data", min_width=280, allow_custom_value=True,
+                    info="Data of the app's own, or run:<id> for what a run holds out; your file takes its place.",
+                )  # fmt: skip
+                self.file = gr.File(
+                    label="Or your own file of new rows", type="filepath", height=150, elem_id="monitor-file"
+                )
+                self.key = gr.Textbox(
+                    label="Server key", type="password", info="Only for <url>#<model>; stored nowhere."
+                )
+                self.start = gr.Button("Score it now", variant="primary")
+            with gr.Column(scale=7, min_width=320):
+                gr.Markdown("## History")
+                self.status = gr.Markdown("", elem_classes="quiet status")
+                self.verdict = gr.Markdown(NONE, container=True, elem_classes="verdict")
+                self.chart = gr.LinePlot(
+                    None, x="number", y="score", color="scorer", x_title="Measurement", y_title="Score", y_lim=[0, 1], height=280,
+                    tooltip=["when", "score", "rows"], label="Score, measurement by measurement",
+                )  # fmt: skip
+                self.table = gr.Dataframe(
+                    headers=HEADERS, datatype="str", interactive=False, wrap=True, max_height=420, show_search="none",
+                    label="Measurements, the latest first", elem_classes="rows",
+                )  # fmt: skip
+        self._connect()
+
+    def _connect(self) -> None:
+        shown = [self.verdict, self.chart, self.table]
+        model = self.form.widgets["model"]
+        listen(self.start.click, self._score, self.visitor, [self.sample, self.file, self.key, *self.form.inputs],
+               [self.status, *shown], name="ui_score_again")  # fmt: skip
+        listen(model.change, lambda who, name: _shown(who, name or ""), self.visitor, [model], shown, name="ui_show_history",
+               show_progress="hidden")  # fmt: skip
+
+    def on_load(self, after: Any) -> None:
+        """After a page load: the models to choose among."""
+
+        def fill(who: Caller) -> Any:
+            known = watched(who.owner)
+            return gr.Dropdown(choices=[*known, *(name for name in adapters(who.owner) if name not in known)])
+
+        listen(
+            after, fill, self.visitor, [], self.form.widgets["model"], name="ui_fill_monitor", show_progress="hidden"
+        )
+
+    def _score(self, who: Caller, sample: str | None, path: str | None, key: str, *values: Any) -> Iterator[Any]:
+        settings = self.form.read(values)
+        yield "Loading the model…", gr.skip(), gr.skip(), gr.skip()
+        events = score_again(who.owner, settings, _table(who, sample, path), token=who.token, key=key or who.key,
+                             on_device=self.on_device)  # fmt: skip
+        for event in paced(events):
+            if event["event"] == "asking":
+                yield f"{event['done']} of {event['of']} rows…", gr.skip(), gr.skip(), gr.skip()
+        yield "", *_shown(who, settings.model)
+
+
+def _table(who: Caller, sample: str | None, path: str | None) -> Table:
+    if path:
+        return read_table(Path(path))
+    if not sample:
+        raise UserError("choose sample data, or upload a file of new rows", field="data")
+    return named_table(sample, who.owner)
+
+
+def _shown(who: Caller, model: str) -> list[Any]:
+    found = history(who.owner, model) if model else []
+    if not found:
+        return [NONE, None, []]
+    points = [
+        (number, one["score"], one["scorer"], one["time"][:16], one["rows"]) for number, one in enumerate(found, 1)
+    ]
+    chart = pd.DataFrame(points, columns=["number", "score", "scorer", "when", "rows"])
+    return [verdict(found[-1]), chart, [_row(one) for one in reversed(found)]]
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """The latest measurement in words."""
+    low, high = found["interval"]
+    score = f"{found['score']:.0%} (95 % interval {low:.0%} to {high:.0%})"
+    text = f"**{found['model']}**: {score} of {found['rows']} rows, {found['scorer']}."
+    if found["warning"]:
+        return f"**Warning. {found['warning']}**\n\n{text}"
+    against = found["against"]
+    if not against:
+        return f"{text} It is the first measurement; later ones are compared with it."
+    return (
+        f"{text} No decisive drop against {against['score']:.0%} of {against['rows']} rows on {against['time'][:10]} "
+        f"({against['how']}; p = {against['p']:.2g})."
+    )
+
+
+def _row(one: dict[str, Any]) -> list[str]:
+    low, high = one["interval"]
+    tokens = [one[name] for name in ("tokens_in", "tokens_out")]
+    told = "not told" if None in tokens else " / ".join(f"{count / one['rows']:.0f}" for count in tokens)
+    return [
+        one["time"][:16].replace("T", " "), f"{one['score']:.0%}", f"{low:.0%} to {high:.0%}", str(one["rows"]), one["data"],
+        one["scorer"], told, f"{one['seconds'] / one['rows']:.2f}",
+    ]  # fmt: skip
