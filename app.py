@@ -78,6 +78,7 @@ def build() -> gr.Blocks:
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)
+            ladder.take_from(tab, pages)
         ladder.distil.lead_to(tune, pages)
         publish_prompt_endpoints(on_device)
         publish_endpoints(on_device)

@@ -180,7 +180,8 @@ def test_data_to_published_adapter_over_http(client: Any, url: str, tiny: str, t
     name = f"run:{started['run']}"
     assert client.predict(model=name, text="item 3", max_new_tokens=4, api_name="/ask_model")["tokens_out"] <= 4
     assert client.predict(model=name, task="item 3", max_new_tokens=4, api_name="/few_shot")["model"] == name
-    assert client.predict(run=started["run"], api_name="/evaluate_run")["rows"] == 8
+    assert client.predict(run=started["run"], scorer="chrf", api_name="/evaluate_run")["scorer"] == "chrf"
+    proven(client, started["run"], tmp_path)
     with pytest.raises(ValueError, match="does not know the token"):
         Client(url, verbose=False, oauth_token="hf_wrong").predict(
             run=started["run"], repo_id="ana/toy", api_name="/publish_run"
@@ -192,6 +193,28 @@ def test_data_to_published_adapter_over_http(client: Any, url: str, tiny: str, t
     with pytest.raises(ValueError, match="only a cancelled"):
         client.predict(run=started["run"], api_name="/resume_run")
     assert client.predict(run=started["run"], api_name="/delete_run")["status"] == "deleted"
+
+
+def proven(client: Any, run: str, folder: Path) -> None:
+    """The ladder, distilling, the harm card, an export and a score on new rows, of a finished run."""
+    from gradio_client import handle_file
+
+    begun = client.predict(run=run, rungs=["zero_shot", "lora_short", "larger"], api_name="/ladder")
+    until = time.time() + 60
+    while (found := client.predict(ladder=begun["ladder"], api_name="/ladder_status"))["status"] != "finished":
+        assert found["status"] in ("starting", "queued", "evaluating") and time.time() < until, found
+        time.sleep(0.5)
+    assert [line["status"] for line in found["rungs"]] == ["done", "done", "left_out"] and found["advice"]
+    with pytest.raises(ValueError, match="no row was kept"):  # the tiny model names no label
+        client.predict(ladder=begun["ladder"], samples=2, agree=2, api_name="/distil")
+    assert client.predict(run=run, api_name="/harm_card")["bias"]["pairs"] == 40
+    exported = client.predict(run=run, form="merged", api_name="/export_run")
+    assert exported["check"]["same"] == 8 and Path(exported["file"]["path"]).suffix == ".zip"
+    rows = folder / "new.csv"
+    rows.write_text("text,label\n" + "".join(f"new {n},red\n" for n in range(12)))
+    scored = client.predict(model=f"run:{run}", file=handle_file(str(rows)), api_name="/score_model")
+    assert scored["rows"] == 12 and len(scored["interval"]) == 2
+    assert len(client.predict(model=f"run:{run}", api_name="/score_history")["measurements"]) == 1
 
 
 def finished(client: Any, run: str, seconds: float = 120) -> dict[str, Any]:

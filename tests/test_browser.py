@@ -99,11 +99,33 @@ def test_training_survives_a_reload_and_shows_its_result(page: Any, tiny: str) -
     page.reload()
     open_tab(page, "Fine-tune")
     page.get_by_text(re.compile(r"step \d+ of \d+")).wait_for(timeout=30_000)
-    page.get_by_text("On 45 held-out rows, exact match:").wait_for(timeout=240_000)
+    page.get_by_text("On 45 held-out rows, scored by label").wait_for(timeout=240_000)
     page.get_by_role("button", name="Ask the tuned model").first.click()
     question = page.get_by_role("textbox", name="Text What a row")
     question.wait_for()
     expect(question).to_have_value(re.compile("^Subject: "), timeout=20_000)  # a row's input, without the instruction
+    page.get_by_role("button", name="Take it with you").click()
+    page.get_by_role("button", name="Make the file").click()
+    page.get_by_text(re.compile("Adapter: adapter_config.json")).wait_for(timeout=30_000)
+    climb(page)
+
+
+def climb(page: Any) -> None:
+    """The ladder of the run, from the page: its rungs, the advice, and the same after a reload."""
+    page.reload()
+    open_tab(page, "Ladder")
+    panel = page.get_by_role("tabpanel").filter(visible=True).first
+    expect(panel.get_by_label("Run", exact=True)).to_have_value(re.compile("Customer|support"), timeout=20_000)
+    panel.get_by_label("Rungs", exact=True).click()
+    for rung in ("zero_shot", "lora_short"):
+        page.get_by_role("option", name=rung).click()
+    page.keyboard.press("Escape")
+    panel.get_by_role("button", name="Climb the ladder").click()
+    page.get_by_text(re.compile("Finished: 2 of 2 rungs, 45 held-out rows")).wait_for(timeout=120_000)
+    page.get_by_text(re.compile("Neither: |Prompt: |Fine-tune: ")).first.wait_for()
+    page.reload()
+    open_tab(page, "Ladder")
+    page.get_by_text(re.compile("Finished: 2 of 2 rungs, 45 held-out rows")).wait_for()
 
 
 def test_an_upload_with_a_fault_is_a_message_and_a_good_one_follows(page: Any, tmp_path: Path) -> None:

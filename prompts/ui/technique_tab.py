@@ -58,6 +58,7 @@ class TechniqueTab:
             self.preview = gr.Button("Show the prompt", size="md", scale=0, min_width=140)
             self.add = gr.Button("Add to Compare", size="md", scale=0, min_width=140)
             self.tune = gr.Button("Fine-tune from this", size="md", scale=0, min_width=150)
+            self.climb = gr.Button("Take to the ladder", size="md", scale=0, min_width=150)
         with gr.Accordion("My saved prompts", open=False):
             self.saved = gr.Dropdown([], label="Saved prompt", allow_custom_value=True, min_width=280,
                                      info="Choose one to load, or type a new name to save under.")  # fmt: skip

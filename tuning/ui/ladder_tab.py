@@ -6,7 +6,9 @@ import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
+from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen
+from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.ladder import report, work
@@ -107,6 +109,16 @@ class LadderTab:
         listen(self.timer.tick, _shown, visitor, [self.ladder], self.shown, name="ui_ladder_tick", show_progress="hidden",
                concurrency_limit=None)  # fmt: skip
         listen(self.run.focus, _runs, visitor, [self.run], self.run, name="ui_ladder_runs", show_progress="hidden")
+
+    def take_from(self, tab: TechniqueTab, pages: Any) -> None:
+        """Connects a technique tab's button: its prompt becomes the best refined prompt."""
+
+        def take(_who: Caller, *values: Any) -> list[Any]:
+            gr.Info("The prompt is the best refined prompt now; choose a run and climb.")
+            return [prompt_words(tab.technique, tab.form.read(values)), gr.Tabs(selected="ladder")]
+
+        listen(tab.climb.click, take, self.visitor, tab.form.inputs, [self.form.widgets["refined"], pages],
+               name=f"ui_climb_from_{tab.technique.name}")  # fmt: skip
 
     def on_load(self, demo: Any, after: Any) -> None:
         """After a reload: runs, ladders and the one in hand come back."""
