@@ -209,7 +209,7 @@ def proven(client: Any, run: str, folder: Path) -> None:
         client.predict(ladder=begun["ladder"], samples=2, agree=2, api_name="/distil")
     assert client.predict(run=run, api_name="/harm_card")["bias"]["pairs"] == 40
     exported = client.predict(run=run, form="merged", api_name="/export_run")
-    assert exported["check"]["same"] == 8 and Path(exported["file"]["path"]).suffix == ".zip"
+    assert exported["check"]["same"] == 8 and Path(exported["file"]).suffix == ".zip", "downloaded by the client"
     rows = folder / "new.csv"
     rows.write_text("text,label\n" + "".join(f"new {n},red\n" for n in range(12)))
     scored = client.predict(model=f"run:{run}", file=handle_file(str(rows)), api_name="/score_model")

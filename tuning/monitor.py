@@ -120,6 +120,9 @@ def _columns(owner: str, settings: Watched, table: Table) -> Columns:
             input=settings.input or own.input, output=settings.output or own.output,
             instruction=settings.instruction or own.instruction,
         )  # fmt: skip
+    if given.output and not given.input:  # the other columns of texts are what is given
+        texts = [name for name in table.columns if all(isinstance(row.get(name), str) for row in table.rows[:50])]
+        given = given.changed(input=tuple(name for name in texts if name != given.output))
     found = resolve(given, table)
     return found.changed(instruction=settings.instruction) if not found.instruction else found
 
