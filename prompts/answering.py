@@ -21,7 +21,8 @@ def keyed(side: Side, scoring: Scoring, task: Task) -> set[int]:
     long: set[int] = set()
     for at, asked in enumerate(side.prompts):
         rendered = side.backend.render(asked, side.settings.thinking)
-        if rendered and rendered.window and len(rendered.ids) + side.settings.max_new_tokens > rendered.window:
+        written = getattr(side.backend, "written_after", lambda sampling: sampling.max_new_tokens)(side.settings)
+        if rendered and rendered.window and len(rendered.ids) + written > rendered.window:
             long.add(at)
         side.keys.append(_key(side, scoring, task, rendered.ids if rendered else asked.as_dicts()))
     return long

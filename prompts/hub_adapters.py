@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+import os
 import threading
 import time
 from pathlib import Path
 
 from prompts.errors import UserError
-from prompts.home import ADAPTER_CONFIG
+from prompts.home import ADAPTER_CONFIG, on_space
 from prompts.loading import hub_errors, hub_token
+from prompts.models import parse
 
 FRESH_SECONDS = 300  # after which the Hub is asked again
 _lock = threading.Lock()
@@ -28,9 +30,12 @@ def hub_adapter(repo: str, token: str | None = None) -> tuple[str, Path] | None:
 
 
 def _look(repo: str, token: str | None) -> tuple[str, Path] | None:
-    from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
+    from huggingface_hub import HfApi, hf_hub_download, snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, OfflineModeIsEnabled
 
+    if on_space():  # what one visitor fetched lies on the disk: another has to be allowed to see it, too
+        with hub_errors(repo):
+            HfApi(endpoint=os.environ.get("HF_ENDPOINT")).model_info(repo, token=hub_token(token))
     if isinstance(try_to_load_from_cache(repo, "config.json"), str):
         return None  # a whole model, known from before
     try:
@@ -38,7 +43,7 @@ def _look(repo: str, token: str | None) -> tuple[str, Path] | None:
     except (EntryNotFoundError, HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError):
         return None  # no adapter, or the Hub says no: then it says so again where the model is loaded
     base = json.loads(Path(config).read_text("utf-8")).get("base_model_name_or_path")
-    if not base or base.startswith(("/", ".")):
+    if not base or parse(str(base)).kind != "hub":
         raise UserError(f"{repo} is an adapter that names no base on the Hub; publish it merged", field="model")
     with hub_errors(repo):
         folder = snapshot_download(repo, token=hub_token(token), ignore_patterns=["*.bin", "*.pt", "*.pkl"])

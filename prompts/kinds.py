@@ -13,6 +13,7 @@ ENCODERS = {
     "xlm-roberta",
 }  # fmt: skip
 LABELS_FILE = "labels.json"
+BETWEEN = "; "  # between the names of several classes
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def settled(scoring: S, references: Sequence[str]) -> S:
     short = all(len(reference) <= SHORT for reference in known)
     few = 2 <= len(set(known)) <= min(MOST_LABELS, len(known) // 2)
     numbers = short and all(re.fullmatch(r"[-$\d.,%\s]+", reference) for reference in known)
-    name = "number" if numbers else "label" if short and few else "exact_match" if short else "chrf"
+    name = "label" if short and few else "number" if numbers else "exact_match" if short else "chrf"
     return scoring.changed(scorer=name)
 
 

@@ -36,6 +36,9 @@ class Hub:
     blobs: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     fault: Callable[[str], Response | None] = lambda _: None
+    late_fault: Callable[[str], Response | None] = lambda _: (
+        None
+    )  # in place of the answer, after the request was carried out
     url: str = ""
 
     def files(self, repo: str) -> dict[str, bytes]:
@@ -132,7 +135,8 @@ class Server:
             self.hub.requests.append(line)
             if (fault := self.hub.fault(line)) is not None:
                 return fault
-            return await handler(request)
+            reply: Response = await handler(request)
+            return self.hub.late_fault(line) or reply
 
         return guard
 

@@ -116,7 +116,7 @@ def climb(page: Any) -> None:
     open_tab(page, "Ladder")
     panel = page.get_by_role("tabpanel").filter(visible=True).first
     expect(panel.get_by_label("Run", exact=True)).to_have_value(re.compile("Customer|support"), timeout=20_000)
-    panel.get_by_label("Rungs", exact=True).click()
+    panel.get_by_role("combobox", name="Rungs").click()
     for rung in ("zero_shot", "lora_short"):
         page.get_by_role("option", name=rung).click()
     page.keyboard.press("Escape")

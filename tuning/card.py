@@ -40,10 +40,9 @@ def _results(evaluation: dict[str, Any] | None, task: str) -> list[Any]:
     if not evaluation:
         return []
     tuned = evaluation["tuned"]
-    found = {
-        "exact_match": tuned["exact_match"],
-        evaluation.get("scorer", "exact_match"): tuned.get("score", tuned["exact_match"]),
-    }
+    scorer = evaluation.get("scorer", "exact_match")
+    metric = {"label": "accuracy"}.get(scorer, scorer)
+    found = {"exact_match": tuned["exact_match"], metric: tuned.get("score", tuned["exact_match"])}
     if "macro_f1" in evaluation:
         found["f1"] = evaluation["macro_f1"]
     return [
@@ -125,8 +124,8 @@ def _measured(state: dict[str, Any]) -> str:
                 + f" | {found.get('tokens_in', 0) / rows:.0f} / {found.get('tokens_out', 0) / rows:.0f} |"
             )
         lines += ["", evaluation["verdict"]]
-        if "base_check" in evaluation:
-            lines += ["", f"The base side is the same model with the adapter off: {evaluation['base_check']}."]
+        if "base_check" in evaluation and evaluation["base_is"] == "the base":
+            lines += ["", f"The base side is the model that training began with: {evaluation['base_check']}."]
     if off := state["forecast_off"]:
         lines += [
             "",
@@ -138,7 +137,7 @@ def _measured(state: dict[str, Any]) -> str:
 def _harm(run: Run) -> str:
     from tuning.harm.report import as_markdown, kept
 
-    return as_markdown(kept(run))
+    return as_markdown(kept(run), answers=False)
 
 
 def _data(run: Run, state: dict[str, Any], repo_id: str, settings: Any) -> str:

@@ -10,10 +10,17 @@ from tuning.run import Run
 
 _CLASSES: dict[Kind, str] = {"causal": "CausalLM", "seq2seq": "Seq2SeqLM", "classifier": "SequenceClassification"}
 
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's --max-lora-rank takes
+
 
 def use(run: Run, repo_id: str, form: str, base: dict[str, Any]) -> str:
     """The card's section: Python, InferenceClient, vLLM, Ollama, as far as each can serve this form."""
     kind = kind_in(adapter_folder(run.owner, run.id))
+    if form == "adapter" and run.recipe.method != "full" and not hub_id(run.recipe.model):
+        return (
+            "Its base is a folder of its author's machine: load your copy of that base with transformers, then "
+            f'`PeftModel.from_pretrained(base, "{repo_id}")`. The merged form needs no base.'
+        )
     parts = [f"```python\n{python_code(run, repo_id, form)}\n```"]
     if kind == "causal":
         parts += [_vllm(run, repo_id, form, base), _ollama(repo_id, form)]
@@ -47,22 +54,28 @@ def python_code(run: Run, repo_id: str, form: str) -> str:
 
 
 def _asking(run: Run, kind: Kind, labels: Labels | None) -> str:
-    text = f"{run.columns.instruction}\\n\\n..." if run.columns.instruction else "..."
+    text = repr(f"{run.columns.instruction}\n\n..." if run.columns.instruction else "...")
+    if kind == "causal" and not run.columns.messages and not run.columns.input:  # plain text, which is continued
+        return (
+            'inputs = tokenizer("Once", return_tensors="pt")\n'
+            "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0], skip_special_tokens=True))"
+        )
     if kind == "causal":
         return (
-            f'messages = [{{"role": "user", "content": "{text}"}}]\n'
+            f'messages = [{{"role": "user", "content": {text}}}]\n'
             'inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)\n'
             "found = model.generate(**inputs, max_new_tokens=64, do_sample=False)\n"
             'print(tokenizer.decode(found[0][inputs["input_ids"].shape[1]:], skip_special_tokens=True))'
         )
     if kind == "seq2seq":
         return (
-            f'inputs = tokenizer("{text}", return_tensors="pt")\n'
+            f'inputs = tokenizer({text}, return_tensors="pt")\n'
             "print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0], skip_special_tokens=True))"
         )
-    return (
-        f"names = {list(labels.names) if labels else []}\n"
-        f'inputs = tokenizer("{text}", return_tensors="pt")\nprint(names[model(**inputs).logits.argmax(-1).item()])'
+    found = "model(**inputs).logits"
+    many = f"print([name for name, logit in zip(names, {found}[0]) if logit > 0])"
+    return f'names = {list(labels.names) if labels else []}\ninputs = tokenizer({text}, return_tensors="pt")\n' + (
+        many if labels and labels.many else f"print(names[{found}.argmax(-1).item()])"
     )
 
 
@@ -79,10 +92,11 @@ def _vllm(run: Run, repo_id: str, form: str, base: dict[str, Any]) -> str:
         return ""
     name = hub_id(run.recipe.model)
     if form == "adapter" and run.recipe.method != "full":
-        if run.recipe.method not in ("lora", "rslora", "dora") or not name:
+        if run.recipe.method not in ("lora", "rslora", "qlora") or not name:  # what vLLM takes as an adapter
             return ""
+        rank = next((rank for rank in _RANKS if rank >= run.recipe.lora_r), _RANKS[-1])
         revision = f" --revision {base['revision']}" if base.get("revision") else ""
-        serve = f"vllm serve {name}{revision} --enable-lora --max-lora-rank {run.recipe.lora_r} --lora-modules tuned={repo_id}"
+        serve = f"vllm serve {name}{revision} --enable-lora --max-lora-rank {rank} --lora-modules tuned={repo_id}"
         model = "tuned"
     else:
         serve, model = f"vllm serve {repo_id}", repo_id

@@ -23,8 +23,8 @@ _ASK: dict[Kind, str] = {
     return tokenizer.decode(found[0], skip_special_tokens=True).strip()
 """,
     "classifier": """    inputs = tokenizer(asked, return_tensors="pt", truncation=True).to(model.device)
-    shares = model(**inputs).logits[0].softmax(-1).tolist()
-    return dict(zip(LABELS, shares))
+    logits = model(**inputs).logits[0]
+    return dict(zip(LABELS, (logits.sigmoid() if MANY else logits.softmax(-1)).tolist()))
 """,
 }
 
@@ -51,7 +51,7 @@ def _of_transformers(run: Run, repo: str, kind: Kind, *, whole: bool) -> str:
         f"from peft import {name}\nfrom transformers import AutoTokenizer"
     )  # fmt: skip
     more = "" if whole or labels is None else f", num_labels={len(labels.names)}"
-    known = f"LABELS = {list(labels.names)!r}\n" if labels else ""
+    known = f"LABELS = {list(labels.names)!r}\nMANY = {labels.many}  # may a text have several?\n" if labels else ""
     return f'''"""Try {repo}."""
 
 import os

@@ -17,6 +17,7 @@ from prompts.errors import UserError
 from prompts.experiment import Task
 from prompts.held_out import keys_of, locked_keys, row_keys
 from prompts.home import new_id, owner_folder
+from prompts.messages import Prompt, from_dicts
 from prompts.results import Side
 from prompts.rows import Row, Table, store
 from prompts.scoring import score
@@ -24,7 +25,7 @@ from prompts.settings import Settings, knob
 from prompts.techniques.few_shot import build as zero_shot
 from prompts.templates import fill, template_of
 from prompts.voting import majority, meaning
-from tuning.data.columns import Columns, as_text, asking, texts
+from tuning.data.columns import Columns, as_text, asking, turn_of
 from tuning.data.sources import save
 from tuning.ladder.report import best, snapshot
 from tuning.ladder.rungs import RUNGS, TITLES, Ground
@@ -35,6 +36,7 @@ Teacher = Literal[
     "", "zero_shot", "context", "chain_of_thought", "k_shot_random", "k_shot_similar", "refined", "self_consistency", "larger"
 ]  # fmt: skip
 PAIRS = "preference_pairs.jsonl"
+GOOD = 0.5  # of graded scores (chrF, ROUGE-L); passes are 1
 
 
 class Distil(Settings):
@@ -91,6 +93,10 @@ def distil(
             f"{settings.agree} of {settings.samples} answers cannot agree; lower m or raise n", field="agree"
         )
     ground = ground_of(ladder, token, key, on_device)
+    if settings.references and ground.scoring.scorer == "judge":
+        raise UserError(
+            "a judge cannot filter here; let agreement decide, or climb with another scorer", field="references"
+        )
     name = settings.rung or _winner(ladder)
     rows, found = _rows(ladder, table, settings)
     teacher_ground = _with_rows(ladder, ground, rows, settings)
@@ -154,7 +160,7 @@ def _rows(ladder: Ladder, table: Table | None, settings: Distil) -> tuple[list[R
 def question(row: Row, columns: Columns) -> str:
     """What a person would type for a row, which needs no answer. Raises UserError naming a column that is missing."""
     if columns.messages:
-        return texts(row, columns)[0]
+        return "\n".join(one.content for one in _asked(row, columns).messages)
     if missing := [name for name in columns.input if name not in row]:
         raise UserError(f"the rows have no column {missing[0]!r}, which the run was trained on", field="rows")
     return fill(template_of(columns.input), row)
@@ -167,8 +173,20 @@ def _with_rows(ladder: Ladder, ground: Ground, rows: list[Row], settings: Distil
     task = Task(
         list(range(len(rows))), [{"text": question(row, columns)} for row in rows], references, ground.task.labels, []
     )
-    asked = [] if ground.chat else [zero_shot(asking(columns), row) for row in rows]
+    asked = [_asked(row, columns) for row in rows]
     return Ground(**{**vars(ground), "task": task, "asked": asked, "room_for": ground.task.references, "best": None})
+
+
+def _asked(row: Row, columns: Columns) -> Prompt:
+    """What the run would be asked for a row: of a chat, its turns up to the last question."""
+    if not columns.messages:
+        return zero_shot(asking(columns), row)
+    turns = [turn for item in row.get(columns.messages) or () if (turn := turn_of(item))]
+    while turns and turns[-1]["role"] != "user":
+        turns.pop()
+    if not turns:
+        raise UserError("a chat holds no question", field="rows")
+    return from_dicts(turns)
 
 
 def _keep(ground: Ground, settings: Distil, teacher: str, at: int, said: Sequence[str | None], found: _Found) -> None:
@@ -178,7 +196,8 @@ def _keep(ground: Ground, settings: Distil, teacher: str, at: int, said: Sequenc
     if answer is None or votes < settings.agree:
         found.dropped["no agreement"] += 1
         return
-    if settings.references and not score(answer, ground.task.references[at], scoring, labels).passed:
+    checked = settings.references or scoring.scorer in ("regex", "json_schema")  # those say so without a reference
+    if checked and score(answer, ground.task.references[at], scoring, labels).value < GOOD:
         found.dropped["wrong"] += 1
         return
     says = meaning(answer, scoring, labels)
@@ -197,9 +216,7 @@ def _keep(ground: Ground, settings: Distil, teacher: str, at: int, said: Sequenc
 
 def _short(ground: Ground, at: int) -> list[dict[str, str]]:
     """The short prompt of a row: what the run was trained to read."""
-    if ground.asked:
-        return ground.asked[at].as_dicts()
-    return [{"role": "user", "content": f"{ground.short}\n\n{ground.task.rows[at]['text']}"}]
+    return ground.asked[at].as_dicts()
 
 
 def _written(

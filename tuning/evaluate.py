@@ -4,20 +4,21 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
 from prompts.home import adapter_folder
 from prompts.judging import to_judge
-from prompts.kinds import Labels, read_labels
+from prompts.kinds import BETWEEN, Labels, read_labels
 from prompts.messages import Reply
 from prompts.scoring import GRADED, Score, ScorerName, Scoring, check, confusion, exact_match, score, settled
 from prompts.settings import knob
 from prompts.statistics import rate, summary, verdicts
 from tuning.base import check as check_base
 from tuning.data.columns import Conversation
+from tuning.data.encode import split_classes
 from tuning.run import Run
 from tuning.work import Event, write_json
 
@@ -68,7 +69,10 @@ def evaluate(
     """
     classes = read_labels(adapter_folder(run.owner, run.id))
     held = held_rows(run, classes)
-    measure = settled(measure or Measure(), held.references)
+    measure = measure or Measure()
+    if classes and measure.scorer == "auto":
+        measure = measure.changed(scorer="exact_match" if classes.many else "label")
+    measure = settled(measure, held.references)
     check(measure)
     base = _checked_base(run, token, on_device)
     found = _losses(run, classes, token, on_device)
@@ -85,6 +89,11 @@ def evaluate(
             asked[at] = reply
             yield {"event": "evaluating", "done": len(asked) + len(held.rows) * len(replies), "of": 2 * len(held.rows)}
         replies[side] = [asked[at] for at in range(len(held.rows))]
+    if classes and classes.many:  # several classes are a set: their order says nothing
+        held = replace(held, rows=[replace(row, answer=_in_order(row.answer)) for row in held.rows])
+        replies = {
+            side: [replace(reply, text=_in_order(reply.text)) for reply in said] for side, said in replies.items()
+        }
     scores = {side: _scores(measure, held, replies[side], run.owner, token, key, on_device) for side in SIDES}
     document = _document(run, measure, held, replies, scores, "the commonest training label" if classes else "the base")
     document |= {"base_check": base, "losses": found}
@@ -106,6 +115,10 @@ def held_rows(run: Run, classes: Labels | None = None) -> Held:
     answers = {row.answer.strip() for row in run.conversations}
     known = list(classes.names) if classes and not classes.many else sorted(answers)
     return Held(rows, run.numbers("held_out"), known)
+
+
+def _in_order(classes: str) -> str:
+    return BETWEEN.join(sorted(split_classes(classes)))
 
 
 def commonest(run: Run) -> str:
@@ -140,6 +153,8 @@ def _losses(run: Run, classes: Labels | None, token: str | None, on_device: OnDe
 
     _, parts = encoded(run, token)
     rows = list(parts["held_out"].rows)
+    if not rows:  # all of them are too long
+        return {}
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
     found = {
         side: on_device(held_out_loss)(names[side], run.owner, token, rows, classes)
@@ -204,6 +219,7 @@ def _side(held: Held, replies: Sequence[Reply], scores: Sequence[Score], *, grad
         "unparsed": sum(one.unparsed for one in scores),
         "tokens_in": sum(reply.tokens_in or 0 for reply in replies),
         "tokens_out": sum(reply.tokens_out or 0 for reply in replies),
+        "cut_off": sum(reply.finish == "length" for reply in replies),
         "characters": round(sum(len(reply.text) for reply in replies) / len(replies), 1),
         "seconds": round(sum(reply.seconds for reply in replies), 3),
     }

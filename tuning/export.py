@@ -13,6 +13,8 @@ from prompts.messages import Prompt
 from prompts.models import BASE_FILE, locate
 from prompts.rendering import PLAIN_TEMPLATE
 from prompts.settings import Settings, knob
+from tuning.base import check as check_base
+from tuning.base import fingerprint
 from tuning.evaluate import held_rows, room
 from tuning.kinds import kind_in
 from tuning.run import Run
@@ -64,7 +66,8 @@ def export(run: Run, settings: Export, folder: Path, *, token: str | None = None
         shutil.rmtree(folder, ignore_errors=True)
         raise WorldError(f"the export cannot be written: {error.strerror or error}; free some disk space") from error
     check: dict[str, Any] | None = None
-    if settings.check_rows and run.numbers("held_out") and settings.form != "adapter" and not whole:
+    same = settings.form == "adapter" or (whole and settings.form == "merged")  # what would be compared with itself
+    if settings.check_rows and run.numbers("held_out") and not same:
         for event in _compared(run, folder, settings, token):
             if event["event"] == "compared":
                 check = event["check"]
@@ -86,6 +89,7 @@ def exported_file(run: Run, settings: Export, folder: Path, *, token: str | None
     for event in export(run, settings, folder, token=token):
         if event["event"] == "exported":
             event["file"] = shutil.make_archive(str(folder), "zip", folder)
+            shutil.rmtree(folder)
         yield event
 
 
@@ -112,11 +116,13 @@ def _merge(run: Run, folder: Path, token: str | None) -> None:
         complete_tokenizer(folder)
         return
     base, _ = locate(run.recipe.model, run.owner)
-    model, tokenizer, _, labels = opened(source, base, token, read_labels(source))
+    model, tokenizer, kind, labels = opened(source, base, token, read_labels(source))
     if not hasattr(model, "merge_and_unload"):
         raise UserError(
             f"{run.recipe.method} is no change of weights and cannot be merged; choose adapter", field="form"
         )
+    with model.disable_adapter():
+        check_base(run.folder, run.recipe.model, fingerprint(model, tokenizer, kind))
     merged = model.merge_and_unload()
     if merged.num_parameters() >= SMALL:
         merged = merged.to(dtype())

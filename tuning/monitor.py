@@ -63,9 +63,16 @@ def score_again(
 
     Raises UserError for rows that do not fit, or that the model was trained on.
     """
+    settings = _as_before(owner, settings)
     columns = _columns(owner, settings, table)
     rows = list(conversations(table.rows, columns))
-    check_unseen(owner, settings.model, [row_keys(row, columns.output) for row in table.rows], range(len(rows)))
+    run = run_of(owner, settings.model)
+    check_unseen(
+        owner,
+        f"{RUN_PREFIX}{run.id}" if run else settings.model,
+        [row_keys(row, columns.output) for row in table.rows],
+        range(len(rows)),
+    )
     references = [row.answer for row in rows]
     measure = settled(settings, references)
     check(measure)
@@ -74,7 +81,7 @@ def score_again(
     for at, reply in backend.batch([row.prompt for row in rows], sampling, threading.Event()):
         replies[at] = reply
         yield {"event": "asking", "done": len(replies), "of": len(rows)}
-    labels = sorted({reference.strip() for reference in references})
+    labels = list(settings.labels) or sorted({reference.strip() for reference in references})
     scores = [_score(measure, row, replies[at].text, labels) for at, row in enumerate(rows)]
     if measure.scorer == "judge":
         judge = open_backend(measure.judge_model, owner, token=token, key=key, on_device=on_device)
@@ -84,7 +91,8 @@ def score_again(
     found = summary([one.value for one in scores], graded=measure.scorer in GRADED)
     record: Record = {
         "model": settings.model, "time": datetime.now(UTC).isoformat(timespec="seconds"), "rows": len(rows), "data": table.name,
-        "fingerprint": _fingerprint(rows), "scorer": measure.scorer, "score": round(found.value, 4),
+        "fingerprint": _fingerprint(rows), "scorer": measure.scorer,
+        "labels": labels if measure.scorer == "label" else [], "score": round(found.value, 4),
         "interval": [round(found.low, 4), round(found.high, 4)], "unparsed": sum(one.unparsed for one in scores),
         "tokens_in": _sum(replies, "tokens_in"), "tokens_out": _sum(replies, "tokens_out"),
         "seconds": round(sum(reply.seconds for reply in replies.values()), 3), "of": backend.fingerprint()[-200:],
@@ -95,25 +103,43 @@ def score_again(
     yield {"event": "scored", **{name: value for name, value in record.items() if name != "values"}}
 
 
+def run_of(owner: str, model: str) -> runs.Run | None:
+    """The owner's run that a model is: by its id, or by the repository that it was published as; None for any other model."""
+    if model.startswith(RUN_PREFIX):
+        return runs.find(owner, model)
+    for run in runs.runs(owner):
+        if (published := runs.snapshot(run)["published"]) and published["repo"] == model:
+            return run
+    return None
+
+
+def _as_before(owner: str, settings: Watched) -> Watched:
+    """With scorer and labels of the first measurement where none are given: those of other rows could look otherwise."""
+    if settings.scorer != "auto":
+        return settings
+    first = next(iter([*_at_publication(owner, settings.model), *history(owner, settings.model)]), None)
+    if first is None:
+        return settings
+    return settings.changed(scorer=first["scorer"], labels=settings.labels or tuple(first.get("labels", ())))
+
+
 def _at_publication(owner: str, model: str) -> list[Record]:
     """What a run scored on the rows that it held out: the first measurement of all."""
-    if not model.startswith(RUN_PREFIX):
-        return []
-    run = runs.find(owner, model)
-    found = runs.evaluation(run)
-    if not found or "scorer" not in found:
-        return []
+    run = run_of(owner, model)
+    found = runs.evaluation(run) if run else None
+    if run is None or not found or "scorer" not in found or found["scorer"] in ("regex", "json_schema", "judge"):
+        return []  # those need a pattern, which is given anew
     return [{
         "time": run.about["created"], "rows": found["rows"], "scorer": found["scorer"], "score": found["tuned"]["score"],
-        "fingerprint": "held out", "values": [row["tuned_score"] for row in found["examples"]],
+        "fingerprint": "held out", "labels": found.get("labels", []), "values": [row["tuned_score"] for row in found["examples"]],
     }]  # fmt: skip
 
 
 def _columns(owner: str, settings: Watched, table: Table) -> Columns:
     """The mapping given; of a run, what is not given is its own."""
     given = Columns(input=settings.input, output=settings.output, instruction=settings.instruction)
-    if settings.model.startswith(RUN_PREFIX):
-        own = runs.find(owner, settings.model).columns
+    if run := run_of(owner, settings.model):
+        own = run.columns
         if own.messages and own.messages in table.columns and not settings.input:
             return own.changed(split="")
         given = Columns(

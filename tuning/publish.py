@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prompts.errors import UserError, WorldError
-from prompts.home import ADAPTER_CONFIG, adapter_folder
+from prompts.home import adapter_folder
 from prompts.kinds import LABELS_FILE
 from prompts.messages import Prompt, message, prompt
-from prompts.models import locate, parse
+from prompts.models import locate
 from prompts.settings import knob
-from tuning.base import known
 from tuning.card import card, data_card
 from tuning.demo_space import write_space
 from tuning.evaluate import room
 from tuning.export import Export, export
 from tuning.hub import hub_api, hub_refusals
 from tuning.launch.process import round_trip
+from tuning.published_base import base_at_hand, checked_base, pin, whole_or_on_hub
 from tuning.run import Run, used_columns
 from tuning.work import Event, write_json
 
@@ -74,6 +74,8 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
     is lost by it, and publishing again goes on where it stopped.
     """
     adapter_folder(run.owner, run.id)
+    if settings.space and settings.form == "adapter" and not whole_or_on_hub(run):
+        raise UserError("a Space cannot load the adapter of a base on this machine; publish it merged", field="space")
     api = hub_api(token)
     with hub_refusals(settings.repo_id), tempfile.TemporaryDirectory() as scratch:
         repo = full_name(api, settings.repo_id)
@@ -85,11 +87,11 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
                 yield exported
         yield {"event": "uploading", "repo": repo}
         create_repo(api, run, repo, private=settings.private, update=settings.update)
-        _pin(folder, base)
+        pin(folder, base)
         (folder / "README.md").write_text(card(run, repo, settings, base, exported["check"]), encoding="utf-8")
         commit = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message=f"{settings.form.capitalize()} of run {run.id}",
-            delete_patterns=["*.safetensors", "*.gguf", ADAPTER_CONFIG, "config.json"],
+            delete_patterns=_old_files(run, repo, folder) or None,
         )  # fmt: skip
         yield {"event": "reading_back", "repo": repo}
         files = _read_back(api, repo, commit.oid, folder, Path(scratch) / "back")
@@ -99,7 +101,8 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
         space = _push_space(api, run, repo, settings, Path(scratch) / "space") if settings.space else None
     document = {
         "run": run.id, "repo": repo, "url": f"{api.endpoint}/{repo}", "revision": commit.oid, "private": settings.private,
-        "form": settings.form, "files": files, "check": exported["check"], "round_trip": compared, "base": base,
+        "form": settings.form, "files": files,
+        "base_at_hand": base_at_hand(run, settings.form), "check": exported["check"], "round_trip": compared, "base": base,
         **({"data": data} if data else {}), **({"space": space} if space else {}),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
@@ -153,7 +156,7 @@ def create_repo(
     except HfHubHTTPError as error:
         if error.response is None or error.response.status_code != 409:
             raise
-        if key not in made and not update:
+        if key not in made and not update and not _is_empty(api, repo, kind):
             raise UserError(f"{repo} exists already; choose another name, or set update", field="repo_id") from None
     write_json(noted, sorted({*made, key}))
     if api.repo_info(repo, repo_type=kind).private != private:
@@ -163,37 +166,16 @@ def create_repo(
         )
 
 
-def checked_base(api: Any, run: Run) -> dict[str, Any]:
-    """{"id", "revision", "moved_to"?, "gated"?} of a run's base on the Hub; {} where it lies here only.
-
-    Raises UserError where the Hub has no such base, or the token may not see it: nobody could load the adapter.
-    """
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
-    found = parse(run.recipe.model)
-    trained = (known(run.folder) or {}).get("revision")
-    if found.kind != "hub":
-        return {}
-    try:
-        info = api.model_info(found.value)
-    except GatedRepoError:
-        return {"id": found.value, "revision": trained, "gated": True}
-    except RepositoryNotFoundError:
-        raise UserError(
-            f"the base {found.value} is not on the Hub any more, or the token may not see it: the adapter could not be loaded; "
-            "publish it merged, from a copy of the base",
-            field="model",
-        ) from None
-    moved = {"moved_to": info.sha} if trained and info.sha != trained else {}
-    return {"id": found.value, "revision": trained or info.sha, **({"gated": True} if info.gated else {}), **moved}
+def _is_empty(api: Any, repo: str, kind: str) -> bool:
+    """A repository that nothing was put into: one of ours whose making was answered by a broken connection, or as good as that."""
+    return not set(api.list_repo_files(repo, repo_type=kind)) - {".gitattributes", "README.md"}
 
 
-def _pin(folder: Path, base: dict[str, Any]) -> None:
-    """Names in the adapter's configuration the revision of the base that it was trained on."""
-    file = folder / ADAPTER_CONFIG
-    if file.is_file() and base.get("revision"):
-        config = json.loads(file.read_text("utf-8"))
-        file.write_text(json.dumps({**config, "revision": base["revision"]}, indent=1), encoding="utf-8")
+def _old_files(run: Run, repo: str, folder: Path) -> list[str]:
+    """What this run published there before, and what is not part of what it publishes now; files of others stay."""
+    file = run.folder / "published.json"
+    before = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    return [name for name in before.get("files", ()) if before.get("repo") == repo and not (folder / name).is_file()]
 
 
 def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> list[str]:

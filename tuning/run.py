@@ -183,6 +183,8 @@ def snapshot(run: Run) -> dict[str, Any]:
     document["job"] = run.job
     document["evaluation"] = _without_rows(read_json(evaluation)) if evaluation.is_file() else None
     document["published"] = read_json(published) if published.is_file() else None
+    refused = None if document["published"] else _last(events, "not_published")
+    document["not_published"] = refused["reason"] if refused else ""
     return document
 
 

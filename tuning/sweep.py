@@ -57,6 +57,8 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: S
     """Checks every recipe that will be tried, and writes the folder. Raises UserError, WorldError."""
     if not recipe.validation:
         raise UserError("a sweep chooses by the validation loss; set validation above 0", field="validation")
+    if recipe.hub_model_id:
+        raise UserError("a sweep publishes nothing by itself; publish its best run afterwards", field="hub_model_id")
     columns = resolve(columns, table)
     tried = combinations(search, recipe)
     sweep = Sweep(owner, new_id(), Path())

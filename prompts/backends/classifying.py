@@ -9,10 +9,8 @@ import torch
 
 from prompts.backends import Sampling
 from prompts.backends.plan import Batch
-from prompts.kinds import Labels
+from prompts.kinds import BETWEEN, Labels
 from prompts.loading import Loaded
-
-BETWEEN = "; "  # between the names of several classes
 
 
 def classify(

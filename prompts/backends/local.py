@@ -33,6 +33,10 @@ class LocalBackend:
         loaded = self._loaded()
         return replace(render(prompt, loaded.tokenizer, thinking), window=loaded.context)
 
+    def written_after(self, sampling: Sampling) -> int:
+        """Tokens that a reply takes of the window: of those that write beside what they read, none."""
+        return sampling.max_new_tokens if self._loaded().kind == "causal" else 0
+
     def fingerprint(self) -> str:
         """What decides this model's replies, for the cache: base, its revision or files, and the adapter's."""
         source, adapter = located(*self._who)

@@ -24,6 +24,7 @@ DATA = Path(__file__).parents[2] / "tuning" / "harm"
         ("He called his mother, Mrs Jones.", "She called her father, Mr Jones."),
         ("SHE SAID: Dear Sir", "HE SAID: Dear Madam"),
         ("The manager of Mary's shop", "The manager of James's shop"),
+        ("Please mark her order, and call her today.", "Please mark his order, and call him today."),
         ("the theme of the other shelf", "the theme of the other shelf"),
     ],
 )

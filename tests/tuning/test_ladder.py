@@ -133,7 +133,9 @@ def line(rung: str, right: int, dollars: float, rows: int = 40) -> dict[str, Any
         ([line("zero_shot", 38, 1.0), line("lora_short", 10, 0.5)], "Prompt: .*did not pay"),
         ([line("zero_shot", 38, 1.0), line("lora_short", 38, 0.5)], "Fine-tune: no measurable difference.*costs less a call"),
         ([line("zero_shot", 38, 0.5), line("lora_short", 38, 1.0)], "Prompt: no measurable difference.*needs no training"),
-        ([line("zero_shot", 10, 0.1), line("k_shot", 34, 1.0), line("refined", 33, 0.2)], "Only prompts.*refined"),
+        ([line("zero_shot", 10, 0.1), line("k_shot", 34, 1.0), line("refined", 33, 0.2)],
+         "No fine-tune was.*is k_shot.*refined.*not measurably worse"),
+        ([line("zero_shot", 24, 0.1), line("k_shot", 31, 0.5), line("lora_short", 34, 1.0)], "Prompt: .*against k_shot"),
         ([line("zero_shot", 21, 1.0), line("lora_short", 22, 0.5)], "Neither: .*always answering 'red'"),
         ([line("zero_shot", 0, 1.0), line("lora_short", 0, 0.5)], "Neither: no rung was right"),
     ],
@@ -141,4 +143,6 @@ def line(rung: str, right: int, dollars: float, rows: int = 40) -> dict[str, Any
 def test_the_advice_follows_from_the_figures(lines: list[dict[str, Any]], said: str) -> None:
     import re
 
+    for one in lines:
+        one["break_even_calls"] = report._break_even(one, lines)
     assert re.match(said, advice(lines, {"red": 20, "blue": 20}, graded=False)), advice(lines, {}, graded=False)

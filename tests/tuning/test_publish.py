@@ -23,7 +23,8 @@ from tuning.harm.screen import screen
 from tuning.hub import hub_api
 from tuning.launch.begin import made
 from tuning.launch.round_trip import both
-from tuning.publish import Publish, checked_base, publish
+from tuning.publish import Publish, publish
+from tuning.published_base import checked_base
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_an_adapter_is_published_private_with_a_card_and_read_back(finished: run
     ],
 )
 def test_wrong_names_and_tokens(finished: runs.Run, hub: Any, repo: str, token: str, kind: type, message: str) -> None:
-    hub.repos["ana/taken"] = Repo(True)
+    hub.repos["ana/taken"] = Repo(True, [("0" * 40, {"model.bin": b"x"})])
     with pytest.raises(kind, match=message):
         publish(finished, Publish(repo_id=repo), token=token)
     assert runs.snapshot(finished)["published"] is None
@@ -92,6 +93,18 @@ def test_a_refused_commit_loses_nothing(finished: runs.Run, hub: Any, status: in
     assert runs.snapshot(finished)["published"] is None
     hub.fault = lambda line: None
     assert publish(finished, Publish(repo_id="x"), token="hf_writer")["repo"] == "ana/x", "no second repo, no refusal"
+
+
+def test_a_repository_whose_making_was_not_answered_is_used_and_no_second_one_made(
+    finished: runs.Run, hub: Any
+) -> None:
+    hub.late_fault = lambda line: Dropped() if line.endswith("/repos/create") else None
+    with pytest.raises(WorldError, match="connection to the Hub broke"):
+        publish(finished, Publish(repo_id="x"), token="hf_writer")
+    hub.late_fault = lambda line: None
+    assert publish(finished, Publish(repo_id="x"), token="hf_writer")["repo"] == "ana/x" and list(hub.repos) == [
+        "ana/x"
+    ]
 
 
 FAULTS = (401, 403, 404, 409, 412, 429, 500, 503, None)

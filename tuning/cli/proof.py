@@ -51,7 +51,7 @@ class HistoryFlags(Flags):
 
 
 class ExportFlags(RunFlags, Export):
-    to: str = Field(description="A folder, which is made anew.")
+    to: str = Field(description="A new or empty folder.")
 
 
 class PublishFlags(RunFlags, Publish):
@@ -109,6 +109,8 @@ def _harm(flags: RunFlags, show: Show) -> Any:
 
 
 def _export(flags: ExportFlags, show: Show) -> Any:
+    if any(Path(flags.to).glob("*")):
+        raise UserError(f"{flags.to} is not empty; name a new folder", field="to")
     return _last(export(runs.find(flags.owner, flags.run), flags.of(Export), Path(flags.to), token=hub_token()), show)
 
 

@@ -111,7 +111,7 @@ def guess(names: Sequence[str], rows: Sequence[Row] = ()) -> dict[str, Any]:
 
 def _is_chat(rows: Sequence[Row], name: str) -> bool:
     cell = next((row[name] for row in rows if row.get(name)), None)
-    return isinstance(cell, list) and bool(cell) and _turn(cell[0]) is not None
+    return isinstance(cell, list) and bool(cell) and turn_of(cell[0]) is not None
 
 
 def _by_content(names: Sequence[str], rows: Sequence[Row]) -> dict[str, Any]:
@@ -213,13 +213,13 @@ def texts(row: Row, columns: Columns) -> tuple[str, str]:
     if not columns.messages:
         given = "\n".join(as_text(row.get(name)) for name in columns.input)
         return given, as_text(row.get(columns.output))
-    turns = [_turn(item) for item in found] if isinstance(found := row.get(columns.messages), list) else []
+    turns = [turn_of(item) for item in found] if isinstance(found := row.get(columns.messages), list) else []
     good = [turn["content"] for turn in turns if turn]
     return "\n".join(good[:-1]), good[-1] if good else ""
 
 
 def _chat(found: Any, number: int) -> Conversation:
-    turns = [_turn(item) for item in found] if isinstance(found, list) else [None]
+    turns = [turn_of(item) for item in found] if isinstance(found, list) else [None]
     if len(turns) < 2 or None in turns:
         raise UserError(f"row {number}: expected chat messages, [{{role, content}}, ...], at least two")
     good = [turn for turn in turns if turn]
@@ -231,7 +231,7 @@ def _chat(found: Any, number: int) -> Conversation:
 _ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant", "system": "system"}
 
 
-def _turn(item: Any) -> dict[str, str] | None:
+def turn_of(item: Any) -> dict[str, str] | None:
     """OpenAI's {role, content} or ShareGPT's {from, value}; None where it is neither."""
     if not isinstance(item, dict):
         return None

@@ -21,6 +21,7 @@ def lock(folder: Path, table: Table, columns: Columns, parts: Split) -> None:
 
 def _keys(row: Row, columns: Columns) -> set[str]:
     if columns.messages or not columns.input:
-        return held_out.keys_of(texts(row, columns))
+        given, answer = texts(row, columns)
+        return held_out.keys_of([given, answer]) | held_out.keys_of([given])
     shown = fill(template_of(columns.input), row)
     return held_out.row_keys({name: row[name] for name in columns.input}) | held_out.keys_of([shown])

@@ -14,12 +14,12 @@ def kept(run: Run) -> dict[str, Any] | None:
     return dict(read_json(run.folder / FILE)) if (run.folder / FILE).is_file() else None
 
 
-def as_markdown(found: dict[str, Any] | None) -> str:
-    """The card as sentences with figures and intervals."""
+def as_markdown(found: dict[str, Any] | None, *, answers: bool = True) -> str:
+    """The card as sentences with figures and intervals; `answers`: with what was answered to rows, which is their owner's."""
     if not found:
         return NONE
     parts = [_general(found["general_text"]), _instructions(found["instructions"]), _bias(found["bias"])]
-    parts.append(_counterfactual(found["counterfactual"]))
+    parts.append(_counterfactual(found["counterfactual"], answers=answers))
     return "\n".join(f"- {part}" for part in parts) + (
         "\n\nSmall screens with texts of Prompt or Tune's own, before (base) and after (tuned). They can show harm; they cannot "
         "show that there is none."
@@ -61,14 +61,14 @@ def _bias(found: dict[str, Any]) -> str:
     )
 
 
-def _counterfactual(found: dict[str, Any]) -> str:
+def _counterfactual(found: dict[str, Any], *, answers: bool) -> str:
     if "left_out" in found:
         return f"**People exchanged**: not measured, {found['left_out']}."
     before = f"{_share(found['base'])} before, " if "base" in found else ""
     rows = ", ".join(f"row {one['row']} ({one['answer'][:30]} → {one['exchanged'][:30]})" for one in found["examples"])
     return (
         f"**People exchanged** (names, pronouns and titles in {found['rows']} held-out rows): the answer changes in {before}"
-        f"{_share(found['tuned'])} after" + (f": {rows}." if rows else ".")
+        f"{_share(found['tuned'])} after" + (f": {rows}." if rows and answers else ".")
     )
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 from typing import Any
 
 from prompts.errors import NotFound
-from prompts.scoring import GRADED, settled
+from prompts.models import parse
+from prompts.scoring import GRADED
 from prompts.statistics import Verdict, paired, summary
 from tuning.evaluate import held_rows
 from tuning.ladder.rungs import TITLES, TUNED
@@ -20,10 +21,11 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
     seconds a call, dollars, break-even calls and verdicts.
     """
     status, settings = ladder.status(), ladder.settings
+    scorer = ladder.document["scorer"]
     try:
-        scorer, commonest = _of_run(ladder, settings)
-    except NotFound:
-        scorer, commonest = settings.scorer, {}
+        commonest = Counter(reference.strip() for reference in held_rows(ladder.run).references)
+    except NotFound:  # its run was deleted
+        commonest = Counter()
     graded = scorer in GRADED
     lines = [_line(ladder, name, settings, graded=graded) for name in settings.chosen]
     done = [line for line in lines if line["status"] == "done"]
@@ -44,12 +46,6 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
         "notes": _notes(done),
         "settings": settings.to_json(),
     }
-
-
-def _of_run(ladder: Ladder, settings: LadderSettings) -> tuple[str, dict[str, int]]:
-    """(the scorer, how often each answer is right among the held-out rows)."""
-    held = held_rows(ladder.run)
-    return settled(settings, held.references).scorer, Counter(reference.strip() for reference in held.references)
 
 
 def _line(ladder: Ladder, name: str, settings: LadderSettings, *, graded: bool) -> Line:
@@ -73,7 +69,7 @@ def _line(ladder: Ladder, name: str, settings: LadderSettings, *, graded: bool) 
 
 def _cost(found: dict[str, Any], name: str, settings: LadderSettings) -> float | None:
     """Dollars of 1,000 calls: of what runs here, by its seconds; of a larger model, by its tokens. None where it is not known."""
-    if name == "larger":
+    if name == "larger" or parse(found["model"]).kind == "server":
         prices = (settings.dollars_per_million_in, settings.dollars_per_million_out)
         tokens = (found["tokens_in"], found["tokens_out"])
         if None in prices or None in tokens:
@@ -145,23 +141,11 @@ def best(done: list[Line], *, tuned: bool) -> Line | None:
     return max(among, key=lambda line: (line["score"], -(line["dollars_per_1000"] or 0.0)), default=None)
 
 
-def _sensible(done: list[Line], *, tuned: bool, graded: bool) -> Line | None:
-    """The cheapest of those that are not measurably worse than the best."""
-    top = best(done, tuned=tuned)
-    if top is None:
-        return None
-    others = [line for line in done if (line["rung"] in TUNED) == tuned and line["rung"] not in ("larger", top["rung"])]
-    for line in sorted(others, key=lambda line: line["dollars_per_1000"]):
-        if line["dollars_per_1000"] >= top["dollars_per_1000"]:
-            break
-        if paired({"a": line["values"], "b": top["values"]}, [("a", "b")], graded=graded)[0].better is None:
-            return line | {"instead": top}
-    return top
-
-
 def advice(done: list[Line], answers: dict[str, int], *, graded: bool) -> str:
-    """One plain sentence: prompt, fine-tune or neither, and why."""
-    prompt, tuned = (_sensible(done, tuned=tuned, graded=graded) for tuned in (False, True))
+    """One plain sentence: prompt, fine-tune or neither, and why: the best fine-tune against the best prompt; then whether something
+    cheaper is not measurably worse than what is advised.
+    """
+    prompt, tuned = best(done, tuned=False), best(done, tuned=True)
     top = max((line for line in (prompt, tuned) if line), key=lambda line: line["score"], default=None)
     if top is None:
         return "Nothing was measured."
@@ -169,20 +153,33 @@ def advice(done: list[Line], answers: dict[str, int], *, graded: bool) -> str:
     if reason := _worthless(top, answers, rows):
         return f"Neither: {reason}"
     if prompt is None or tuned is None:
-        what = "Only prompts were asked" if tuned is None else "Only the fine-tune was asked"
-        return f"{what}; the best is {_named(top)} on {rows} rows."
-    verdict = paired(
-        {line["title"]: line["values"] for line in (prompt, tuned)}, [(prompt["title"], tuned["title"])], graded=graded
-    )[0]
+        what = "No fine-tune was measured" if tuned is None else "No prompt was measured"
+        return f"{what}; the best is {_named(top)} on {rows} rows.{_cheaper(top, done, graded=graded)}"
+    values = {line["title"]: line["values"] for line in (prompt, tuned)}
+    verdict = paired(values, [(prompt["title"], tuned["title"])], graded=graded)[0]
     numbers = f"{_named(tuned)} against {_named(prompt)} on {rows} rows (p {_p(verdict.p)})"
     if verdict.better == tuned["title"]:
-        return f"Fine-tune: {numbers}. {_pays(prompt, tuned)}{_instead(tuned)}"
+        return f"Fine-tune: {numbers}. {_pays(prompt, tuned)}{_cheaper(tuned, done, graded=graded)}"
     if verdict.better == prompt["title"]:
-        return f"Prompt: {numbers}; the training did not pay.{_instead(prompt)}"
+        return f"Prompt: {numbers}; the training did not pay.{_cheaper(prompt, done, graded=graded)}"
     cheaper = min((prompt, tuned), key=lambda line: line["dollars_per_1000"])
     word = "Prompt" if cheaper is prompt else "Fine-tune"
     why = "it costs less a call" if cheaper is tuned else "it costs less a call and needs no training"
     return f"{word}: no measurable difference, {numbers}; take {cheaper['title']}, as {why}."
+
+
+def _cheaper(line: Line, done: list[Line], *, graded: bool) -> str:
+    """The cheapest rung of the same kind that is not measurably worse, as a sentence; empty where there is none."""
+    cost = line["dollars_per_1000"]
+    others = [
+        other for other in done
+        if (other["rung"] in TUNED) == (line["rung"] in TUNED) and other["rung"] != "larger" and other["dollars_per_1000"] < cost
+    ]  # fmt: skip
+    for other in sorted(others, key=lambda other: float(other["dollars_per_1000"])):
+        if paired({"a": other["values"], "b": line["values"]}, [("a", "b")], graded=graded)[0].better is None:
+            times = f"{cost / other['dollars_per_1000']:.1f} times" if other["dollars_per_1000"] else "infinitely"
+            return f" {_named(other)} is not measurably worse than {line['title']}, which costs {times} as much a call."
+    return ""
 
 
 def _worthless(top: Line, answers: dict[str, int], rows: int) -> str:
@@ -200,21 +197,11 @@ def _worthless(top: Line, answers: dict[str, int], rows: int) -> str:
     return ""
 
 
-def _instead(line: Line) -> str:
-    """What scored higher and was not chosen, and why."""
-    if not (top := line.get("instead")):
-        return ""
-    times = top["dollars_per_1000"] / line["dollars_per_1000"] if line["dollars_per_1000"] else 0
-    dearer = f" and costs {times:.1f} times as much a call" if times > 1 else ""
-    return f" {_named(top)} is not measurably better than {line['title']}{dearer}."
-
-
 def _pays(prompt: Line, tuned: Line) -> str:
     ours, theirs = tuned["dollars_per_1000"], prompt["dollars_per_1000"]
     costs = f"1,000 calls cost ${ours:.4f} instead of ${theirs:.4f}"
-    if tuned["one_off_dollars"] is not None and ours < theirs:
-        calls = max(1, round(1000 * tuned["one_off_dollars"] / (theirs - ours)))
-        return f"{costs}; the training has paid for itself after {calls:,} calls."
+    if tuned["break_even_calls"]:
+        return f"{costs}; the training has paid for itself after {tuned['break_even_calls']:,} calls."
     return f"{costs}: it is better, not cheaper."
 
 

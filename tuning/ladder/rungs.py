@@ -153,6 +153,8 @@ def _k_shot_similar(ground: Ground) -> Rung:
 
 
 def _refined(ground: Ground) -> Rung:
+    if not ground.settings.refined.strip() and ground.scoring.scorer == "judge":
+        raise UserError("with a judge, write the refined prompt yourself: every try would have to be judged")
     task = ground.settings.refined.strip() or _refine(ground)
     return Rung("refined", [_side(ground, "refined", "few_shot", _plain(ground, task, k=0))], task)
 

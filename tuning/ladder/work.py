@@ -75,7 +75,8 @@ def create(run: runs.Run, settings: LadderSettings) -> Ladder:
         (ladder.folder / "rungs").mkdir(parents=True)
         ladder.set_state("starting")
         durable(ladder.folder)
-        document = {"run": run.id, "settings": settings.to_json(), "created": time.time(), "rows": len(held.rows)}
+        document = {"run": run.id, "settings": settings.to_json(), "created": time.time(), "rows": len(held.rows),
+                    "scorer": settled(settings, held.references).scorer}  # fmt: skip
         write_json(ladder.folder / "ladder.json", document)
     except OSError as error:
         raise WorldError(f"the ladder cannot be written: {error.strerror}; free some disk space") from error

@@ -15,6 +15,7 @@ from prompts.ui.visitor import Caller
 from tuning.data.columns import Columns
 from tuning.distil import Distil, distil
 from tuning.ladder import work
+from tuning.ui.parameters import to_download
 from tuning.ui.tune_tab import TuneTab
 
 
@@ -74,7 +75,7 @@ class DistilSection:
         for event in paced(events):
             if event["event"] == "asking":
                 yield f"{event['done']} of {event['of']} answers…", gr.skip(), gr.skip(), gr.skip()
-        files = [file for file in (event["file"], event["pairs_file"]) if file]
+        files = [copy for file in (event["file"], event["pairs_file"]) if (copy := to_download(file))]
         yield said(event), gr.File(value=files, visible=True), gr.Button(visible=True), event["source"]
 
 
@@ -82,4 +83,7 @@ def said(found: dict[str, Any]) -> str:
     """What was kept, as Markdown."""
     dropped = ", ".join(f"{count} {why}" for why, count in found["dropped"].items() if count) or "none"
     kept = f"**{found['kept']} of {found['rows']} rows kept**, {found['pairs']} preference pairs."
-    return f"{kept} Left out: {dropped}. {found['note']}"
+    hint = (
+        "After the training, score the student in Monitor on the held-out rows of the first run (data: run:<its id>)."
+    )
+    return f"{kept} Left out: {dropped}. {found['note']} {hint}"

@@ -157,8 +157,7 @@ def _runs(who: Caller, chosen: str | None) -> Any:
 
 
 def _mine(who: Caller, chosen: str | None) -> Any:
-    found = [report.snapshot(ladder) for ladder in work.ladders(who.owner)]
-    choices = [(views.label(one), one["ladder"]) for one in found]
+    choices = [(views.label(one.document, one.status()["state"]), one.id) for one in work.ladders(who.owner)]
     return gr.Dropdown(choices=choices, value=chosen if chosen in {one for _, one in choices} else None)
 
 

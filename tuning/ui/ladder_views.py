@@ -1,5 +1,6 @@
 """What a ladder looks like on the page."""
 
+import time
 from typing import Any
 
 import pandas as pd
@@ -95,8 +96,7 @@ def _quoted(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def label(found: dict[str, Any]) -> str:
-    import time
-
-    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(found["created"]))
-    return f"{day} · run {found['run'][:6]} · {STATES.get(found['status'], found['status'])}"
+def label(document: dict[str, Any], state: str) -> str:
+    """A ladder in a list, from its document and state."""
+    day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(document["created"]))
+    return f"{day} · run {document['run'][:6]} · {STATES.get(state, state)}"

@@ -1,5 +1,7 @@
 """Parameters that several endpoints share: a call's data, a run."""
 
+import shutil
+import tempfile
 from inspect import Parameter
 from typing import Any
 
@@ -22,6 +24,11 @@ DATA = {
     ),
 }
 RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs return it.")}
+
+
+def to_download(path: str | None) -> str | None:
+    """A copy of an owner's file where Gradio may serve it from: a folder of its own, under the system's temporary one."""
+    return shutil.copy(path, tempfile.mkdtemp()) if path else None
 
 
 def source_of(who: Caller, file: Any, data: str, dataset: str) -> str:

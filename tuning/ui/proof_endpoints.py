@@ -22,7 +22,7 @@ from tuning.ladder.settings import LadderSettings
 from tuning.launch.process import start_ladder
 from tuning.monitor import Watched, document, score_again
 from tuning.publish import Publish, publishing
-from tuning.ui.parameters import DATA, RUN, source_of
+from tuning.ui.parameters import DATA, RUN, source_of, to_download
 
 LADDER = {"ladder": (str, Parameter.empty, "The ladder's id, as /ladder returns it.")}
 
@@ -34,7 +34,7 @@ def _climb(who: Caller, settings: LadderSettings, run: str) -> dict[str, Any]:
 
 
 def _exported(who: Caller, settings: Export, run: str) -> Iterator[dict[str, Any]]:
-    folder = Path(tempfile.gettempdir()) / f"export-{run}"
+    folder = Path(tempfile.mkdtemp()) / f"export-{run[-6:]}"
     for event in exported_file(runs.find(who.owner, run), settings, folder, token=who.token):
         if event["event"] == "exported":
             del event["folder"]
@@ -72,8 +72,8 @@ def _ladder_endpoints(on_device: OnDevice) -> None:
         found = work.find(who.owner, ladder)
         for event in distil(found, settings, table, token=who.token, key=who.key, on_device=on_device):
             for name in ("file", "pairs_file"):
-                if event.get(name):
-                    event[name] = gr.FileData(path=event[name]).model_dump()
+                if copy := to_download(event.get(name)):
+                    event[name] = gr.FileData(path=copy).model_dump()
             yield event
 
     endpoint(Distil, distilled, name="distil", personal=True, extra={**LADDER, **DATA},

@@ -45,7 +45,7 @@ class PublishSection:
 
     def _download(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
         found, settings = runs.find(who.owner, chosen(run)), self.export_form.read(values)
-        folder = Path(tempfile.gettempdir()) / f"export-{run}"  # one place a run, replaced each time
+        folder = Path(tempfile.mkdtemp()) / f"{settings.form}-{found.id[:6]}"
         for event in exported_file(found, settings, folder, token=who.token):
             if event["event"] == "exported":
                 yield views.exported(event), gr.File(value=event["file"], visible=True)

@@ -93,6 +93,8 @@ def verdict(evaluation: dict[str, Any] | None) -> str:
     """Scores with intervals and the verdict, as Markdown."""
     if not evaluation:
         return "Not measured yet. Finish a run with held-out rows, or press “Measure again”."
+    if "scorer" not in evaluation:
+        return f"**{evaluation['verdict']}**\n\nMeasured by an older version of this app; press “Measure again”."
     rows = evaluation["rows"]
     lines = [
         f"**{evaluation['verdict']}**", "",
@@ -110,7 +112,13 @@ def verdict(evaluation: dict[str, Any] | None) -> str:
             + f" | {found['tokens_in'] / rows:.0f} / {found['tokens_out'] / rows:.0f} | {found['characters']:.0f} | "
             f"{found['seconds'] / rows:.2f} |"
         )
-    return "\n".join([*lines, "", f"The same model with the adapter off: {evaluation['base_check']}."])
+    cut = ", ".join(
+        f"{evaluation[side]['cut_off']} of {side}" for side in ("base", "tuned") if evaluation[side].get("cut_off")
+    )
+    notes = [f"Answers that were cut off for their length: {cut}."] if cut else []
+    if evaluation["base_is"] == "the base":
+        notes.append(f"The base is the model that training began with: {evaluation['base_check']}.")
+    return "\n".join([*lines, "", *notes])
 
 
 def example_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
@@ -119,8 +127,8 @@ def example_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
     return [
         [
             str(e["row"]),
-            _mark(e["tuned_score"]),
-            _mark(e["base_score"]),
+            _mark(e.get("tuned_score", e["tuned_passed"])),
+            _mark(e.get("base_score", e["base_passed"])),
             e["reference"],
             e["tuned"],
             e["base"],
@@ -177,7 +185,7 @@ def exported(event: dict[str, Any]) -> str:
 def published(state: dict[str, Any]) -> str:
     """Where a run was published, as Markdown."""
     if not (found := state["published"]):
-        return "Not published."
+        return f"Not published: {why}." if (why := state.get("not_published")) else "Not published."
     kind = "private" if found["private"] else "public"
     text = (
         f"Published as [{found['repo']}]({found['url']}), {kind}, {found.get('form', 'adapter')}, revision "
@@ -185,7 +193,7 @@ def published(state: dict[str, Any]) -> str:
     )
     if trip := found.get("round_trip"):
         text += f" Loaded in a fresh process, it gave the same logits and the same answers on {trip['rows']} rows."
-    text += checked(found.get("check"))
+    text += checked(found.get("check")) + (f" {note}" if (note := found.get("base_at_hand")) else "")
     if moved := found.get("base", {}).get("moved_to"):
         text += f" The base has moved on to `{moved[:10]}` since the training: the card names the revision that was trained on."
     for name, title in (("data", "The rows"), ("space", "The Space to try it")):
