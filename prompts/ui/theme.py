@@ -11,6 +11,8 @@ CSS = """
 :root {--color-accent: var(--primary-700)}
 .dark {--color-accent: var(--primary-400)}
 .block.verdict {border-left: 4px solid var(--primary-500); padding: 12px 16px}
+.gradio-container .prose table {display: block; overflow-x: auto}
+.gradio-container .prose :is(td, th) {word-break: normal; overflow-wrap: normal}
 .quiet p {color: var(--body-text-color-subdued); font-size: var(--text-sm)}
 .status {min-height: 1.6em}
 .lens {max-height: 420px; overflow-y: auto; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7;

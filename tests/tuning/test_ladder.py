@@ -137,6 +137,7 @@ def line(rung: str, right: int, dollars: float, rows: int = 40) -> dict[str, Any
          "No fine-tune was.*is k_shot.*refined.*not measurably worse"),
         ([line("zero_shot", 24, 0.1), line("k_shot", 31, 0.5), line("lora_short", 34, 1.0)], "Prompt: .*against k_shot"),
         ([line("zero_shot", 21, 1.0), line("lora_short", 22, 0.5)], "Neither: .*always answering 'red'"),
+        ([line("zero_shot", 2, 1.0), line("lora_short", 1, 0.5)], "Neither: even the best rung, zero_shot"),
         ([line("zero_shot", 0, 1.0), line("lora_short", 0, 0.5)], "Neither: no rung was right"),
     ],
 )  # fmt: skip

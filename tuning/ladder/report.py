@@ -13,6 +13,7 @@ from tuning.ladder.settings import LadderSettings
 from tuning.ladder.work import Ladder
 
 Line = dict[str, Any]
+USEFUL = 0.2  # below it no rung is worth advising
 
 
 def snapshot(ladder: Ladder) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
     seconds a call, dollars, break-even calls and verdicts.
     """
     status, settings = ladder.status(), ladder.settings
-    scorer = ladder.document["scorer"]
+    scorer = ladder.document.get("scorer", settings.scorer)
     try:
         commonest = Counter(reference.strip() for reference in held_rows(ladder.run).references)
     except NotFound:  # its run was deleted
@@ -186,6 +187,11 @@ def _worthless(top: Line, answers: dict[str, int], rows: int) -> str:
     """Why even the best rung is no use; empty where it is some."""
     if top["score"] == 0:
         return f"no rung was right on any of {rows} rows; look at the answers, the scorer and the data."
+    if top["score"] < USEFUL:
+        return (
+            f"even the best rung, {_named(top)}, is right on few of {rows} rows; take a stronger model, or bring more and clearer "
+            "examples."
+        )
     if answers and sum(answers.values()) >= rows:
         common, count = max(answers.items(), key=lambda item: item[1])
         share = count / sum(answers.values())
