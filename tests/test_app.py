@@ -338,6 +338,7 @@ def test_the_app_starts_as_a_space_and_keeps_visitors_apart(tmp_path: Path, hub_
         assert signed.predict(api_name="/list_runs") == []
 
 
+@pytest.mark.slow
 def test_without_any_model_the_page_says_which_command_adds_one(tmp_path: Path) -> None:
     blocker = tmp_path / "nowheel"
     blocker.mkdir()

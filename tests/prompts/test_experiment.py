@@ -253,6 +253,7 @@ def test_the_common_start_is_found() -> None:
     assert common_prefix([]) == 0
 
 
+@pytest.mark.slow
 def test_the_shell_compares(tiny: str, tmp_path: Path, home: Path) -> None:
     from tests.tuning.test_train import shell
 

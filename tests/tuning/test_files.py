@@ -81,6 +81,7 @@ def rows_and_peak(folder: Path) -> tuple[int, int]:
     return rows, peak
 
 
+@pytest.mark.slow
 def test_no_file_takes_much_memory(tmp_path: Path) -> None:
     for name, (make, _) in FILES.items():
         content = make()
@@ -119,6 +120,7 @@ def test_what_is_written_is_read(tmp_path: Path, rows: list[tuple[str, str]]) ->
     assert read_table(tmp_path / "a.csv").rows == expected
 
 
+@pytest.mark.slow
 def test_a_large_file_does_not_take_its_size_in_memory(tmp_path: Path) -> None:
     path = tmp_path / "large.jsonl"
     line = json.dumps({"text": "x" * 2000, "label": "a"}) + "\n"

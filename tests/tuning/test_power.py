@@ -54,7 +54,7 @@ def whole(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
         return run
 
 
-@pytest.mark.parametrize("step", [17, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [pytest.param(step, marks=pytest.mark.slow) for step in (17, 3)])
 def test_a_power_cut_loses_at_most_what_had_not_reached_the_disk(
     step: int, tiny: str, home: Path, tmp_path: Path, whole: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

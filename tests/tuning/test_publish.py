@@ -174,6 +174,7 @@ def test_every_family_is_published_merged_and_loaded_again(make: Any, tmp_path: 
     assert "model.safetensors" not in hub.files("ana/m") and "adapter_model.safetensors" in hub.files("ana/m")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fresh")
 def test_what_came_back_is_loaded_in_a_fresh_process(finished: runs.Run, hub: Any) -> None:
     document = publish(finished, Publish(repo_id="x"), token="hf_writer")

@@ -230,6 +230,7 @@ def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> Non
     assert b"hf_secret" not in b"".join(path.read_bytes() for path in run.folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_a_process_that_waits_takes_the_next_training(tiny: str) -> None:
     warm()
     try:
@@ -263,6 +264,7 @@ def wait(condition: Any, run: runs.Run, seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_two_runs_take_turns(tiny: str) -> None:
     first, second = (runs.create("local", table(), recipe(tiny, num_train_epochs=20), COLUMNS) for _ in range(2))
     start(first)
