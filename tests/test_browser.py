@@ -37,6 +37,7 @@ def page(chromium: str, url: str) -> Iterator[Any]:
         found.set_default_timeout(20_000)
         found.goto(url)
         found.get_by_role("heading", name="Prompt or Tune").wait_for()
+        found.wait_for_timeout(1000)  # what the page fetches at first is in its fields
         yield found
         browser.close()
 
