@@ -1,5 +1,6 @@
 """One tab a technique: its form, its reply as it grows, the exact prompt, the plain prompt, and the saved prompts."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,12 @@ from prompts.ui.visitor import Caller
 def opener(who: Caller, on_device: OnDevice, key: str = "") -> Any:
     """A model's name -> its backend, for this caller."""
     return lambda name: open_backend(name, who.owner, token=who.token, key=key or who.key, on_device=on_device)
+
+
+def _stopped() -> str:
+    """Said after the words that were on their way when Stop was pressed, which would take its place."""
+    time.sleep(0.5)
+    return "Stopped."
 
 
 class TechniqueTab:
@@ -125,7 +132,7 @@ class TechniqueTab:
             self.export = gr.Button("Export", size="md", scale=0, min_width=90)
             self.exported = gr.Code(label="Export", interactive=False, max_lines=20)
         self.stop.click(
-            lambda: "Stopped.", None, self.status, cancels=[going], api_name=f"ui_stop_{name}", api_visibility="private"
+            _stopped, None, self.status, cancels=[going], api_name=f"ui_stop_{name}", api_visibility="private"
         )
         listen(self.preview.click, self._preview, self.visitor, inputs, [self.exact, self.plain, self.status],
                name=f"ui_preview_{name}")  # fmt: skip
