@@ -131,7 +131,9 @@ class TechniqueTab:
             self.export_form = gr.Dropdown(list(FORMS), value="transformers", label="As", min_width=280)
             self.export = gr.Button("Export", size="md", scale=0, min_width=90)
             self.exported = gr.Code(label="Export", interactive=False, max_lines=20)
-        ended = self.stop.click(None, None, None, cancels=[going], api_visibility="private")
+        ended = self.stop.click(
+            None, None, None, cancels=[going], api_name=f"ui_cancel_{name}", api_visibility="private"
+        )
         ended.then(_stopped, None, self.status, api_name=f"ui_stop_{name}", api_visibility="private")
         listen(self.preview.click, self._preview, self.visitor, inputs, [self.exact, self.plain, self.status],
                name=f"ui_preview_{name}")  # fmt: skip
