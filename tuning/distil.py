@@ -85,8 +85,8 @@ def distil(
 ) -> Iterator[Event]:  # fmt: skip
     """`table`: the rows to ask; None: the run's own training rows. Events "asking" (done, of), and last "distilled":
 
-    {"source", "teacher", "rows", "kept", "dropped", "pairs", "short_tokens", "teacher_tokens", "file", "pairs_file"}; `source` is
-    the data's name for training. Raises UserError where nothing is left to ask or to keep, or the teacher is not known.
+    {"source", "teacher", "title", "made", "note", "rows", "kept", "dropped", "pairs", "file", "pairs_file"}; `source` is the data's
+    name for training. Raises UserError where nothing is left to ask or to keep, or the teacher is not known.
     """
     if settings.agree > settings.samples:
         raise UserError(
@@ -202,7 +202,7 @@ def _keep(ground: Ground, settings: Distil, teacher: str, at: int, said: Sequenc
         return
     says = meaning(answer, scoring, labels)
     text = str(says) if scoring.scorer == "label" else answer
-    asked = _short(ground, at)
+    asked = ground.asked[at].as_dicts()  # the short prompt
     found.rows.append({
         "messages": [*asked, {"role": "assistant", "content": text}], "teacher": teacher, "votes": votes, "of": len(said),
     })  # fmt: skip
@@ -212,11 +212,6 @@ def _keep(ground: Ground, settings: Distil, teacher: str, at: int, said: Sequenc
             "prompt": asked, "chosen": [{"role": "assistant", "content": text}],
             "rejected": [{"role": "assistant", "content": other}],
         })  # fmt: skip
-
-
-def _short(ground: Ground, at: int) -> list[dict[str, str]]:
-    """The short prompt of a row: what the run was trained to read."""
-    return ground.asked[at].as_dicts()
 
 
 def _written(

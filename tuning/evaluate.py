@@ -13,6 +13,7 @@ from prompts.home import adapter_folder
 from prompts.judging import to_judge
 from prompts.kinds import BETWEEN, Labels, read_labels
 from prompts.messages import Reply
+from prompts.models import parse
 from prompts.scoring import GRADED, Score, ScorerName, Scoring, check, confusion, exact_match, score, settled
 from prompts.settings import knob
 from prompts.statistics import rate, summary, verdicts
@@ -131,6 +132,8 @@ def room(model: str, owner: str, references: Sequence[str], token: str | None) -
     from prompts.backends.local import located
     from prompts.loading import load_tokenizer
 
+    if parse(model).kind == "server":  # whose tokenizer is not known: characters
+        return min(8192, max(map(len, references)) + 16)
     tokenizer = load_tokenizer(located(model, owner, token)[0], token)
     longest = max(len(tokenizer(reference)["input_ids"]) for reference in references)
     return min(8192, longest * 3 // 2 + 8)

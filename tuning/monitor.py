@@ -16,7 +16,6 @@ from prompts.errors import UserError
 from prompts.held_out import check_unseen, row_keys
 from prompts.home import RUN_PREFIX, owner_folder
 from prompts.judging import to_judge
-from prompts.models import parse
 from prompts.rows import Table
 from prompts.scoring import GRADED, Score, check, score, settled
 from prompts.settings import knob
@@ -77,7 +76,7 @@ def score_again(
     measure = settled(settings, references)
     check(measure)
     backend = open_backend(settings.model, owner, token=token, key=key, on_device=on_device)
-    sampling, replies = Sampling(max_new_tokens=_room(owner, settings.model, references, token)), {}
+    sampling, replies = Sampling(max_new_tokens=room(settings.model, owner, references, token)), {}
     for at, reply in backend.batch([row.prompt for row in rows], sampling, threading.Event()):
         replies[at] = reply
         yield {"event": "asking", "done": len(replies), "of": len(rows)}
@@ -151,14 +150,6 @@ def _columns(owner: str, settings: Watched, table: Table) -> Columns:
         given = given.changed(input=tuple(name for name in texts if name != given.output))
     found = resolve(given, table)
     return found.changed(instruction=settings.instruction) if not found.instruction else found
-
-
-def _room(owner: str, model: str, references: list[str], token: str | None) -> int:
-    found = parse(model)
-    if found.kind == "server":
-        return max(map(len, references)) + 16
-    name = runs.find(owner, model).recipe.model if found.kind == "run" else model
-    return room(name, owner, references, token)
 
 
 def _score(measure: Measure, row: Conversation, text: str, labels: list[str]) -> Score:

@@ -19,7 +19,7 @@ from prompts.home import adapters
 from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.settings import build
 from prompts.ui import compare_views as views
-from prompts.ui.forms import Form, form, listen
+from prompts.ui.forms import Form, form, listen, stops
 from prompts.ui.technique_tab import TechniqueTab, opener
 from prompts.ui.visitor import Caller
 
@@ -144,8 +144,8 @@ class CompareTab:
             [self.sample, self.file, self.pasted, self.variants, self.key, self.only, *self.form.inputs], shown,
             name="ui_compare", show_progress="minimal",
         )  # fmt: skip
-        self.stop.click(lambda: "Stopped; what was answered is kept, so that Compare goes on from here.", None, self.status,
-                        cancels=[going], api_name="ui_stop_compare", api_visibility="private")  # fmt: skip
+        kept = "Stopped; what was answered is kept, so that Compare goes on from here."
+        stops(self.stop, going, self.status, kept, name="compare")
         scoring = [self.form.widgets[name] for name in ("scorer", "pattern", "reference")]
         listen(self.imported.upload, self._import, self.visitor, [self.imported],
                [self.variants, self.kept, self.pasted, *scoring, self.not_imported], name="ui_import")  # fmt: skip

@@ -1,6 +1,7 @@
 """Settings -> forms and endpoints. A field's widget, label, help, default and limits all come from its declaration."""
 
 import inspect
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -225,6 +226,17 @@ def listen(
     function.__name__ = name
     _sign(function, annotations, dict.fromkeys([*_SPECIAL, "profile"]), None)
     return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)
+
+
+def stops(button: Any, event: Any, status: Any, said: str, *, name: str) -> None:
+    """Connects a Stop button: the event is cancelled first, and what is `said` comes after the words that were on their way."""
+
+    def stopped() -> str:
+        time.sleep(0.5)
+        return said
+
+    ended = button.click(None, None, None, cancels=[event], api_name=f"ui_cancel_{name}", api_visibility=PRIVATE)
+    ended.then(stopped, None, status, api_name=f"ui_stop_{name}", api_visibility=PRIVATE)
 
 
 def _like(run: Callable[..., Any], call: Callable[[tuple[Any, ...]], Any]) -> Callable[..., Any]:

@@ -1,6 +1,5 @@
 """One tab a technique: its form, its reply as it grows, the exact prompt, the plain prompt, and the saved prompts."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ from prompts.backends import OnDevice, open_backend
 from prompts.errors import UserError
 from prompts.exports import FORMS, export
 from prompts.techniques import Technique
-from prompts.ui.forms import Form, endpoint, form, listen
+from prompts.ui.forms import Form, endpoint, form, listen, stops
 from prompts.ui.lens import lens
 from prompts.ui.visitor import Caller
 
@@ -20,12 +19,6 @@ from prompts.ui.visitor import Caller
 def opener(who: Caller, on_device: OnDevice, key: str = "") -> Any:
     """A model's name -> its backend, for this caller."""
     return lambda name: open_backend(name, who.owner, token=who.token, key=key or who.key, on_device=on_device)
-
-
-def _stopped() -> str:
-    """Said after the words that were on their way when Stop was pressed, which would take its place."""
-    time.sleep(0.5)
-    return "Stopped."
 
 
 class TechniqueTab:
@@ -131,10 +124,7 @@ class TechniqueTab:
             self.export_form = gr.Dropdown(list(FORMS), value="transformers", label="As", min_width=280)
             self.export = gr.Button("Export", size="md", scale=0, min_width=90)
             self.exported = gr.Code(label="Export", interactive=False, max_lines=20)
-        ended = self.stop.click(
-            None, None, None, cancels=[going], api_name=f"ui_cancel_{name}", api_visibility="private"
-        )
-        ended.then(_stopped, None, self.status, api_name=f"ui_stop_{name}", api_visibility="private")
+        stops(self.stop, going, self.status, "Stopped.", name=name)
         listen(self.preview.click, self._preview, self.visitor, inputs, [self.exact, self.plain, self.status],
                name=f"ui_preview_{name}")  # fmt: skip
         listen(self.export.click, lambda _who, kind, *values: export(self.technique, self.form.read(values), kind),

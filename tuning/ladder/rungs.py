@@ -11,7 +11,6 @@ from prompts.asking import Open
 from prompts.errors import UserError
 from prompts.experiment import Task
 from prompts.messages import Prompt
-from prompts.models import parse
 from prompts.replies import Replies
 from prompts.results import Side
 from prompts.scoring import Scoring
@@ -51,10 +50,7 @@ class Ground:
 
     def room(self, model: str) -> int:
         """Tokens that an answer may have."""
-        references = self.room_for or self.task.references
-        if parse(model).kind == "server":
-            return max(len(reference) for reference in references) + 16
-        return room(model, self.owner, references, self.token)
+        return room(model, self.owner, self.room_for or self.task.references, self.token)
 
 
 @dataclass
