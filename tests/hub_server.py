@@ -147,7 +147,7 @@ class Server:
         user = self.user(request)
         if user is None:
             return _refuse(401, message="Invalid credentials in Authorization header")
-        owner = repo.removeprefix("datasets/").split("/")[0]
+        owner = repo.removeprefix("datasets/").removeprefix("spaces/").split("/")[0]
         return _refuse(403, message="no write access") if user[1] != "write" or user[0] != owner else None
 
     async def whoami(self, request: Request) -> Response:

@@ -24,6 +24,7 @@ from tuning.published_base import base_at_hand, checked_base, pin, whole_or_on_h
 from tuning.run import Run, used_columns
 from tuning.work import Event, write_json
 
+PUSHED = "pushed.json"  # which files of this run are in which repository
 ASKED = 3  # rows that both copies of the fine-tune answer
 PARTS = {"train": "train", "validation": "validation", "held_out": "test"}  # as `datasets` finds them
 
@@ -93,6 +94,7 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
             repo_id=repo, folder_path=folder, commit_message=f"{settings.form.capitalize()} of run {run.id}",
             delete_patterns=_old_files(run, repo, folder) or None,
         )  # fmt: skip
+        write_json(run.folder / PUSHED, {"repo": repo, "files": _files(folder)})  # known also where what follows fails
         yield {"event": "reading_back", "repo": repo}
         files = _read_back(api, repo, commit.oid, folder, Path(scratch) / "back")
         yield {"event": "loading_again", "repo": repo}
@@ -173,19 +175,23 @@ def _is_empty(api: Any, repo: str, kind: str) -> bool:
 
 def _old_files(run: Run, repo: str, folder: Path) -> list[str]:
     """What this run published there before, and what is not part of what it publishes now; files of others stay."""
-    file = run.folder / "published.json"
+    file = run.folder / PUSHED
     before = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return [name for name in before.get("files", ()) if before.get("repo") == repo and not (folder / name).is_file()]
 
 
 def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> list[str]:
     """Downloads every file of the revision just made and compares its bytes. Raises WorldError naming what differs."""
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = _files(folder)
     for name in files:
         found = Path(api.hf_hub_download(repo, name, revision=revision, local_dir=back))
         if _digest(found) != _digest(folder / name):
             raise WorldError(f"{repo} was written, but {name} came back different; publish again")
     return files
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _digest(path: Path) -> str:
