@@ -5,15 +5,35 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prompts.asking import Open
-from prompts.backends import Sampling
+from prompts.backends import Backend, Sampling
+from prompts.errors import UserError, about
 from prompts.experiment import Task
 from prompts.judging import to_judge
 from prompts.messages import Reply
 from prompts.replies import Replies, key_of
 from prompts.results import Side, by_probability
 from prompts.scoring import Score, Scoring, score
+from prompts.techniques import AskSettings, Technique
+from prompts.techniques.base import slots
+from prompts.templates import slot_name
 
 Event = dict[str, Any]
+
+
+def side_of(name: str, technique: Technique, settings: AskSettings, task: Task, backend: Backend) -> Side:
+    """The prompts of every row. Raises UserError that names the row, or the columns where the settings use none."""
+    if not slots(settings):
+        columns = ", ".join(f"{{{{ {slot_name(column)} }}}}" for column in task.rows[0])
+        raise UserError(f" uses no column, so every row would be asked the same; write one of {columns}")
+    if getattr(settings, "feedback", "") or getattr(settings, "notes", ()):
+        raise UserError(" has feedback left; ask once with it, then use the version it made")
+    prompts, notes = [], []
+    for number, row in zip(task.numbers, task.rows, strict=True):
+        with about(f", row {number + 1}: "):
+            built, said = technique.built(settings, row, backend)
+        prompts.append(built)
+        notes += said
+    return Side(name, technique, settings, backend, prompts, notes=notes)
 
 
 def keyed(side: Side, scoring: Scoring, task: Task) -> set[int]:
@@ -30,7 +50,7 @@ def keyed(side: Side, scoring: Scoring, task: Task) -> set[int]:
 
 def _key(side: Side, scoring: Scoring, task: Task, asked: Any) -> str:
     sampling = {name: getattr(side.settings, name) for name in Sampling.model_fields}
-    labels = task.labels if by_probability(side, scoring) else None
+    labels = ["with scores", *task.labels] if by_probability(side, scoring) else None
     return key_of(model=side.backend.fingerprint(), asked=asked, sampling=None if labels else sampling, labels=labels)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prompts.arithmetic import sums
 from prompts.backends import Backend
 from prompts.errors import UserError
 from prompts.held_out import check_examples
@@ -39,6 +40,9 @@ class Asked:
             "reply": reply.text if reply else "",
             "answer": answer.text if answer else None,
             "reasoning": answer.reasoning if answer else "",
+            "sums": [{"text": one.text, "right": one.right, "value": one.value} for one in sums(answer.reasoning)]
+            if answer
+            else [],
             "tokens_in": reply.tokens_in if reply else None,
             "tokens_out": reply.tokens_out if reply else None,
             "seconds": round(reply.seconds, 3) if reply else None,
@@ -66,8 +70,9 @@ def ask(
     backend = open_model(settings.model)
     notes: list[str] = []
     if technique.revise:
-        settings, notes = technique.revise(settings, backend)
-    prompt = _built(technique, settings, row)
+        settings, notes = technique.revise(settings, open_model)
+    prompt, said = technique.built(settings, row or {}, backend)
+    notes += said
     rendered = backend.render(prompt, settings.thinking)
     notes += rendered.notes if rendered else ()
     asked = Asked(technique, settings, prompt, rendered, tuple(notes))
@@ -88,9 +93,11 @@ def rendered_prompt(
     technique: Technique, settings: AskSettings, open_model: Open, row: Mapping[str, Any] | None = None
 ) -> Asked:
     """The prompt as it would be asked, without asking."""
-    prompt = _built(technique, settings, row)
-    rendered = open_model(settings.model).render(prompt, settings.thinking)
-    return Asked(technique, settings, prompt, rendered, rendered.notes if rendered else ())
+    _built(technique, settings, row)
+    backend = open_model(settings.model)
+    prompt, notes = technique.built(settings, row or {}, backend)
+    rendered = backend.render(prompt, settings.thinking)
+    return Asked(technique, settings, prompt, rendered, (*notes, *(rendered.notes if rendered else ())))
 
 
 def rendered_document(

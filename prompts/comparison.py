@@ -7,16 +7,16 @@ result.json. The id is a fingerprint of the settings and the rows, so that the s
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from prompts.answering import Event, answered, judged, keyed
+from prompts.answering import Event, answered, judged, keyed, side_of
 from prompts.asking import Open
-from prompts.errors import UserError
+from prompts.errors import UserError, about
 from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
-from prompts.held_out import check_examples, check_unseen, row_keys
+from prompts.held_out import check_rows
 from prompts.home import owner_folder
 from prompts.replies import Replies, key_of
 from prompts.results import Side, document_of, values_of
@@ -24,8 +24,6 @@ from prompts.rows import Table
 from prompts.scoring import check
 from prompts.statistics import decided
 from prompts.techniques import technique
-from prompts.techniques.base import slots
-from prompts.templates import slot_name
 
 LOOK_EVERY = 10  # rows between two looks of "run until decided"
 
@@ -39,10 +37,13 @@ def run(
     """
     stop = stop or threading.Event()
     check(experiment)
-    experiment, task = task_of(experiment, table)
-    rows = [row_keys(row, task.column) for row in task.rows]
+    names = [variant.name for variant in experiment.variants]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"two variants are called {twice!r}; rename one", field="variants")
+    experiment, task = task_of(experiment, table, [settings_of(variant) for variant in experiment.variants])
     for variant in experiment.variants:
-        _check_lock(owner, variant, rows, task.numbers)
+        with about(f"variant {variant.name!r}: "):
+            check_rows(owner, settings_of(variant), task)
     sides = [_side(variant, task, open_model) for variant in experiment.variants]
     task, sides = _fitting(experiment, task, sides, open_model)
     folder = _folder(owner, experiment, task)
@@ -75,33 +76,10 @@ def paced(events: Iterator[Event], seconds: float = 0.25) -> Iterator[Event]:
             yield event
 
 
-def _check_lock(owner: str, variant: Variant, rows: list[set[str]], numbers: Sequence[int]) -> None:
-    settings = settings_of(variant)
-    try:
-        check_examples(owner, [example.input for example in getattr(settings, "examples", ())])
-        check_unseen(owner, settings.model, rows, numbers)
-    except UserError as error:
-        raise UserError(f"variant {variant.name!r}: {error}") from None
-
-
 def _side(variant: Variant, task: Task, open_model: Open) -> Side:
-    found, settings = technique(variant.technique), settings_of(variant)
-    if not slots(settings):
-        columns = ", ".join(f"{{{{ {slot_name(name)} }}}}" for name in task.rows[0])
-        raise UserError(
-            f"variant {variant.name!r} uses no column, so every row would be asked the same; write one of {columns}"
-        )
-    if getattr(settings, "feedback", ""):
-        raise UserError(
-            f"variant {variant.name!r} has feedback left; ask once with it, then compare the version it made"
-        )
-    prompts = []
-    for number, row in zip(task.numbers, task.rows, strict=True):
-        try:
-            prompts.append(found.build(settings, row))
-        except UserError as error:
-            raise UserError(f"variant {variant.name!r}, row {number + 1}: {error}") from None
-    return Side(variant.name, found, settings, open_model(settings.model), prompts)
+    settings = settings_of(variant)
+    with about(f"variant {variant.name!r}"):
+        return side_of(variant.name, technique(variant.technique), settings, task, open_model(settings.model))
 
 
 def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: Open) -> tuple[Task, list[Side]]:

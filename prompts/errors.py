@@ -8,6 +8,9 @@ AppError
 Anything else is a bug and keeps its traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AppError(Exception):
     """An expected failure with a sentence for a person."""
@@ -19,6 +22,15 @@ class UserError(AppError):
     def __init__(self, message: str, *, field: str = "") -> None:
         super().__init__(f"{field}: {message}" if field else message)
         self.field = field
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Puts `what` it is about before the sentence of a UserError."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{what}{error}") from None
 
 
 class NotFound(UserError):

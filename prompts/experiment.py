@@ -3,9 +3,10 @@
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -27,10 +28,9 @@ class Variant(Settings):
     )
 
 
-class Experiment(Scoring):
-    """Two or more variants on the same rows."""
+class Rated(Scoring):
+    """Which rows of a table are asked, and how the answers are scored."""
 
-    variants: tuple[Variant, ...] = knob(title="Variants", help="What is compared.", min_length=1, max_length=20)
     reference: str = knob(
         "",
         title="Reference column",
@@ -41,10 +41,6 @@ class Experiment(Scoring):
     development: float = knob(
         0.0, title="Development share", ge=0, le=0.9, step=0.05, place=30,
         help="Rows set aside for improving prompts; they are never scored here. The others are held out.",
-    )  # fmt: skip
-    until_decided: bool = knob(
-        False, title="Run until decided", place=31,
-        help="Stop as soon as every pair is decided, by a test that allows looking every 10 rows.",
     )  # fmt: skip
     most_rows: int = knob(
         10_000,
@@ -59,6 +55,16 @@ class Experiment(Scoring):
         help="stop: refuse where a row does not fit a model's window. skip: leave such rows out, for every variant.",
     )  # fmt: skip
     seed: int = knob(0, title="Seed", help="Fixes split, order and draws.", ge=0, le=2**31 - 1, place=34, advanced=True)
+
+
+class Experiment(Rated):
+    """Two or more variants on the same rows."""
+
+    variants: tuple[Variant, ...] = knob(title="Variants", help="What is compared.", min_length=1, max_length=20)
+    until_decided: bool = knob(
+        False, title="Run until decided", place=31,
+        help="Stop as soon as every pair is decided, by a test that allows looking every 10 rows.",
+    )  # fmt: skip
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -89,31 +95,24 @@ class Task:
     column: str = ""  # where the references are
 
 
-def task_of(experiment: Experiment, table: Table) -> tuple[Experiment, Task]:
-    """(the experiment with its scorer settled, the rows to score: never development rows, never rows that a variant shows as an
-    example). Raises UserError.
+R = TypeVar("R", bound=Rated)
+
+
+def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, development: bool = False) -> tuple[R, Task]:
+    """(`rated` with its scorer settled, the rows to score: never development rows, unless these are wanted, and never rows that one
+    of the settings `shown` shows as an example). Raises UserError.
     """
-    names = [variant.name for variant in experiment.variants]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"two variants are called {twice!r}; rename one", field="variants")
-    column = experiment.reference or next((name for name in USUAL_REFERENCES if name in table.columns), "")
-    if (not column and needs_reference(experiment)) or (column and column not in table.columns):
-        raise UserError(
-            f"which column of {table.name} holds the right answers? There are {', '.join(table.columns)}",
-            field="reference",
-        )
-    numbers, notes = _held_out(experiment, table, column)
+    column = reference_of(rated, table)
+    numbers, notes = _held_out(rated, table, column, shown, development=development)
     references = [_text(table.rows[at].get(column)) for at in numbers] if column else [""] * len(numbers)
-    if needs_reference(experiment) and (
-        empty := [at + 1 for at, ref in zip(numbers, references, strict=True) if not ref]
-    ):
-        shown = ", ".join(map(str, empty[:5]))
-        raise UserError(f"{len(empty)} rows have no reference in {column!r} (rows {shown}); fill or remove them")
-    experiment = settled(experiment, references)
-    labels = list(experiment.labels) or sorted({_text(row.get(column)) for row in table.rows} - {""})
-    if experiment.scorer == "label" and len(labels) > 100:
+    if needs_reference(rated) and (empty := [at + 1 for at, ref in zip(numbers, references, strict=True) if not ref]):
+        first = ", ".join(map(str, empty[:5]))
+        raise UserError(f"{len(empty)} rows have no reference in {column!r} (rows {first}); fill or remove them")
+    rated = settled(rated, references)
+    labels = list(rated.labels) or sorted({_text(row.get(column)) for row in table.rows} - {""})
+    if rated.scorer == "label" and len(labels) > 100:
         raise UserError(f"{column!r} holds {len(labels)} different answers, too many for labels", field="scorer")
-    return experiment, Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
+    return rated, Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
 
 
 def _text(value: Any) -> str:
@@ -122,13 +121,27 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
-def _held_out(experiment: Experiment, table: Table, column: str) -> tuple[list[int], list[str]]:
+def reference_of(rated: Rated, table: Table) -> str:
+    """The column of the right answers, empty where none is needed. Raises UserError."""
+    column = rated.reference or next((name for name in USUAL_REFERENCES if name in table.columns), "")
+    if (not column and needs_reference(rated)) or (column and column not in table.columns):
+        raise UserError(
+            f"which column of {table.name} holds the right answers? There are {', '.join(table.columns)}",
+            field="reference",
+        )
+    return column
+
+
+def _held_out(
+    rated: Rated, table: Table, column: str, settings: Sequence[AskSettings], *, development: bool
+) -> tuple[list[int], list[str]]:
     texts = [row_text(row, column) for row in table.rows]
-    kept = [at for at, text in enumerate(texts) if not in_development(text, experiment.development, experiment.seed)]
+    inside = [in_development(text, rated.development, rated.seed) for text in texts]
+    kept = [at for at, inner in enumerate(inside) if inner == development]
     notes = []
-    if aside := len(texts) - len(kept):
+    if (aside := len(texts) - len(kept)) and not development:
         notes.append(f"{aside} development rows are not scored.")
-    examples = _examples(experiment)
+    examples = _examples(settings)
     shown = [
         at
         for at in kept
@@ -138,12 +151,13 @@ def _held_out(experiment: Experiment, table: Table, column: str) -> tuple[list[i
         notes.append(f"{len(shown)} rows are examples of a variant and are not scored.")
         kept = [at for at in kept if at not in set(shown)]
     if not kept:
-        raise UserError("no rows are left to score", field="development")
-    if experiment.until_decided or len(kept) > experiment.most_rows:
-        random.Random(experiment.seed).shuffle(kept)
-    if len(kept) > experiment.most_rows:
-        notes.append(f"{experiment.most_rows} of {len(kept)} rows were drawn (most_rows).")
-    return kept[: experiment.most_rows], notes
+        which = "development" if development else "held-out"
+        raise UserError(f"no {which} rows are left; change the development share", field="development")
+    if getattr(rated, "until_decided", False) or len(kept) > rated.most_rows:
+        random.Random(rated.seed).shuffle(kept)
+    if len(kept) > rated.most_rows:
+        notes.append(f"{rated.most_rows} of {len(kept)} rows were drawn (most_rows).")
+    return kept[: rated.most_rows], notes
 
 
 def row_text(row: Row, reference: str) -> str:
@@ -157,13 +171,9 @@ def in_development(text: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 
-def _examples(experiment: Experiment) -> set[str]:
-    found: set[str] = set()
-    for variant in experiment.variants:
-        settings = settings_of(variant)
-        if isinstance(settings, FewShotSettings):
-            found |= {normal(example.input) for example in settings.examples if example.input.strip()}
-    return found
+def _examples(settings: Sequence[AskSettings]) -> set[str]:
+    inputs = [example.input for one in settings if isinstance(one, FewShotSettings) for example in one.examples]
+    return {normal(text) for text in inputs if text.strip()}
 
 
 def settings_of(variant: Variant) -> AskSettings:

@@ -78,6 +78,12 @@ def check_unseen(owner: str, model: str, rows: Iterable[set[str]], numbers: Sequ
         )
 
 
+def check_rows(owner: str, settings: Any, task: Any) -> None:
+    """Raises UserError where these settings of a technique may not be scored on a task's rows: as the two checks above."""
+    check_examples(owner, [example.input for example in getattr(settings, "examples", ())])
+    check_unseen(owner, settings.model, [row_keys(row, task.column) for row in task.rows], task.numbers)
+
+
 def named_table(name: str, owner: str) -> Table:
     """A sample of the app's own, or the rows that `run:<id>` holds out. Raises UserError."""
     return read_table(held_out_file(owner, name)) if name.startswith(RUN_PREFIX) else sample_table(name)

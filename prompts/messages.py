@@ -58,6 +58,7 @@ class Reply:
     tokens_out: int | None
     seconds: float
     finish: Finish
+    scores: Sequence[float] | None = None  # of labels scored by log-probability: one for each label
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ class Side:
     settings: AskSettings
     backend: Backend
     prompts: list[Prompt]
+    notes: list[str] = field(default_factory=list)  # on what did not fit
     keys: list[str] = field(default_factory=list)
     replies: dict[int, Reply] = field(default_factory=dict)
     answers: dict[int, Answer] = field(default_factory=dict)

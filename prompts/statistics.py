@@ -1,7 +1,7 @@
 """Is B really better, or was it luck? Intervals, paired tests and the sentence that says it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -174,7 +174,7 @@ def verdicts(scores: dict[str, Sequence[float]], *, graded: bool, looking: bool 
 
 
 def paired(
-    scores: dict[str, Sequence[float]], pairs: Sequence[tuple[str, str]], *, graded: bool, looking: bool = False
+    scores: Mapping[str, Sequence[float]], pairs: Sequence[tuple[str, str]], *, graded: bool, looking: bool = False
 ) -> list[Verdict]:
     """The verdict on each of these pairs.
 

@@ -33,6 +33,10 @@ class LocalBackend:
         loaded = self._loaded()
         return replace(render(prompt, loaded.tokenizer, thinking), window=loaded.context)
 
+    def switches_thinking(self) -> bool:
+        """Can the model's chat template be told to think or not to?"""
+        return "enable_thinking" in str(self._loaded().tokenizer.chat_template)
+
     def written_after(self, sampling: Sampling) -> int:
         """Tokens that a reply takes of the window: of those that write beside what they read, none."""
         return sampling.max_new_tokens if self._loaded().kind == "causal" else 0
@@ -170,7 +174,7 @@ def batch_labels(
         batch, scores, seconds = done
         for at, row in zip(batch, scores, strict=True):
             best = max(range(len(labels)), key=row.__getitem__)
-            yield at, Reply(labels[best], len(ids[at]), len(tokens[best]), seconds / len(batch), "stop")
+            yield at, Reply(labels[best], len(ids[at]), len(tokens[best]), seconds / len(batch), "stop", row)
 
 
 def located(model: str, owner: str, token: str | None) -> tuple[str, Path | None]:

@@ -39,7 +39,8 @@ class Answer:
 class Technique:
     """A technique: settings and a row -> a prompt; a reply -> its answer.
 
-    `revise`, where a technique has it, makes the next version of the settings before asking and returns notes with it.
+    `revise`, where a technique has it, makes the next version of the settings before asking and returns notes with it. `fit`
+    leaves out what does not fit the model's window, for one row, and says what.
     """
 
     name: str  # the endpoint, the command's word and the key of files
@@ -49,7 +50,15 @@ class Technique:
     build: Callable[[Any, Mapping[str, Any]], Prompt]
     read: Callable[[Any, str], Answer]
     whole: bool = True  # is the whole reply the answer? Then labels can be scored by log-probability
-    revise: Callable[[Any, Backend], tuple[Any, list[str]]] | None = None
+    revise: Callable[[Any, Callable[[str], Backend]], tuple[Any, list[str]]] | None = None
+    fit: Callable[[Any, Mapping[str, Any], Backend], tuple[Any, list[str]]] | None = None
+
+    def built(self, settings: Any, row: Mapping[str, Any], backend: Backend) -> tuple[Prompt, list[str]]:
+        """The prompt of a row as it is asked of `backend`, and notes on what did not fit."""
+        notes: list[str] = []
+        if self.fit:
+            settings, notes = self.fit(settings, row, backend)
+        return self.build(settings, row), notes
 
 
 def whole_reply(_settings: AskSettings, reply: str) -> Answer:

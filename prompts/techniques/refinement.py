@@ -2,15 +2,14 @@
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from prompts.backends import Backend, Sampling
-from prompts.errors import UserError
 from prompts.messages import Prompt, message, prompt
-from prompts.settings import knob
+from prompts.refining.gates import fault
+from prompts.settings import Settings, knob
 from prompts.techniques.base import AskSettings, Technique, filled, whole_reply
-from prompts.templates import slots_of
 
 LESSON = """Rarely is the first prompt the best one. **Ask, look, say what is missing, ask again.**
 
@@ -19,6 +18,15 @@ LESSON = """Rarely is the first prompt the best one. **Ask, look, say what is mi
 3. Keep every version; go back to an older one when a change made it worse.
 4. Change one thing at a time, or you will not know what helped.
 5. Before you trust the last version, try it on cases you did not look at while refining."""
+
+
+class Note(Settings):
+    """Feedback on one output."""
+
+    output: str = knob("", title="Output", help="What came back.")
+    correct: str = knob("", title="Correction", help="What should have come back; empty where the output is right.")
+    comment: str = knob("", title="Comment", help="What is wrong with it, or right.")
+    input: str = knob("", title="Text", help="What was asked.")
 
 
 class RefinementSettings(AskSettings):
@@ -30,9 +38,19 @@ class RefinementSettings(AskSettings):
         lines=2,
         help="What should change? Your feedback makes the next version.",
     )
+    notes: tuple[Note, ...] = knob(
+        (),
+        title="Feedback on single outputs",
+        help="Outputs that were wrong or right, with what they should be.",
+        advanced=True,
+    )
     rewrite: Literal["add", "model"] = knob(
         "add", title="How the next version is made",
-        help="add: your feedback becomes a requirement in the prompt. model: the model rewrites the prompt.",
+        help="add: your feedback becomes a requirement in the prompt. model: a model rewrites the prompt.",
+    )  # fmt: skip
+    rewriting_model: str = knob(
+        "", title="Rewriting model", pick=True, advanced=True, place=81,
+        help="For model: who rewrites; a stronger one than the model that is asked does it better. Empty: the same.",
     )  # fmt: skip
 
 
@@ -40,19 +58,36 @@ def build(settings: RefinementSettings, row: Mapping[str, Any]) -> Prompt:
     return prompt(message("user", (filled(settings, "task", row), "task"), (filled(settings, "input", row), "input")))
 
 
-def revise(settings: RefinementSettings, backend: Backend) -> tuple[RefinementSettings, list[str]]:
+def revise(settings: RefinementSettings, open_model: Callable[[str], Backend]) -> tuple[RefinementSettings, list[str]]:
     """The next version: the same settings with the feedback worked into the task, and notes on how."""
-    feedback = settings.feedback.strip()
-    if not feedback:
+    said = worded(settings)
+    if not said:
         return settings, []
+    added = settings.task
+    for line in said:
+        added = add_requirement(added, line)
     if settings.rewrite == "add":
-        return settings.changed(task=add_requirement(settings.task, feedback), feedback=""), []
-    task = rewritten(settings, backend)
-    if complaint := fault(settings.task, task):
-        added = add_requirement(settings.task, feedback)
+        return settings.changed(task=added, feedback="", notes=()), []
+    task = rewritten(settings, open_model(settings.rewriting_model or settings.model))
+    if complaint := fault(settings.task, task, rows=[note.input for note in settings.notes]):
         note = f"The model's rewrite {complaint}, so your feedback was added as a requirement instead."
-        return settings.changed(task=added, feedback=""), [note]
-    return settings.changed(task=task, feedback=""), []
+        return settings.changed(task=added, feedback="", notes=()), [note]
+    return settings.changed(task=task, feedback="", notes=()), []
+
+
+def worded(settings: RefinementSettings) -> list[str]:
+    """The feedback, the whole and that on single outputs, as sentences."""
+    found = [settings.feedback.strip()] if settings.feedback.strip() else []
+    for note in settings.notes:
+        if note.comment.strip():
+            found.append(note.comment.strip())
+        elif note.correct.strip() and note.correct.strip() != note.output.strip():
+            found.append(f"Where it is {note.correct.strip()!r}, do not answer {_short(note.output)!r}.")
+    return list(dict.fromkeys(found))
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:60]
 
 
 HEADING = "Requirements:"
@@ -66,36 +101,32 @@ def add_requirement(task: str, feedback: str) -> str:
 
 def rewritten(settings: RefinementSettings, backend: Backend) -> str:
     """What the model makes of the prompt and the feedback."""
+    single = [
+        f"Text: {note.input}\nAnswer: {note.output}\nRight answer: {note.correct or note.output}\n{note.comment}".strip()
+        for note in settings.notes
+    ]
     request = prompt(
         message(
             "user",
             ("Rewrite the prompt below so that the answer to it follows the feedback. Keep everything else, and keep "
-             "every {{ name }} as it is. Reply with the new prompt only.", "task"),
+             "every {{ name }} as it is. Say rules, do not copy texts. Reply with the new prompt only.", "task"),
             (f"Prompt:\n{settings.task}", "input"),
-            (f"Feedback:\n{settings.feedback}", "feedback"),
+            (f"Feedback:\n{settings.feedback}" if settings.feedback else "", "feedback"),
+            ("Answers it gave:\n\n" + "\n\n".join(single) if single else "", "feedback"),
         )
     )  # fmt: skip
-    sampling = Sampling(max_new_tokens=512, seed=settings.seed)
+    return said_by(backend, request, settings.seed)
+
+
+def said_by(backend: Backend, request: Prompt, seed: int) -> str:
+    """A model's proposal of a prompt, its thought and its wrapping aside."""
     text = ""
-    for reply in backend.stream(request, sampling, threading.Event()):
+    for reply in backend.stream(request, Sampling(max_new_tokens=512, seed=seed), threading.Event()):
         text = reply.text
-    text = re.sub(r"(?is)<think>.*?</think>", "", text)
+    text = re.sub(r"(?is)<think>.*?</think>", "", text).strip()
+    fenced = re.fullmatch(r"(?s)```\w*\n(.*?)\n?```", text)
+    text = fenced.group(1) if fenced else text
     return re.sub(r"(?i)^\s*(new )?prompt:\s*", "", text).strip().strip('"').strip()
-
-
-def fault(before: str, after: str) -> str:
-    """Why a rewritten prompt cannot be used, as the end of a sentence; empty where it can."""
-    if not after:
-        return "was empty"
-    if "<think>" in after or after.count("```") % 2:
-        return "was cut off in the middle of a thought or a code fence"
-    try:
-        lost = set(slots_of(before)) - set(slots_of(after))
-    except UserError:
-        return "is not a readable template"
-    if lost:
-        return f"lost the slot {{{{ {min(lost)} }}}}"
-    return "changed nothing" if after == before.strip() else ""
 
 
 TECHNIQUE = Technique(

@@ -4,16 +4,16 @@ from collections import Counter
 from typing import Any
 
 from prompts.errors import NotFound
-from prompts.models import parse
+from prompts.prices import cost, on_a_server
 from prompts.scoring import GRADED
 from prompts.statistics import Verdict, paired, summary
+from prompts.studies.base import USEFUL
 from tuning.evaluate import held_rows
 from tuning.ladder.rungs import TITLES, TUNED
 from tuning.ladder.settings import LadderSettings
 from tuning.ladder.work import Ladder
 
 Line = dict[str, Any]
-USEFUL = 0.2  # below it no rung is worth advising
 
 
 def snapshot(ladder: Ladder) -> dict[str, Any]:
@@ -70,13 +70,9 @@ def _line(ladder: Ladder, name: str, settings: LadderSettings, *, graded: bool) 
 
 def _cost(found: dict[str, Any], name: str, settings: LadderSettings) -> float | None:
     """Dollars of 1,000 calls: of what runs here, by its seconds; of a larger model, by its tokens. None where it is not known."""
-    if name == "larger" or parse(found["model"]).kind == "server":
-        prices = (settings.dollars_per_million_in, settings.dollars_per_million_out)
-        tokens = (found["tokens_in"], found["tokens_out"])
-        if None in prices or None in tokens:
-            return None
-        return round(sum(p * t for p, t in zip(prices, tokens, strict=True) if p and t) / 1000, 6)
-    return round(1000 * float(found["seconds"]) * settings.dollars_per_hour / 3600, 6)
+    by_tokens = name == "larger" or on_a_server(found["model"])
+    one = cost(settings, float(found["seconds"]), found["tokens_in"], found["tokens_out"], by_tokens=by_tokens)
+    return None if one is None else round(1000 * one, 6)
 
 
 def _one_off(ladder: Ladder, settings: LadderSettings) -> float | None:

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from prompts.asking import Open
 from prompts.errors import UserError
 from prompts.experiment import Task
 from prompts.messages import Prompt
+from prompts.refining.operators import choices
 from prompts.replies import Replies
 from prompts.results import Side
 from prompts.scoring import Scoring
@@ -71,13 +72,6 @@ def _side(ground: Ground, name: str, kind: str, settings: AskSettings, prompts: 
     if long := keyed(side, ground.scoring, ground.task):
         raise UserError(f"{len(long)} of {len(built)} rows do not fit the window of {settings.model}")
     return side
-
-
-def choices(scoring: Scoring, labels: Sequence[str]) -> str:
-    """What an answer has to look like, as a sentence; empty where that cannot be said."""
-    if scoring.scorer == "label":
-        return f"Answer with one of these: {', '.join(labels)}."
-    return "Answer with a number." if scoring.scorer == "number" else ""
 
 
 def _plain(ground: Ground, task: str, model: str = "", **more: Any) -> FewShotSettings:

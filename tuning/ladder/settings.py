@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+from prompts.prices import Prices
 from prompts.settings import knob
 from tuning.evaluate import Measure
 from tuning.ladder.rungs import RUNGS
@@ -13,7 +14,7 @@ RungName = Literal[
 assert get_args(RungName) == tuple(RUNGS)
 
 
-class LadderSettings(Measure):
+class LadderSettings(Measure, Prices):
     """Which rungs are asked, with what, and what asking costs."""
 
     rungs: tuple[RungName, ...] = knob(
@@ -61,18 +62,6 @@ class LadderSettings(Measure):
     most_rows: int = knob(
         1000, title="At most", unit="rows", ge=1, place=42, advanced=True,
         help="So many held-out rows are asked; which ones, the seed decides.",
-    )  # fmt: skip
-    dollars_per_hour: float = knob(
-        0.03, title="Price of this machine", unit="$ an hour", ge=0, le=1000, place=44, advanced=True,
-        help="What an hour costs; the costs of everything asked and trained here follow from it. 0.03: a Space's upgraded CPU.",
-    )  # fmt: skip
-    dollars_per_million_in: float | None = knob(
-        None, title="Larger model, tokens read", unit="$ a million", gt=0, le=1000, place=45, advanced=True,
-        help="Its price; empty: not known.",
-    )  # fmt: skip
-    dollars_per_million_out: float | None = knob(
-        None, title="Larger model, tokens written", unit="$ a million", gt=0, le=1000, place=46, advanced=True,
-        help="Its price; empty: not known.",
     )  # fmt: skip
     seed: int = knob(
         0, title="Seed", help="Fixes rows, examples and votes.", ge=0, le=2**31 - 1, place=47, advanced=True

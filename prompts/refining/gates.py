@@ -1,0 +1,60 @@
+"""What a proposed prompt has to pass, whoever proposed it."""
+
+from collections.abc import Callable, Sequence
+
+from prompts.errors import UserError
+from prompts.templates import slots_of
+
+COPIED = 8  # words in a row that occur in a row of the data: more is a copy, not a rule
+EXAMPLE = "Example:"  # begins a line that shows a row on purpose; prompts/refining/operators.py writes them
+
+
+def fault(
+    before: str,
+    after: str,
+    *,
+    rows: Sequence[str] = (),
+    most_tokens: int | None = None,
+    count: Callable[[str], int] = lambda text: len(text) // 4,
+) -> str:
+    """Why a proposed prompt cannot be used, as the end of a sentence; empty where it can.
+
+    `rows`: texts of the development rows, which a rule must not copy; `count`: tokens of a text.
+    """
+    if not after.strip():
+        return "was empty"
+    if "<think>" in after or after.count("```") % 2:
+        return "was cut off in the middle of a thought or a code fence"
+    try:
+        lost = set(slots_of(before)) - set(slots_of(after))
+        new = set(slots_of(after)) - set(slots_of(before))
+    except UserError:
+        return "is not a readable template"
+    if lost:
+        return f"lost the slot {{{{ {min(lost)} }}}}"
+    if new:
+        return f"has a slot that was not there, {{{{ {min(new)} }}}}"
+    if after.strip() == before.strip():
+        return "changed nothing"
+    if (copied := copy_of(rows, before, after)) is not None:
+        return f"copies a row: “{copied}”"
+    if most_tokens and (tokens := count(after)) > most_tokens:
+        return f"has {tokens:,} tokens, more than the {most_tokens:,} allowed"
+    return ""
+
+
+def copy_of(rows: Sequence[str], before: str, after: str) -> str | None:
+    """The first COPIED words in a row that `after` took from a row and `before` did not have; None where there are none."""
+    said = "\n".join(line for line in after.splitlines() if not line.startswith(EXAMPLE))
+    taken = _runs(said) - _runs(before)
+    if not taken:
+        return None
+    for row in rows:
+        if found := taken & _runs(row):
+            return min(found)
+    return None
+
+
+def _runs(text: str) -> set[str]:
+    words = text.casefold().split()
+    return {" ".join(words[at : at + COPIED]) for at in range(len(words) - COPIED + 1)}

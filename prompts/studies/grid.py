@@ -1,0 +1,168 @@
+"""The grid of reasoning: each way of reasoning, with thinking off and on, alone and by vote; what it is worth a token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from prompts.arithmetic import sums
+from prompts.settings import knob
+from prompts.statistics import paired
+from prompts.studies.base import USEFUL, Arm, Ground, Study, StudySettings, line, refuse_judge
+from prompts.techniques.chain_of_thought import ChainSettings, Reasoning
+from prompts.voting import majority, meaning
+
+DIRECT_TOKENS = 24  # a direct answer needs no room to reason
+NAMES = {"direct": "direct", "step_by_step": "step by step", "own_steps": "your steps", "examples": "worked examples"}
+
+
+class GridSettings(StudySettings):
+    """Which ways of reasoning are tried, and how often."""
+
+    ways: tuple[Reasoning, ...] = knob(
+        (),
+        title="Ways",
+        place=5,
+        help="Empty: all that apply; your steps and worked examples only where you wrote some.",
+    )
+    samples: int = knob(
+        5, title="Samples", ge=1, le=40, place=6,
+        help="So many answers vote (self-consistency), beside the single one; 1: no vote.",
+    )  # fmt: skip
+    vote_temperature: float = knob(
+        0.7, title="Temperature of the samples", gt=0, le=2, step=0.05, place=7, advanced=True,
+        help="Higher: the samples differ more.",
+    )  # fmt: skip
+    thinking: bool = knob(
+        True, title="Thinking off and on", place=8, help="Tried both ways where the model's template can switch it."
+    )
+
+
+def arms(ground: Ground) -> list[Arm]:
+    settings, study = ground.settings, ground.study
+    if study.samples > 1:
+        refuse_judge(ground, "votes are compared by what they say")
+    found = []
+    for way in _ways(settings, study.ways):
+        for switch in _switches(ground):
+            one = _way(settings, way, switch)
+            name = NAMES[way] + (f", thinking {switch}" if switch != settings.thinking else "")
+            found.append(ground.arm(name, "chain_of_thought", [one], way=way, thinking=switch, samples=1))
+            if study.samples > 1 and way != "direct":
+                votes = [
+                    one.changed(temperature=study.vote_temperature, seed=settings.seed + at)
+                    for at in range(study.samples)
+                ]
+                found.append(ground.arm(f"{name}, {study.samples} votes", "chain_of_thought", votes, way=way, thinking=switch,
+                                        samples=study.samples))  # fmt: skip
+    return found
+
+
+def _ways(settings: ChainSettings, wanted: Sequence[str]) -> list[str]:
+    written = {"own_steps": bool(settings.steps.strip()), "examples": bool(settings.worked)}
+    return [way for way in NAMES if (way in wanted if wanted else written.get(way, True))]
+
+
+def _switches(ground: Ground) -> list[str]:
+    """Thinking off and on where the model's template knows the switch, else as the settings have it."""
+    if not ground.study.thinking:
+        return [ground.settings.thinking]
+    backend = ground.backend(ground.settings.model)
+    knows = getattr(backend, "switches_thinking", lambda: False)()
+    return ["off", "on"] if knows else [ground.settings.thinking]
+
+
+def _way(settings: ChainSettings, way: str, thinking: str) -> ChainSettings:
+    short = way == "direct" and thinking != "on"
+    most = min(DIRECT_TOKENS, settings.max_new_tokens) if short else settings.max_new_tokens
+    return settings.changed(reasoning=way, thinking=thinking, max_new_tokens=most)
+
+
+def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
+    """{"cells": [line + {"way", "thinking", "samples", "wrong", "per_1000_tokens", "sums", "sums_right", "verdict", and of a vote
+    "risk_coverage"}], "answers": [...], "advice"}.
+
+    `per_1000_tokens`: right answers for 1,000 tokens read and written. `risk_coverage`: [{"margin", "coverage", "accuracy",
+    "rows"}], the accuracy on the rows whose vote is at least so clear (Geifman and El-Yaniv 2017).
+    """
+    first = arms[0]
+    values = {arm.name: arm.values() for arm in arms}
+    others = arms[1:]
+    found = paired(values, [(first.name, arm.name) for arm in others], graded=ground.graded) if others else []
+    cells = [_cell(arm, ground) for arm in arms]
+    for cell, verdict in zip(cells[1:], found, strict=True):
+        cell |= {"verdict": verdict.sentence, "better": verdict.better}
+    answers = [_row(arms, at, ground) for at in range(len(ground.task.rows))]
+    return {"cells": cells, "answers": answers, "advice": _advice(cells, len(answers))}
+
+
+def _cell(arm: Arm, ground: Ground) -> dict[str, Any]:
+    about = line(arm, ground)
+    spent = (about["tokens_in"] or 0) + (about["tokens_out"] or 0)
+    checked = [one for side in arm.sides for answer in side.answers.values() for one in sums(answer.reasoning)]
+    wrong = sum(one.value < 1 and not one.unparsed for one in arm.scores)
+    more: dict[str, Any] = {}
+    if len(arm.sides) > 1:
+        more["risk_coverage"] = risk_coverage(_margins(arm, ground), arm.values())
+    return about | arm.about | more | {
+        "wrong": wrong, "per_1000_tokens": round(1000 * about["score"] / spent, 3) if spent else None, "sums": len(checked),
+        "sums_right": sum(one.right for one in checked), "verdict": "", "better": None,
+    }  # fmt: skip
+
+
+def _margins(arm: Arm, ground: Ground) -> list[float]:
+    """Of each row: the share of the votes for what most say, less the share for what comes next. 0 to 1."""
+    found = []
+    for at in range(len(arm.task.rows)):
+        said = [side.answers[at].text for side in arm.sides]
+        meanings = [None if one is None else meaning(one, ground.scoring, arm.task.labels) for one in said]
+        _, most = majority(said, ground.scoring, arm.task.labels)
+        top = next((one for one in meanings if one is not None and meanings.count(one) == most), None)
+        second = max((meanings.count(one) for one in meanings if one is not None and one != top), default=0)
+        found.append((most - second) / len(said))
+    return found
+
+
+def risk_coverage(margins: Sequence[float], values: Sequence[float]) -> list[dict[str, Any]]:
+    """From all rows to the clearest alone."""
+    points = []
+    for margin in sorted(set(margins)):
+        kept = [value for own, value in zip(margins, values, strict=True) if own >= margin]
+        points.append({
+            "margin": round(margin, 4), "coverage": round(len(kept) / len(values), 4),
+            "accuracy": round(sum(kept) / len(kept), 4), "rows": len(kept),
+        })  # fmt: skip
+    return points
+
+
+def _row(arms: list[Arm], at: int, ground: Ground) -> dict[str, Any]:
+    task = ground.task
+    return {
+        "row": task.numbers[at] + 1, "reference": task.references[at], "input": task.rows[at],
+        "answers": {
+            arm.name: {
+                "answer": arm.scores[at].found, "score": round(arm.scores[at].value, 4), "unparsed": arm.scores[at].unparsed,
+                "reasoning": arm.sides[0].answers[at].reasoning,
+            }
+            for arm in arms
+        },
+    }  # fmt: skip
+
+
+def _advice(cells: list[dict[str, Any]], rows: int) -> str:
+    """Which way to take: the first unless another is measurably better; of those the highest score."""
+    first, top = cells[0], max(cells, key=lambda cell: float(cell["score"]))
+    if top["score"] < USEFUL:
+        return f"None is of much use: the best, {top['name']}, is right on {top['score']:.0%} of {rows} rows. Take a stronger model."
+    better = [cell for cell in cells[1:] if cell["better"] == cell["name"]]
+    if not better:
+        return f"Take {first['name']}: nothing else is measurably better on {rows} rows, and it is the cheapest to say."
+    best = max(better, key=lambda cell: cell["score"])
+    spent = (best["tokens_out"] or 0) / first["tokens_out"] if first["tokens_out"] else 0
+    cost = f", for {spent:.0f} times the tokens written" if spent > 1 else ""
+    return f"Take {best['name']}: {best['score']:.0%} against {first['score']:.0%} of {rows} rows{cost}."
+
+
+STUDY = Study(
+    "reasoning_grid", "Grid: which way of reasoning pays?", "chain_of_thought",
+    "Asks the same rows directly, step by step, along your steps and after worked examples, alone and by vote.", GridSettings,
+    arms, report,
+)  # fmt: skip

@@ -1,0 +1,152 @@
+"""The tree of versions, measured: each on the development rows and on the held-out rows, against the one it was made from."""
+
+from typing import Any
+
+from prompts.errors import UserError
+from prompts.experiment import task_of
+from prompts.refining.operators import Seen
+from prompts.refining.tree import Tree, changes, find
+from prompts.settings import knob
+from prompts.statistics import paired, summary
+from prompts.studies.base import Arm, Ground, Study, StudySettings, line
+from prompts.techniques.base import filled
+
+
+class TreeSettings(StudySettings):
+    """Which versions are measured, on which rows."""
+
+    tree: str = knob("", title="Tree", pick=True, place=4, help="Its id; empty: the task alone is measured.")
+    development: float = knob(
+        0.5, title="Development share", ge=0.05, le=0.9, step=0.05, place=30,
+        help="Rows that you and the optimiser may look at. The others are held out: they say whether a gain is real.",
+    )  # fmt: skip
+
+
+def arms(ground: Ground) -> list[Arm]:
+    """Two of each version: on the development rows, and on the held-out rows."""
+    _, development = task_of(ground.study, ground.table, development=True)
+    tree = tree_of(ground)
+    numbers = [one.number for one in tree.versions] if tree else [1]
+    found = []
+    for number in numbers:
+        settings = tree.settings_of(number) if tree else ground.settings
+        settings = settings.changed(model=ground.settings.model, input=ground.settings.input)
+        for part, task in (("development", development), ("held_out", ground.task)):
+            found.append(ground.arm(f"version {number}, {part.replace('_', '-')} rows", "iterative_refinement", [settings], task,
+                                    number=number, part=part))  # fmt: skip
+    return found
+
+
+def tree_of(ground: Ground) -> Tree | None:
+    """Raises NotFound."""
+    return find(ground.owner, ground.study.tree) if ground.study.tree else None
+
+
+def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
+    """{"tree", "versions": [{"number", "parent", "how", "name", "note", "task", "diff", "development", "held_out", "gap", "fixed",
+    "broken", "tokens_added", "verdict"}], "rows_shown": the development rows' answers, "best", "advice"}.
+
+    `gap`: development score less held-out score; `fixed`, `broken`: development rows that are right, or wrong, unlike with the
+    parent; `verdict`: on the held-out rows, against version 1.
+    """
+    tree = tree_of(ground)
+    seen = {(arm.about["number"], arm.about["part"]): arm for arm in arms}
+    numbers = [one.number for one in tree.versions] if tree else [1]
+    nodes = [_node(tree, number, seen, ground) for number in numbers]
+    first = f"version {numbers[0]}"
+    values = {f"version {n}": seen[n, "held_out"].values() for n in numbers}
+    others = [f"version {n}" for n in numbers[1:]]
+    verdicts = paired(values, [(first, name) for name in others], graded=ground.graded) if others else []
+    for node, verdict in zip(nodes[1:], verdicts, strict=True):
+        node |= {"verdict": verdict.sentence, "better": verdict.better}
+    best = max(nodes, key=lambda node: (node["development"]["score"], -(node["development"]["tokens_in"] or 0)))
+    return {
+        "tree": tree.id if tree else "", "versions": nodes, "best": best["number"], "answers": _answers(seen, numbers),
+        "advice": _advice(best, nodes[0], seen, ground),
+    }  # fmt: skip
+
+
+def _node(tree: Tree | None, number: int, seen: dict[Any, Arm], ground: Ground) -> dict[str, Any]:
+    development, held = seen[number, "development"], seen[number, "held_out"]
+    version = tree.version(number) if tree else None
+    parent = version.parent if version else None
+    node: dict[str, Any] = {
+        "number": number, "parent": parent, "how": version.how if version else "written",
+        "name": version.name if version else "", "note": version.note if version else "",
+        "task": development.settings.task, "diff": [], "development": line(development, ground), "held_out": line(held, ground),
+        "fixed": [], "broken": [], "tokens_added": 0.0, "verdict": "", "better": None,
+    }  # fmt: skip
+    node["gap"] = round(node["development"]["score"] - node["held_out"]["score"], 4)
+    before = seen.get((parent, "development"))
+    if before is not None:
+        pairs = list(zip(development.task.numbers, before.values(), development.values(), strict=True))
+        node["fixed"] = [row + 1 for row, a, b in pairs if b > a]
+        node["broken"] = [row + 1 for row, a, b in pairs if b < a]
+        node["diff"] = [list(piece) for piece in changes(before.settings.task, development.settings.task)]
+        tokens = [arm.tokens("tokens_in") for arm in (before, development)]
+        node["tokens_added"] = None if None in tokens else round((tokens[1] or 0) - (tokens[0] or 0), 1)
+    return node
+
+
+def _answers(seen: dict[Any, Arm], numbers: list[int]) -> list[dict[str, Any]]:
+    """The development rows with what each version answered. Held-out rows are never shown: who saw them would tune to them."""
+    arms = [seen[number, "development"] for number in numbers]
+    task = arms[0].task
+    return [
+        {
+            "row": task.numbers[at] + 1, "reference": task.references[at], "input": task.rows[at],
+            "answers": {
+                str(number): {"reply": arm.sides[0].replies[at].text, "score": round(arm.scores[at].value, 4)}
+                for number, arm in zip(numbers, arms, strict=True)
+            },
+        }
+        for at in range(len(task.rows))
+    ]  # fmt: skip
+
+
+def _advice(best: dict[str, Any], first: dict[str, Any], seen: dict[Any, Arm], ground: Ground) -> str:
+    held = best["held_out"]
+    rows = len(ground.task.rows)
+    rate = summary(seen[best["number"], "held_out"].values(), graded=ground.graded)
+    if best["number"] == first["number"]:
+        return f"Version {best['number']} is the best so far on the development rows: {rate} held-out rows."
+    text = f"Version {best['number']} is the best on the development rows; on the {rows} held-out rows {rate}"
+    if best["better"] == f"version {best['number']}":
+        return f"{text}, measurably better than version {first['number']} ({first['held_out']['score']:.0%})."
+    if best["better"]:
+        return f"{text}: measurably worse than version {first['number']} ({first['held_out']['score']:.0%}). Go back to it."
+    return (
+        f"{text}, no measurable difference from version {first['number']} ({first['held_out']['score']:.0%}): "
+        f"{'the gain did not carry over' if held['score'] <= first['held_out']['score'] else 'more rows would tell'}."
+    )
+
+
+def seen_by(arm: Arm, ground: Ground) -> Seen:
+    """What an arm did, for the operators."""
+    settings, task = arm.settings, arm.task
+    texts = [filled(settings, "input", row) for row in task.rows]
+    if not any(text.strip() for text in texts):
+        texts = [" ".join(str(value) for name, value in row.items() if name != task.column) for row in task.rows]
+    return Seen(
+        texts,
+        task.references,
+        [one.found for one in arm.scores],
+        arm.values(),
+        ground.scoring,
+        task.labels,
+        ground.study.seed,
+    )
+
+
+def development_arm(ground: Ground, settings: Any, task: Any) -> Arm:
+    """One version on the development rows. Raises UserError."""
+    if not settings.task.strip():
+        raise UserError("write what the model should do", field="task")
+    return ground.arm("the prompt", "iterative_refinement", [settings], task)
+
+
+STUDY = Study(
+    "version_tree", "Tree: is the new version better?", "iterative_refinement",
+    "Measures every version on the development rows, which you may look at, and on the held-out rows, which you may not.",
+    TreeSettings, arms, report,
+)  # fmt: skip
