@@ -20,6 +20,7 @@ from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
+from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
 from tuning.launch.process import warm  # noqa: E402
@@ -81,6 +82,7 @@ def build() -> gr.Blocks:
             ladder.take_from(tab, pages)
         ladder.distil.lead_to(tune, pages)
         publish_prompt_endpoints(on_device)
+        publish_study_endpoints(on_device)
         publish_endpoints(on_device)
         publish_proof_endpoints(on_device)
         greeted = demo.load(

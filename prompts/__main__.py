@@ -1,7 +1,6 @@
 """python -m prompts: asking a model from the shell."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,14 +10,14 @@ from pydantic import Field, create_model
 from pydantic_settings import CliPositionalArg
 
 from prompts import exports, imports
-from prompts.asking import Open, ask, rendered_document
-from prompts.backends import open_backend
-from prompts.commands import KEY, Command, Flags, main
+from prompts.asking import ask, rendered_document
+from prompts.commands import Command, Flags, main
 from prompts.comparison import run
 from prompts.experiment import read_experiment
-from prompts.held_out import named_table
-from prompts.home import LOCAL, RUN_PREFIX
-from prompts.rows import FORMATS, Table, read_table
+from prompts.home import LOCAL
+from prompts.rows import FORMATS, read_table
+from prompts.study_commands import COMMANDS as STUDY_COMMANDS
+from prompts.study_commands import opener, table_of
 from prompts.techniques import TECHNIQUES, Technique
 
 Show = Callable[[str], None]
@@ -36,11 +35,6 @@ def _flags(technique: Technique) -> type[Flags]:
             Field("", description=f"{FORMATS}: ask once for each row, its columns filling the slots."),
         ),
     )
-
-
-def opener(owner: str) -> Open:
-    """A model's name -> its backend, with the shell's key."""
-    return lambda name: open_backend(name, owner, key=os.environ.get(KEY))
 
 
 def _asker(technique: Technique) -> Callable[[Any, Show], Any]:
@@ -65,10 +59,6 @@ def _rows(file: str) -> Sequence[dict[str, Any]]:
     return read_table(Path(file)).rows
 
 
-def _table(name: str, owner: str) -> Table:
-    return named_table(name, owner) if name.startswith(RUN_PREFIX) else read_table(Path(name))
-
-
 class CompareFlags(Flags):
     """The experiment as a file, because variants are too much for flags."""
 
@@ -82,7 +72,7 @@ class CompareFlags(Flags):
 
 def _compare(flags: CompareFlags, show: Show) -> Any:
     experiment = read_experiment(Path(flags.experiment))
-    table = _table(flags.rows, flags.owner)
+    table = table_of(flags.rows, flags.owner)
     document: dict[str, Any] = {}
     for document in run(experiment, table, flags.owner, opener(flags.owner)):
         if document["event"] == "asking":
@@ -152,6 +142,7 @@ COMMANDS |= {
     f"export {technique.name}": Command(_export_flags(technique), _exporter(technique), "The prompt for use elsewhere.")
     for technique in TECHNIQUES
 }
+COMMANDS |= STUDY_COMMANDS
 COMMANDS["import"] = Command(ImportFlags, _import, "Read prompts, rows and assertions of promptfoo or OpenAI.")
 COMMANDS["compare"] = Command(CompareFlags, _compare, "Compare variants on the same rows, with intervals and verdicts.")
 

@@ -1,6 +1,11 @@
-"""The prompt library: starter prompts that ship beside this file, and each owner's own, as YAML a person can edit."""
+"""The prompt library: starter prompts that ship beside this file, and each owner's own, as YAML a person can edit and git can diff.
+
+owners/<owner>/prompts/<name>.yaml is the newest version of a prompt; <name>.versions/<number>.yaml are those before it.
+"""
 
 import re
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +19,7 @@ from prompts.settings import build
 from prompts.techniques import AskSettings, technique
 
 _NAME = re.compile(r"[\w][\w .-]{0,79}")
+MOST_TAGS = 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,15 @@ class Entry:
     name: str
     technique: str
     settings: AskSettings
+    tags: tuple[str, ...] = ()
+    version: int = 1
+
+    def document(self) -> dict[str, Any]:
+        """What the file holds."""
+        return {
+            "name": self.name, "technique": self.technique, "version": self.version, "tags": list(self.tags),
+            "settings": self.settings.to_json(),
+        }  # fmt: skip
 
 
 @cache
@@ -32,46 +47,76 @@ def starters(technique_name: str) -> tuple[Entry, ...]:
     return tuple(_read(file) for file in files)
 
 
-def names(owner: str, technique_name: str) -> list[str]:
-    """The names of this owner's saved prompts of one technique, sorted; a file that cannot be read is left out."""
+def entries(owner: str, technique_name: str = "", search: str = "") -> list[Entry]:
+    """This owner's saved prompts, of one technique or of all, whose name, tags or texts hold every word of `search`; sorted by
+    name. A file that cannot be read is left out.
+    """
     found = []
     for file in sorted(owner_folder(owner, "prompts").glob("*.yaml")):
         try:
-            if _read(file).technique == technique_name:
-                found.append(file.stem)
+            entry = _read(file)
         except UserError:
             continue
+        text = yaml.safe_dump({**entry.document(), "name": file.stem}, allow_unicode=True).casefold()
+        if entry.technique == (technique_name or entry.technique) and all(w in text for w in search.casefold().split()):
+            found.append(entry)
     return found
 
 
-def save(owner: str, name: str, technique_name: str, settings: AskSettings) -> Path:
-    """Writes `owners/<owner>/prompts/<name>.yaml`, replacing an older one of that name. Raises UserError."""
+def names(owner: str, technique_name: str, search: str = "") -> list[str]:
+    """The names of `entries`."""
+    return [entry.name for entry in entries(owner, technique_name, search)]
+
+
+def save(owner: str, name: str, technique_name: str, settings: AskSettings, tags: Sequence[str] = ()) -> Entry:
+    """Writes the next version of a prompt; one that says the same as the newest is not written again. Raises UserError."""
     file = _file(owner, name)
-    if file.is_file() and (older := _read(file).technique) != technique_name:
-        raise UserError(f"{name.strip()!r} is a prompt of the technique {older}; choose another name", field="name")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    document = {"name": name.strip(), "technique": technique_name, "settings": settings.to_json()}
-    partial = file.with_suffix(".partial")
+    labels = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    if len(labels) > MOST_TAGS or any(len(tag) > 40 for tag in labels):
+        raise UserError(f"a prompt has at most {MOST_TAGS} tags of at most 40 characters", field="tags")
+    older = _read(file) if file.is_file() else None
+    if older and older.technique != technique_name:
+        raise UserError(
+            f"{name.strip()!r} is a prompt of the technique {older.technique}; choose another name", field="name"
+        )
+    if older and (older.settings, older.tags) == (settings, labels):
+        return older
+    entry = Entry(name.strip(), technique_name, settings, labels, older.version + 1 if older else 1)
     try:
-        partial.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8")
-        partial.replace(file)
+        if older:
+            _written(_versions(file) / f"{older.version}.yaml", older)
+        _written(file, entry)
     except OSError as error:
         raise WorldError(f"the prompt cannot be saved: {error.strerror}; free some disk space") from error
-    return file
+    return entry
 
 
-def load(owner: str, name: str) -> Entry:
-    """Raises NotFound, or UserError where the file was edited into something unreadable."""
+def versions(owner: str, name: str) -> list[int]:
+    """The numbers of a prompt's versions, the newest first. Raises as `load`."""
+    newest = load(owner, name).version
+    return [newest, *sorted((int(old.stem) for old in _versions(_file(owner, name)).glob("*.yaml")), reverse=True)]
+
+
+def load(owner: str, name: str, version: int | None = None) -> Entry:
+    """The newest version, or the one asked for. Raises NotFound, or UserError where a file was edited into something unreadable."""
     file = _file(owner, name)
     if not file.is_file():
         raise NotFound(f"there is no saved prompt {name!r}", field="name")
-    return _read(file)
+    newest = _read(file)
+    if version is None or version == newest.version:
+        return newest
+    old = _versions(file) / f"{version}.yaml"
+    if not old.is_file():
+        raise NotFound(f"{name!r} has no version {version}", field="version")
+    return _read(old)
 
 
 def delete(owner: str, name: str) -> None:
-    """Raises NotFound."""
+    """Removes a prompt with all its versions. Raises NotFound."""
     load(owner, name)
-    _file(owner, name).unlink()
+    file = _file(owner, name)
+    file.unlink()
+    shutil.rmtree(_versions(file), ignore_errors=True)
 
 
 def _file(owner: str, name: str) -> Path:
@@ -80,10 +125,25 @@ def _file(owner: str, name: str) -> Path:
     return owner_folder(owner, "prompts", f"{name.strip()}.yaml")
 
 
+def _versions(file: Path) -> Path:
+    return file.with_name(f"{file.stem}.versions")
+
+
+def _written(file: Path, entry: Entry) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".partial")
+    partial.write_text(
+        yaml.safe_dump(entry.document(), sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
+    )
+    partial.replace(file)
+
+
 def _read(file: Path) -> Entry:
     try:
         document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
         found = technique(document["technique"])
-        return Entry(document["name"], found.name, build(found.settings, document["settings"]))
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+        settings = build(found.settings, document["settings"])
+        tags = tuple(map(str, document.get("tags") or ()))
+        return Entry(document["name"], found.name, settings, tags, int(document.get("version") or 1))
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{file.name} is not a saved prompt: {error}") from None

@@ -77,6 +77,9 @@ def optimising(
         raise UserError(
             f"{len(development.rows)} development rows are too few; raise the share or bring rows", field="development"
         )
+    least = len(development.rows) + most_a_turn(given, len(development.rows))
+    if given.budget < least:
+        raise UserError(f"{len(development.rows)} development rows need at least {least:,} calls", field="budget")
     tree = versions.tree_of(ground) or create(owner, settings)
     found = _Search(ground, settings, development, tree)
     yield from _searched(found)
@@ -88,6 +91,11 @@ def optimising(
         if event["event"] == "studied":
             event |= {"calls": found.calls, "budget": given.budget, "refused": found.refused}
         yield event
+
+
+def most_a_turn(given: OptimiseSettings, rows: int) -> int:
+    """Calls of one turn of the search at most."""
+    return min(given.minibatch, rows) + rows
 
 
 def _searched(search: "_Search") -> Iterator[Event]:
@@ -153,7 +161,9 @@ class _Search:
             raise self._failure
 
     def _ended(self) -> bool:
-        return bool(self._failure) or self.ground.stop.is_set() or self._idle > 2 * len(self._numbers)
+        """Asked before each turn, which may take a trial of two prompts and then all rows."""
+        spent = self.calls + most_a_turn(self.ground.study, len(self.task.rows)) > self.ground.study.budget
+        return spent or bool(self._failure) or self.ground.stop.is_set() or self._idle > 2 * len(self._numbers)
 
     def evaluate(self, batch: Sequence[int], candidate: Mapping[str, str], capture_traces: bool = False) -> Any:
         """Asks these rows with this prompt. A prompt that was asked all rows and is new becomes a version."""
@@ -284,9 +294,3 @@ def _request(task: str, seen: Seen, attempt: int) -> Any:
          "texts. Keep every {{ name }} as it is. Reply with the new prompt only.", "task"),
         (f"Prompt:\n{task}", "input"), (f"What went wrong with it:\n\n{shown}", "feedback"),
     ))  # fmt: skip
-
-
-def arms_for_forecast(ground: Ground) -> list[Arm]:
-    """What stands for the search when its time is measured: the prompt on the development rows."""
-    _, development = task_of(ground.study, ground.table, development=True)
-    return [development_arm(ground, ground.settings, development)]

@@ -68,7 +68,7 @@ def create(owner: str, settings: RefinementSettings, name: str = "", *, how: str
 
 def find(owner: str, tree: str) -> Tree:
     """Raises NotFound, or UserError where the file was edited into something unreadable."""
-    file = _file(owner, tree)
+    file = file_of(owner, tree)
     if not file.is_file():
         raise NotFound("there is no such tree of versions", field="tree")
     try:
@@ -119,17 +119,17 @@ def rename(tree: Tree, number: int, name: str) -> Tree:
 def delete(owner: str, tree: str) -> None:
     """Raises NotFound."""
     find(owner, tree)
-    _file(owner, tree).unlink()
+    file_of(owner, tree).unlink()
 
 
-def _file(owner: str, tree: str) -> Path:
+def file_of(owner: str, tree: str) -> Path:
     if not re.fullmatch(r"[\w-]{1,40}", tree):
         raise NotFound("there is no such tree of versions", field="tree")
     return owner_folder(owner, "trees", f"{tree}.yaml")
 
 
 def _written(tree: Tree) -> Tree:
-    file = _file(tree.owner, tree.id)
+    file = file_of(tree.owner, tree.id)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
     partial.write_text(

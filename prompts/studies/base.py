@@ -10,7 +10,6 @@ from prompts.asking import Open
 from prompts.backends import Backend
 from prompts.errors import UserError, about
 from prompts.experiment import Rated, Task
-from prompts.messages import Prompt
 from prompts.prices import Prices
 from prompts.results import Side
 from prompts.rows import Table
@@ -127,8 +126,3 @@ def line(arm: Arm, ground: Ground) -> dict[str, Any]:
 def refuse_judge(ground: Ground, why: str) -> None:
     if ground.scoring.scorer == "judge":
         raise UserError(f"a judge cannot score this: {why}; choose another scorer", field="scorer")
-
-
-def with_prompts(side: Side, prompts: list[Prompt]) -> Side:
-    """The same side with other prompts."""
-    return Side(side.name, side.technique, side.settings, side.backend, prompts, notes=side.notes)

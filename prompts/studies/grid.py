@@ -31,7 +31,7 @@ class GridSettings(StudySettings):
         0.7, title="Temperature of the samples", gt=0, le=2, step=0.05, place=7, advanced=True,
         help="Higher: the samples differ more.",
     )  # fmt: skip
-    thinking: bool = knob(
+    switch_thinking: bool = knob(
         True, title="Thinking off and on", place=8, help="Tried both ways where the model's template can switch it."
     )
 
@@ -63,7 +63,7 @@ def _ways(settings: ChainSettings, wanted: Sequence[str]) -> list[str]:
 
 def _switches(ground: Ground) -> list[str]:
     """Thinking off and on where the model's template knows the switch, else as the settings have it."""
-    if not ground.study.thinking:
+    if not ground.study.switch_thinking:
         return [ground.settings.thinking]
     backend = ground.backend(ground.settings.model)
     knows = getattr(backend, "switches_thinking", lambda: False)()
@@ -151,7 +151,8 @@ def _advice(cells: list[dict[str, Any]], rows: int) -> str:
     """Which way to take: the first unless another is measurably better; of those the highest score."""
     first, top = cells[0], max(cells, key=lambda cell: float(cell["score"]))
     if top["score"] < USEFUL:
-        return f"None is of much use: the best, {top['name']}, is right on {top['score']:.0%} of {rows} rows. Take a stronger model."
+        rate = f"{top['score']:.0%} of {rows} rows"
+        return f"None is of much use: the best, {top['name']}, is right on {rate}. Take a stronger model."
     better = [cell for cell in cells[1:] if cell["better"] == cell["name"]]
     if not better:
         return f"Take {first['name']}: nothing else is measurably better on {rows} rows, and it is the cheapest to say."

@@ -221,6 +221,8 @@ def advice(curve: list[Arm], found: dict[str, Any], ground: Ground) -> str:
         text += (
             f"; at k = {spread['k']} the order alone moves the score from {spread['low']:.0%} to {spread['high']:.0%}"
         )
+    if found["calibration"].startswith("Calibration h"):  # helps or harms
+        text += f"; {found['calibration'][0].lower()}{found['calibration'][1:].rstrip('.')}"
     return text + "."
 
 

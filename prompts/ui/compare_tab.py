@@ -14,12 +14,10 @@ from prompts.backends import OnDevice
 from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
-from prompts.held_out import named_table
-from prompts.home import adapters
-from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.settings import build
 from prompts.ui import compare_views as views
 from prompts.ui.forms import Form, form, listen, stops
+from prompts.ui.rows_picker import RowsPicker, picked_table
 from prompts.ui.technique_tab import TechniqueTab, opener
 from prompts.ui.visitor import Caller
 
@@ -75,15 +73,7 @@ class CompareTab:
 
     def _build_question(self) -> None:
         gr.Markdown("## Rows")
-        titles = [(title, name) for name, title in SAMPLE_TITLES.items()]
-        self.sample = gr.Dropdown(titles, value=titles[0][1], label="Sample data", min_width=280,
-                                  info="Data of the app's own, or what a run of yours holds out; your file takes its place.",
-                                  allow_custom_value=True)  # fmt: skip
-        self.file = gr.File(label="Or your own file", type="filepath", height=150, elem_id="compare-file")
-        self.pasted = gr.Textbox(
-            label="Or paste rows", lines=3, max_lines=10, min_width=280,
-            info="CSV with a header line, or one JSON object a line. Pasted rows take the place of a file.",
-        )  # fmt: skip
+        self.rows = RowsPicker("compare")
         with gr.Accordion("Import from promptfoo or OpenAI", open=False):
             self.imported = gr.File(label="promptfoo .yaml, OpenAI chat or Evals .jsonl", type="filepath", height=150)
             self.not_imported = gr.Markdown("Variants and rows go into the fields here.", elem_classes="quiet")
@@ -141,14 +131,14 @@ class CompareTab:
         ]
         going = listen(
             self.go.click, self._compare, self.visitor,
-            [self.sample, self.file, self.pasted, self.variants, self.key, self.only, *self.form.inputs], shown,
+            [*self.rows.inputs, self.variants, self.key, self.only, *self.form.inputs], shown,
             name="ui_compare", show_progress="minimal",
         )  # fmt: skip
         kept = "Stopped; what was answered is kept, so that Compare goes on from here."
         stops(self.stop, going, self.status, kept, name="compare")
         scoring = [self.form.widgets[name] for name in ("scorer", "pattern", "reference")]
         listen(self.imported.upload, self._import, self.visitor, [self.imported],
-               [self.variants, self.kept, self.pasted, *scoring, self.not_imported], name="ui_import")  # fmt: skip
+               [self.variants, self.kept, self.rows.pasted, *scoring, self.not_imported], name="ui_import")  # fmt: skip
         listen(self.only.input, lambda _who, *shown: views.replies(*shown), self.visitor, [self.document, self.only],
                self.replies, name="ui_filter_replies")  # fmt: skip
         listen(self.variants.blur, lambda _who, text: text, self.visitor, [self.variants], self.kept, name="ui_keep_variants",
@@ -175,8 +165,7 @@ class CompareTab:
 
     def on_load(self, demo: Any) -> None:
         """After a reload the variants come back."""
-        listen(demo.load, lambda who: gr.Dropdown(choices=_choices(who.owner)), self.visitor, [], self.sample,
-               name="ui_list_rows", show_progress="hidden")  # fmt: skip
+        self.rows.on_load(demo, self.visitor, "ui_list_rows")
         listen(demo.load, lambda _who, text: _pretty(json.loads(text)) if _is_json(text) else text, self.visitor, [self.kept],
                self.variants, name="ui_reload_variants", show_progress="hidden")  # fmt: skip
 
@@ -186,7 +175,7 @@ class CompareTab:
         def add(_who: Caller, text: str, *values: Any) -> list[str]:
             settings = tab.form.read(values)
             known = _parsed(text)
-            given = {k: v for k, v in settings.to_json().items() if k != "feedback"}
+            given = {k: v for k, v in settings.to_json().items() if k not in ("feedback", "notes")}
             names = {variant["name"] for variant in known}
             name = next(n for n in (f"{tab.technique.title} {i}" for i in range(1, 99)) if n not in names)
             made = _pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
@@ -211,7 +200,7 @@ class CompareTab:
     ) -> Iterator[Any]:
         made = [build(Variant, variant) for variant in _parsed(variants)]
         settings = self.form.read(values, variants=made)
-        table = _table(who.owner, sample, path, pasted)
+        table = picked_table(who, sample, path, pasted)
         skipped = [gr.skip()] * 7
         for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key))):
             if event["event"] == "asking":
@@ -227,23 +216,6 @@ class CompareTab:
             document,
             gr.DownloadButton(value=_saved(document), visible=True),
         ]
-
-
-def _choices(owner: str) -> list[tuple[str, str]]:
-    return [
-        *((title, name) for name, title in SAMPLE_TITLES.items()),
-        *((f"Held-out rows of {name}", name) for name in adapters(owner)),
-    ]
-
-
-def _table(owner: str, sample: str, path: str | None, pasted: str) -> Table:
-    if pasted.strip():
-        suffix = ".jsonl" if pasted.lstrip().startswith("{") else ".csv"
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"pasted{suffix}"
-            file.write_text(pasted, encoding="utf-8")
-            return read_table(file)
-    return read_table(Path(path)) if path else named_table(sample, owner)
 
 
 def _is_json(text: str) -> bool:

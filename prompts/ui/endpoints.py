@@ -30,7 +30,8 @@ def uploaded(file: Any) -> Path:
     return path
 
 
-def _table(who: Caller, file: Any, rows: list[dict[str, Any]], sample: str) -> Table:
+def given_table(who: Caller, file: Any, rows: list[dict[str, Any]], sample: str) -> Table:
+    """The rows of a call: of its file, its own, or a sample. Raises UserError."""
     if sum(map(bool, (file, rows, sample))) != 1:
         raise UserError("give one of file, rows and sample", field="file")
     if file:
@@ -58,7 +59,7 @@ def publish_prompt_endpoints(on_device: OnDevice) -> None:
     def compare_prompts(
         who: Caller, settings: Experiment, file: Any = None, rows: Any = None, sample: str = ""
     ) -> Iterator[dict[str, Any]]:
-        yield from paced(run(settings, _table(who, file, rows or [], sample), who.owner, opener(who, on_device)))
+        yield from paced(run(settings, given_table(who, file, rows or [], sample), who.owner, opener(who, on_device)))
 
     def render_prompt(who: Caller, settings: Variant, row: dict[str, Any]) -> dict[str, Any]:
         found = technique(settings.technique)

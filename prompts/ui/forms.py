@@ -107,6 +107,7 @@ def _many(item: Any, default: Any, common: dict[str, Any]) -> Any:
             interactive=True,
             wrap=True,
             column_count=(len(headers), "fixed"),
+            column_widths=[f"{100 // len(headers)}%"] * len(headers),
             max_height=320,
             label=common["label"],
             show_search="none",
@@ -115,7 +116,12 @@ def _many(item: Any, default: Any, common: dict[str, Any]) -> Any:
         )
     known = choices(item)
     return gr.Dropdown(
-        known, value=list(default or ()), multiselect=True, allow_custom_value=not known, min_width=280, **common
+        known or [str(one) for one in default or ()],
+        value=_shown(default or ()),
+        multiselect=True,
+        allow_custom_value=not known,
+        min_width=280,
+        **common,
     )
 
 
@@ -144,7 +150,7 @@ def _is_empty_number(value: Any, info: FieldInfo) -> bool:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [list(item.model_dump().values()) if isinstance(item, BaseModel) else item for item in value]
+        return [list(item.model_dump().values()) if isinstance(item, BaseModel) else str(item) for item in value]
     return value
 
 

@@ -9,7 +9,8 @@ from prompts.home import adapters
 from prompts.models import EMBEDDED
 from prompts.techniques import TECHNIQUES
 from prompts.ui.forms import listen
-from prompts.ui.technique_tab import TechniqueTab, version_views
+from prompts.ui.technique_tab import TechniqueTab
+from prompts.ui.tree_section import tree_views
 from prompts.ui.visitor import Caller
 
 
@@ -27,12 +28,12 @@ def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) 
 
     def fill(who: Caller) -> list[Any]:
         models = gr.Dropdown(choices=[EMBEDDED, *adapters(who.owner)])
-        saved = [gr.Dropdown(choices=tab.saved_names(who.owner)) for tab in tabs]
+        saved = [gr.Dropdown(choices=tab.library.choices(who.owner)) for tab in tabs]
         return [*[models] * len(tabs), *saved]
 
-    outputs = [*(tab.model for tab in tabs), *(tab.saved for tab in tabs)]
+    outputs = [*(tab.model for tab in tabs), *(tab.library.saved for tab in tabs)]
     listen(after, fill, visitor, [], outputs, name="ui_fill", show_progress="hidden")
     for tab in tabs:
-        if tab.versions is not None:
-            listen(demo.load, lambda _who, versions: version_views(versions or []), visitor, [tab.versions],
-                   [tab.version, tab.history], name="ui_versions", show_progress="hidden")  # fmt: skip
+        tab.study.rows.on_load(demo, visitor, f"ui_rows_{tab.technique.name}")
+        if tab.tree:
+            listen(after, tree_views, visitor, [tab.tree.tree], tab.tree.shown, name="ui_tree", show_progress="hidden")

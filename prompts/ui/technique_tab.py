@@ -1,6 +1,7 @@
-"""One tab a technique: its form, its reply as it grows, the exact prompt, the plain prompt, and the saved prompts."""
+"""One tab a technique: its form, its reply as it grows, the exact prompt, the plain prompt, saved prompts, and its study."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -8,11 +9,19 @@ import gradio as gr
 from prompts import library
 from prompts.asking import Asked, ask, rendered_prompt
 from prompts.backends import OnDevice, open_backend
-from prompts.errors import UserError
 from prompts.exports import FORMS, export
+from prompts.studies import study_of
 from prompts.techniques import Technique
+from prompts.techniques.base import slots
+from prompts.ui.feedback_section import FeedbackSection
 from prompts.ui.forms import Form, endpoint, form, listen, stops
 from prompts.ui.lens import lens
+from prompts.ui.library_section import LibrarySection
+from prompts.ui.material import fill_documents, fill_examples
+from prompts.ui.rows_picker import picked_table
+from prompts.ui.study_section import StudySection
+from prompts.ui.study_views import steps
+from prompts.ui.tree_section import TreeSection
 from prompts.ui.visitor import Caller
 
 
@@ -27,6 +36,7 @@ class TechniqueTab:
     def __init__(self, technique: Technique, visitor: Any, on_device: OnDevice) -> None:
         self.technique, self.visitor, self.on_device = technique, visitor, on_device
         self.starters = library.starters(technique.name)
+        self.tree: TreeSection | None = None
         with gr.Accordion("What this technique teaches", open=False):
             gr.Markdown(technique.lesson)
         with gr.Row():
@@ -34,6 +44,9 @@ class TechniqueTab:
                 self._build_form()
             with gr.Column(scale=7, min_width=320):
                 self._build_result()
+        self.study = StudySection(study_of(technique.name), self)
+        if self.tree:
+            FeedbackSection(self, self.tree)
         self._connect()
         self._publish()
 
@@ -42,10 +55,15 @@ class TechniqueTab:
         """The model's widget."""
         return self.form.widgets["model"]
 
+    def opener(self, who: Caller, key: str) -> Any:
+        """A model's name -> its backend, for this caller."""
+        return opener(who, self.on_device, key)
+
     def _build_form(self) -> None:
         names = [entry.name for entry in self.starters]
         self.starter = gr.Dropdown(names, value=names[0], label="Start from an example", min_width=280)
         self.form: Form = form(self.technique.settings, self.starters[0].settings)
+        self._build_material()
         with gr.Accordion("Model server", open=False):
             self.key = gr.Textbox(
                 label="Server key",
@@ -59,13 +77,19 @@ class TechniqueTab:
             self.add = gr.Button("Add to Compare", size="md", scale=0, min_width=140)
             self.tune = gr.Button("Fine-tune from this", size="md", scale=0, min_width=150)
             self.climb = gr.Button("Take to the ladder", size="md", scale=0, min_width=150)
-        with gr.Accordion("My saved prompts", open=False):
-            self.saved = gr.Dropdown([], label="Saved prompt", allow_custom_value=True, min_width=280,
-                                     info="Choose one to load, or type a new name to save under.")  # fmt: skip
-            with gr.Row():
-                self.save = gr.Button("Save", size="md", scale=0, min_width=90)
-                self.load = gr.Button("Load", size="md", scale=0, min_width=90)
-                self.delete = gr.Button("Delete", size="md", scale=0, min_width=90)
+        self.library = LibrarySection(self)
+
+    def _build_material(self) -> None:
+        """Files that fill a field: documents, examples."""
+        for field, label, fill in (
+            ("documents", "Attach documents (text files)", fill_documents), ("examples", "Examples from a file", fill_examples),
+        ):  # fmt: skip
+            if field in self.form.widgets:
+                with gr.Accordion(label, open=False):
+                    files = gr.File(label=label, type="filepath", file_count="multiple", height=130)
+                widget = self.form.widgets[field]
+                listen(files.upload, partial(fill, self.form), self.visitor, [files, widget], widget,
+                       name=f"ui_{field}_{self.technique.name}")  # fmt: skip
 
     def _build_result(self) -> None:
         self.reply = gr.Textbox(
@@ -76,77 +100,51 @@ class TechniqueTab:
             buttons=["copy"],
             placeholder="The reply appears here.",
         )
+        reasons = not self.technique.whole
         self.answer = gr.Textbox(
-            label="Answer, apart from the reasoning", interactive=False, buttons=["copy"],
-            visible=self.technique.name == "chain_of_thought",
-        )  # fmt: skip
+            label="Answer, apart from the reasoning", interactive=False, buttons=["copy"], visible=reasons
+        )
+        self.steps = gr.HTML("", visible=reasons)
         self.status = gr.Markdown("Nothing asked yet.", elem_classes="quiet status")
-        self.versions: Any = None
         if self.technique.revise:
-            self._build_versions()
+            self.tree = TreeSection(self)
         with gr.Accordion("The exact prompt", open=False):
             self.exact = gr.HTML("<p>Ask, or press “Show the prompt”.</p>")
         with gr.Accordion("Plain prompt to copy", open=False):
             self.plain = gr.Textbox(label="Plain prompt", lines=4, max_lines=20, interactive=False, buttons=["copy"])
-
-    def _build_versions(self) -> None:
-        self.versions = gr.BrowserState([], storage_key="prompt-or-tune-versions", secret="versions")
-        self.version = gr.Dropdown(
-            [], label="Versions", info="Every version is kept; choose one to go back to it.", min_width=280
-        )
-        self.history = gr.Dataframe(
-            headers=["No.", "Feedback", "Prompt", "Output"], datatype="str", interactive=False, wrap=True, max_height=360,
-            show_search="none", label="All versions", elem_classes="rows",
-        )  # fmt: skip
-
-    def _connect(self) -> None:
-        name, shown = self.technique.name, [self.reply, self.answer, self.status, self.exact, self.plain]
-        inputs = [self.key, *self.form.inputs]
-        if self.technique.revise:
-            extra = [
-                self.versions,
-                self.version,
-                self.history,
-                self.form.widgets["task"],
-                self.form.widgets["feedback"],
-            ]
-            going = listen(
-                self.go.click, self._ask_version, self.visitor, [self.versions, *inputs], [*shown, *extra], name=f"ui_ask_{name}",
-                show_progress="minimal",
-            )  # fmt: skip
-            listen(self.version.input, self._go_back, self.visitor, [self.versions, self.version],
-                   [self.form.widgets["task"], self.reply], name=f"ui_version_{name}")  # fmt: skip
-        else:
-            going = listen(
-                self.go.click, self._ask, self.visitor, inputs, shown, name=f"ui_ask_{name}", show_progress="minimal"
-            )
         with gr.Accordion("Export for use elsewhere", open=False):
             self.export_form = gr.Dropdown(list(FORMS), value="transformers", label="As", min_width=280)
             self.export = gr.Button("Export", size="md", scale=0, min_width=90)
             self.exported = gr.Code(label="Export", interactive=False, max_lines=20)
+
+    def _connect(self) -> None:
+        name, visitor = self.technique.name, self.visitor
+        shown = [self.reply, self.answer, self.steps, self.status, self.exact, self.plain]
+        inputs = [self.key, *self.study.rows.inputs, *self.form.inputs]
+        started = self.form.inputs
+        if tree := self.tree:
+            extra = [tree.tree, *tree.shown, *(self.form.widgets[field] for field in ("task", "feedback", "notes"))]
+            going = listen(self.go.click, self._ask_version, visitor, [tree.tree, tree.version, *inputs], [*shown, *extra],
+                           name=f"ui_ask_{name}", show_progress="minimal")  # fmt: skip
+            tree.connect()
+            started = [*self.form.inputs, tree.tree, *tree.shown]
+        else:
+            going = listen(
+                self.go.click, self._ask, visitor, inputs, shown, name=f"ui_ask_{name}", show_progress="minimal"
+            )
         stops(self.stop, going, self.status, "Stopped.", name=name)
-        listen(self.preview.click, self._preview, self.visitor, inputs, [self.exact, self.plain, self.status],
-               name=f"ui_preview_{name}")  # fmt: skip
+        listen(
+            self.preview.click,
+            self._preview,
+            visitor,
+            inputs,
+            [self.exact, self.plain, self.status],
+            name=f"ui_preview_{name}",
+        )
         listen(self.export.click, lambda _who, kind, *values: export(self.technique, self.form.read(values), kind),
-               self.visitor, [self.export_form, *self.form.inputs], self.exported, name=f"ui_export_{name}")  # fmt: skip
-        listen(
-            self.starter.input,
-            self._start_from,
-            self.visitor,
-            [self.starter],
-            self.form.inputs,
-            name=f"ui_starter_{name}",
-        )
-        listen(
-            self.save.click,
-            self._save,
-            self.visitor,
-            [self.saved, *self.form.inputs],
-            self.saved,
-            name=f"ui_save_{name}",
-        )
-        listen(self.load.click, self._load, self.visitor, [self.saved], self.form.inputs, name=f"ui_load_{name}")
-        listen(self.delete.click, self._delete, self.visitor, [self.saved], self.saved, name=f"ui_delete_{name}")
+               visitor, [self.export_form, *self.form.inputs], self.exported, name=f"ui_export_{name}")  # fmt: skip
+        listen(self.starter.input, self._start_from, visitor, [self.starter], started, name=f"ui_starter_{name}")
+        self.library.connect()
 
     def _publish(self) -> None:
         def run(who: Caller, settings: Any) -> Iterator[dict[str, Any]]:
@@ -159,69 +157,52 @@ class TechniqueTab:
             "reply, answer, tokens and seconds; the last one is complete. A server's key goes in the header X-Model-Key.",
         )  # fmt: skip
 
-    def _asked(self, who: Caller, key: str, settings: Any) -> Iterator[tuple[Asked, list[Any]]]:
+    def _read(self, who: Caller, values: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
+        """(the settings, what fills their slots: the first of the rows chosen below; {} where there are no slots)."""
+        settings = self.form.read(values[3:])
+        return settings, dict(picked_table(who, *values[:3]).rows[0]) if slots(settings) else {}
+
+    def _asked(self, who: Caller, key: str, settings: Any, row: dict[str, Any]) -> Iterator[tuple[Asked, list[Any]]]:
         yielded = False
-        for asked in ask(self.technique, settings, opener(who, self.on_device, key), owner=who.owner):
+        for asked in ask(self.technique, settings, self.opener(who, key), row=row, owner=who.owner):
             exact = [gr.skip(), gr.skip()] if yielded else [lens(asked.rendered, asked.notes), asked.prompt.plain()]
             yielded = True
             text = asked.reply.text if asked.reply else ""
-            yield asked, [text, _answer(asked), status_line(asked), *exact]
+            reasoned = steps(asked.answer.reasoning) if asked.answer and not self.technique.whole else ""
+            first = " · asked with the first of the rows below" if row else ""
+            yield asked, [text, _answer(asked), reasoned, status_line(asked) + first, *exact]
 
     def _ask(self, who: Caller, key: str, *values: Any) -> Iterator[Any]:
-        for _, shown in self._asked(who, key, self.form.read(values)):
+        for _, shown in self._asked(who, key, *self._read(who, values)):
             yield shown
 
-    def _ask_version(self, who: Caller, versions: list[dict[str, str]], key: str, *values: Any) -> Iterator[Any]:
-        settings = written = self.form.read(values)
-        if settings.feedback and all(version["task"] != settings.task for version in versions or []):
-            settings = settings.changed(feedback="")  # feedback is on an output one has seen: first ask as is
+    def _ask_version(self, who: Caller, tree: str, version: int | None, key: str, *values: Any) -> Iterator[Any]:
+        assert self.tree is not None
+        settings, row = self._read(who, values)
+        written = settings
+        if (settings.feedback or settings.notes) and not self.tree.knows(who, tree, settings.task):
+            settings = settings.changed(feedback="", notes=())  # feedback is on an output one has seen: first ask as is
         last: Asked | None = None
-        for last, shown in self._asked(who, key, settings):
-            yield [*shown, *[gr.skip()] * 5]
+        extra = len(self.tree.shown) + 4
+        for last, shown in self._asked(who, key, settings, row):
+            yield [*shown, *[gr.skip()] * extra]
         if last is None or last.reply is None:
             return
-        made = {"feedback": settings.feedback, "task": last.settings.task, "output": last.reply.text}
-        versions = [*(versions or []), made]
-        yield [
-            *[gr.skip()] * 5,
-            versions,
-            *version_views(versions),
-            last.settings.task,
-            written.feedback if not settings.feedback else "",
-        ]
-
-    def _go_back(self, _who: Caller, versions: list[dict[str, str]], chosen: str) -> Any:
-        at = _labels(versions).index(chosen)
-        return versions[at]["task"], versions[at]["output"]
+        views = self.tree.asked(who, tree, version, settings, last)
+        left = written if settings is not written else last.settings
+        shown_left = dict(zip(self.form.widgets, self.form.show(left), strict=True))
+        yield [*[gr.skip()] * 6, *views, last.settings.task, shown_left["feedback"], shown_left["notes"]]
 
     def _preview(self, who: Caller, key: str, *values: Any) -> Any:
-        asked = rendered_prompt(self.technique, self.form.read(values), opener(who, self.on_device, key))
+        settings, row = self._read(who, values)
+        asked = rendered_prompt(self.technique, settings, self.opener(who, key), row)
         count = f"{len(asked.rendered.ids):,} tokens; nothing was asked." if asked.rendered else "Nothing was asked."
         return lens(asked.rendered, asked.notes), asked.prompt.plain(), f"The prompt is below: {count}"
 
-    def _start_from(self, _who: Caller, name: str) -> list[Any]:
+    def _start_from(self, who: Caller, name: str) -> list[Any]:
         entry = next(entry for entry in self.starters if entry.name == name)
-        return self.form.show(entry.settings)
-
-    def _save(self, who: Caller, name: str | None, *values: Any) -> Any:
-        library.save(who.owner, name or "", self.technique.name, self.form.read(values))
-        gr.Info(f"Saved as {name!r}.")
-        return gr.Dropdown(choices=self.saved_names(who.owner), value=name)
-
-    def _load(self, who: Caller, name: str | None) -> list[Any]:
-        entry = library.load(who.owner, name or "")
-        if entry.technique != self.technique.name:
-            raise UserError(f"{name!r} is a prompt of the {entry.technique.replace('_', ' ')} tab; load it there")
-        return self.form.show(entry.settings)
-
-    def _delete(self, who: Caller, name: str | None) -> Any:
-        library.delete(who.owner, name or "")
-        gr.Info(f"Deleted {name!r}.")
-        return gr.Dropdown(choices=self.saved_names(who.owner), value=None)
-
-    def saved_names(self, owner: str) -> list[str]:
-        """This owner's saved prompts of this technique."""
-        return library.names(owner, self.technique.name)
+        shown = self.form.show(entry.settings)
+        return [*shown, "", *self.tree.views(who, "")] if self.tree else shown
 
 
 def _answer(asked: Asked) -> str:
@@ -244,14 +225,3 @@ def status_line(asked: Asked) -> str:
     spent = [f"{reply.tokens_in:,} tokens in"] if reply.tokens_in is not None else []
     spent += [f"{reply.tokens_out:,} tokens out"] if reply.tokens_out is not None else []
     return " · ".join([*spent, f"{reply.seconds:.1f} s", ended])
-
-
-def _labels(versions: list[dict[str, str]]) -> list[str]:
-    return [f"{number}: {version['feedback'] or 'first request'}"[:80] for number, version in enumerate(versions, 1)]
-
-
-def version_views(versions: list[dict[str, str]]) -> tuple[Any, list[list[str]]]:
-    """The dropdown and the table of all versions, the newest first."""
-    labels = _labels(versions)
-    rows = [[str(n), v["feedback"] or "(first request)", v["task"], v["output"]] for n, v in enumerate(versions, 1)]
-    return gr.Dropdown(choices=labels[::-1], value=labels[-1] if labels else None), rows[::-1]

@@ -5,7 +5,10 @@ from typing import Any
 
 import gradio as gr
 
-CSS = """
+from prompts.ui import charts
+
+CSS = (
+    """
 .gradio-container {width: 100%}
 .gradio-container main {max-width: 1180px !important; margin-inline: auto !important; width: 100%}
 :root {--color-accent: var(--primary-700)}
@@ -31,6 +34,8 @@ CSS = """
 .rows {--font-mono: var(--font)}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
 """
+    + charts.CSS
+)
 
 
 @cache

@@ -24,6 +24,7 @@ from prompts.experiment import Task
 from prompts.home import adapter_folder, home, new_id, owner_folder
 from prompts.kinds import read_labels
 from prompts.models import EMBEDDED, parse
+from prompts.refining.operators import choices
 from prompts.replies import Replies
 from prompts.scoring import check, settled
 from prompts.settings import build
@@ -32,7 +33,7 @@ from tuning import run as runs
 from tuning.evaluate import held_rows, text_of
 from tuning.kinds import kind_in
 from tuning.ladder.climb import asked
-from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground, choices
+from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground
 from tuning.ladder.settings import LadderSettings
 from tuning.work import Event, Work, durable, read_json, write_json
 

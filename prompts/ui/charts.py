@@ -1,0 +1,84 @@
+"""Small charts of our own, as HTML that a phone can read too: a value with its interval, and a box of many values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from statistics import quantiles
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One line of a chart: a value with its interval; `kind` colours it (0, 1, 2)."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    said: str
+    kind: int = 0
+
+
+def intervals(dots: Sequence[Dot], *, title: str, low: float = 0.0, high: float = 1.0) -> str:
+    """Values with their intervals between `low` and `high`; a line marks 0 where it lies inside."""
+    zero = f'<i class="zero" style="left:{_at(0, low, high)}"></i>' if low < 0 < high else ""
+    lines = "".join(
+        f'<div><span>{escape(dot.label)}</span><span class="track">{zero}'
+        f'<i class="bar k{dot.kind}" style="left:{_at(dot.low, low, high)};right:calc(100% - {_at(dot.high, low, high)})"></i>'
+        f'<b class="k{dot.kind}" style="left:{_at(dot.value, low, high)}"></b></span><span>{escape(dot.said)}</span></div>'
+        for dot in dots
+    )
+    return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{lines}</figure>'
+
+
+def box(groups: Sequence[tuple[str, Sequence[float]]], *, title: str, low: float = 0.0, high: float = 1.0) -> str:
+    """A box plot for each group: lowest, quartiles, median and highest, and every value as a dot."""
+    lines = ""
+    for number, (label, values) in enumerate(groups):
+        first, middle, third = quantiles(values if len(values) > 1 else [*values, *values], n=4, method="inclusive")
+        kind = f"k{number % 3}"
+        dots = "".join(f'<b class="{kind} small" style="left:{_at(value, low, high)}"></b>' for value in values)
+        lines += (
+            f'<div><span>{escape(label)}</span><span class="track">'
+            f'<i class="bar {kind}" style="left:{_at(min(values), low, high)};'
+            f'right:calc(100% - {_at(max(values), low, high)})"></i>'
+            f'<i class="box {kind}" style="left:{_at(first, low, high)};right:calc(100% - {_at(third, low, high)})"></i>'
+            f'<i class="median" style="left:{_at(middle, low, high)}"></i>{dots}</span>'
+            f"<span>{min(values):.0%} to {max(values):.0%}, median {middle:.0%}</span></div>"
+        )
+    return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{lines}</figure>'
+
+
+def difference(pieces: Sequence[Sequence[str]]) -> str:
+    """(text, sign) pieces as marked text: what is new underlined, what is gone struck through."""
+    tags = {"+": "ins", "-": "del", "": "span"}
+    return (
+        '<div class="lens">'
+        + "".join(f"<{tags[sign]}>{escape(text)}</{tags[sign]}>" for text, sign in pieces)
+        + "</div>"
+    )
+
+
+def _at(value: float, low: float, high: float) -> str:
+    return f"{min(100.0, max(0.0, 100 * (value - low) / (high - low))):.2f}%"
+
+
+CSS = """
+.chart {margin: 0 0 8px; padding: 0} .chart figcaption {font-weight: 600; margin-bottom: 6px}
+.chart > div {display: grid; grid-template-columns: minmax(90px, 26%) 1fr minmax(110px, 24%); gap: 10px; align-items: center;
+  padding: 3px 0; font-size: var(--text-sm)}
+.chart > div > span {overflow-wrap: anywhere}
+.track {position: relative; height: 18px; background: var(--background-fill-secondary); border-radius: 4px}
+.track i, .track b {position: absolute; display: block}
+.track .bar {top: 8px; height: 2px} .track .box {top: 3px; height: 12px; opacity: .35; border-radius: 2px}
+.track .median {top: 2px; height: 14px; width: 2px; background: var(--body-text-color)}
+.track b {top: 4px; width: 10px; height: 10px; margin-left: -5px; border-radius: 50%}
+.track b.small {top: 7px; width: 4px; height: 4px; margin-left: -2px}
+.track .zero {top: 0; bottom: 0; width: 1px; background: var(--body-text-color-subdued)}
+.track .k0 {background: var(--primary-600)} .track .k1 {background: #d97706} .track .k2 {background: #7c3aed}
+.lens ins {background: #d9f2e4; color: #14532d} .lens del {background: #fde2e0; color: #7f1d1d}
+.dark .lens ins {background: #12372a; color: #bbf7d0} .dark .lens del {background: #3f1a1a; color: #fecaca}
+.steps li {margin: 2px 0} .steps mark {border-radius: 3px; padding: 0 3px}
+.steps .right {background: #d9f2e4; color: #14532d} .steps .wrong {background: #fde2e0; color: #7f1d1d}
+.dark .steps .right {background: #12372a; color: #bbf7d0} .dark .steps .wrong {background: #3f1a1a; color: #fecaca}
+@media (max-width: 600px) {.chart > div {grid-template-columns: 1fr 1fr} .chart .track {grid-column: 1 / -1; grid-row: 2}}
+"""

@@ -1,0 +1,55 @@
+"""Uploaded files as the documents or the examples of a prompt."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import UserError
+from prompts.experiment import USUAL_REFERENCES
+from prompts.files.encoding import detect
+from prompts.rows import read_table
+from prompts.ui.forms import Form
+from prompts.ui.visitor import Caller
+
+MOST_BYTES = 2_000_000  # of one document
+MOST_EXAMPLES = 500
+
+
+def fill_documents(form: Form, _who: Caller, files: list[str], rows: Any) -> list[list[str]]:
+    """The documents so far with the uploaded ones. Raises UserError for a file that is no text."""
+    found = _filled(rows)
+    for path in map(Path, files):
+        if path.stat().st_size > MOST_BYTES:
+            raise UserError(
+                f"{path.name} has more than {MOST_BYTES:,} bytes; attach the part that matters", field="documents"
+            )
+        found.append([path.name, path.read_text(encoding=detect(path).name)])
+    return found
+
+
+def fill_examples(form: Form, _who: Caller, files: list[str], rows: Any) -> list[list[str]]:
+    """The examples so far with the rows of the uploaded files: the usual column of answers, and the others as input."""
+    found = _filled(rows)
+    for path in map(Path, files):
+        table = read_table(path)
+        output = next((name for name in USUAL_REFERENCES if name in table.columns), "")
+        inputs = [name for name in table.columns if name != output]
+        if not output or not inputs:
+            raise UserError(
+                f"{path.name}: name the column of the answers one of {', '.join(USUAL_REFERENCES)}, beside one with the text",
+                field="examples",
+            )
+        if len(found) + len(table.rows) > MOST_EXAMPLES:
+            raise UserError(f"{path.name}: at most {MOST_EXAMPLES} examples; upload a part of them", field="examples")
+        found += [[_text(row, inputs), str(row[output] or "")] for row in table.rows]
+    gr.Info(f"{len(found)} examples; “which examples” says how they are chosen for a question.")
+    return found
+
+
+def _text(row: dict[str, Any], columns: list[str]) -> str:
+    return "\n\n".join(str(row[name]) for name in columns if row[name] not in (None, ""))
+
+
+def _filled(rows: Any) -> list[list[str]]:
+    return [[str(cell or "") for cell in row] for row in rows or [] if any(str(cell or "").strip() for cell in row)]

@@ -1,0 +1,55 @@
+"""Which rows: a sample of the app's own, the held-out rows of a run, an uploaded file, or pasted rows."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from prompts.held_out import named_table
+from prompts.home import adapters
+from prompts.rows import SAMPLE_TITLES, Table, read_table
+from prompts.ui.forms import listen
+from prompts.ui.visitor import Caller
+
+
+class RowsPicker:
+    """Three ways to name rows; `inputs` are what `table` takes."""
+
+    def __init__(self, name: str, first: str = "") -> None:
+        titles = [(title, sample) for sample, title in SAMPLE_TITLES.items()]
+        self.sample = gr.Dropdown(titles, value=first or titles[0][1], label="Sample data", min_width=280,
+                                  info="Data of the app's own, or what a run of yours holds out; your file takes its place.",
+                                  allow_custom_value=True)  # fmt: skip
+        self.file = gr.File(label="Or your own file", type="filepath", height=150, elem_id=f"{name}-file")
+        self.pasted = gr.Textbox(
+            label="Or paste rows", lines=3, max_lines=10, min_width=280,
+            info="CSV with a header line, or one JSON object a line. Pasted rows take the place of a file.",
+        )  # fmt: skip
+
+    @property
+    def inputs(self) -> list[Any]:
+        return [self.sample, self.file, self.pasted]
+
+    def on_load(self, demo: Any, visitor: Any, name: str) -> None:
+        """After a load: the visitor's runs are in the list."""
+        listen(demo.load, lambda who: gr.Dropdown(choices=_choices(who)), visitor, [], self.sample, name=name,
+               show_progress="hidden")  # fmt: skip
+
+
+def _choices(who: Caller) -> list[tuple[str, str]]:
+    return [
+        *((title, name) for name, title in SAMPLE_TITLES.items()),
+        *((f"Held-out rows of {name}", name) for name in adapters(who.owner)),
+    ]
+
+
+def picked_table(who: Caller, sample: str, path: str | None, pasted: str | None) -> Table:
+    """The rows of a picker's inputs. Raises UserError."""
+    if pasted and pasted.strip():
+        suffix = ".jsonl" if pasted.lstrip().startswith("{") else ".csv"
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"pasted{suffix}"
+            file.write_text(pasted, encoding="utf-8")
+            return read_table(file)
+    return read_table(Path(path)) if path else named_table(sample, who.owner)

@@ -1,0 +1,138 @@
+"""A technique on one's own rows: the study of its tab."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import UserError
+from prompts.refining.optimise import OptimiseSettings, optimising
+from prompts.studies import Study
+from prompts.studies.work import forecast, run
+from prompts.ui import study_views as views
+from prompts.ui.forms import Form, form, listen, stops
+from prompts.ui.rows_picker import RowsPicker, picked_table
+from prompts.ui.visitor import Caller
+
+SAMPLES = {"reasoning_grid": "word_problems"}  # where another sample than the first fits better
+
+
+class StudySection:
+    """Built inside a technique's tab; `tab` is its TechniqueTab."""
+
+    def __init__(self, study: Study, tab: Any) -> None:
+        self.study, self.tab, self.visitor = study, tab, tab.visitor
+        self.searches = study.name == "version_tree"  # this one can make versions by itself
+        with gr.Accordion(f"On your own rows · {study.title}", open=False):
+            gr.Markdown(study.help, elem_classes="quiet")
+            with gr.Row():
+                with gr.Column(scale=5, min_width=320):
+                    self.rows = RowsPicker(study.name, SAMPLES.get(study.name, ""))
+                    settings = OptimiseSettings if self.searches else study.settings
+                    leave = ("tree",) if self.searches else ()
+                    self.form: Form = form(settings, settings(scorer="auto"), leave_out=leave)
+                with gr.Column(scale=7, min_width=320):
+                    self._build_result()
+        self.connect()
+
+    def _build_result(self) -> None:
+        with gr.Row():
+            self.cost = gr.Button("What will it take?", size="md", scale=0, min_width=160)
+            self.go = gr.Button("Measure", variant="primary", min_width=140)
+            self.search = gr.Button("Optimise", min_width=110, visible=self.searches)
+            self.stop = gr.Button("Stop", size="md", scale=0, min_width=90)
+        self.status = gr.Markdown("Nothing measured yet.", elem_classes="quiet status")
+        self.advice = gr.Markdown(views.EMPTY[self.study.name], container=True, elem_classes="verdict")
+        self.charts = gr.HTML("")
+        self.table = gr.Dataframe(
+            headers=["Result"], datatype="str", interactive=False, wrap=True, show_search="none", label="In numbers",
+            elem_classes="rows", max_height=420, visible=False,
+        )  # fmt: skip
+        with gr.Accordion("Verdicts and details", open=False):
+            self.details = gr.HTML("<p>They come with the result.</p>")
+        self.document = gr.State(None)
+        self.file = gr.DownloadButton("Download the result (JSON)", size="md", scale=0, min_width=220, visible=False)
+
+    @property
+    def shown(self) -> list[Any]:
+        return [self.status, self.advice, self.charts, self.table, self.details, self.document, self.file]
+
+    def connect(self) -> None:
+        name = self.study.name
+        tree = [self.tab.tree.tree] if self.searches else []
+        self._inputs = [*tree, self.tab.key, *self.rows.inputs, *self.tab.form.inputs, *self.form.inputs]
+        listen(self.cost.click, self._forecast, self.visitor, self._inputs, self.status, name=f"ui_forecast_{name}")
+        going = listen(self.go.click, self._run, self.visitor, self._inputs, self.shown, name=f"ui_{name}",
+                       show_progress="minimal")  # fmt: skip
+        kept = "Stopped; what was answered is kept, so that it goes on from here."
+        stops(self.stop, going, self.status, kept, name=name)
+        if self.searches:
+            found = listen(self.search.click, self._optimise, self.visitor, self._inputs, [*self.shown, self.tab.tree.tree],
+                           name="ui_optimise", show_progress="minimal")  # fmt: skip
+            stops(self.stop, found, self.status, kept, name="optimise")
+            self.tab.tree.follow(found, self)
+
+    def _read(self, who: Caller, values: tuple[Any, ...]) -> tuple[Any, Any, Any, Any]:
+        """(the technique's settings, the study's, the rows, what opens a model)."""
+        given = list(values)
+        tree = given.pop(0) if self.searches else None
+        key, sample, path, pasted, *rest = given
+        split = len(self.tab.form.inputs)
+        more = {"tree": tree or ""} if self.searches else {}
+        settings = self.tab.form.read(rest[:split])
+        if self.searches:
+            settings = settings.changed(feedback="", notes=())
+        return (
+            settings,
+            self.form.read(rest[split:], **more),
+            picked_table(who, sample, path, pasted),
+            self.tab.opener(who, key),
+        )
+
+    def _forecast(self, who: Caller, *values: Any) -> Iterator[str]:
+        settings, study, table, opened = self._read(who, values)
+        yield "Counting, and timing a few answers…"
+        found = forecast(self.study, settings, study, table, who.owner, opened)
+        more = f" Optimising asks at most {study.budget:,} more." if self.searches else ""
+        yield " ".join([views.taken(found) + more, *found["notes"]])
+
+    def _run(self, who: Caller, *values: Any) -> Iterator[Any]:
+        settings, study, table, opened = self._read(who, values)
+        yield from self._follow(run(self.study, settings, study, table, who.owner, opened))
+
+    def _optimise(self, who: Caller, *values: Any) -> Iterator[Any]:
+        settings, study, table, opened = self._read(who, values)
+        for shown in self._follow(optimising(settings, study, table, who.owner, opened)):
+            document = shown[5]
+            yield [*shown, document["tree"] if isinstance(document, dict) and "tree" in document else gr.skip()]
+
+    def _follow(self, events: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
+        started = told = time.monotonic()
+        event: dict[str, Any] = {}
+        for event in events:
+            now = time.monotonic()
+            if event["event"] != "studied" and (now - told >= 0.25 or event["event"] == "proposed"):
+                told = now
+                yield [views.progress(event, started, now), *[gr.skip()] * 6]
+        if event.get("event") != "studied":
+            raise UserError("nothing was measured")
+        document = {name: value for name, value in event.items() if name != "event"}
+        status = " ".join(
+            [f"{document['rows']} rows, scored by {document['scorer']}, seed {document['seed']}.", *document["notes"]]
+        )
+        yield [
+            status,
+            *views.VIEWS[self.study.name](document),
+            document,
+            gr.DownloadButton(value=_saved(document), visible=True),
+        ]
+
+
+def _saved(document: dict[str, Any]) -> str:
+    path = Path(tempfile.mkdtemp()) / f"{document['study']}.json"
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
+    return str(path)

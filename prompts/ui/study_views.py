@@ -1,0 +1,227 @@
+"""What the studies look like on the page: plain functions from a document to text, charts and tables."""
+
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from prompts.arithmetic import sums
+from prompts.ui.charts import Dot, box, difference, intervals
+
+MOST_SHOWN = 500  # rows of a table of answers
+Shown = tuple[str, str, Any, str]  # advice, charts, table, details
+
+
+def taken(found: dict[str, Any]) -> str:
+    """What a study will take, as one line."""
+    read = "tokens not told" if found["tokens_in"] is None else f"{found['tokens_in']:,} tokens read"
+    written = f" and at most {found['tokens_out_at_most']:,} written" if found["tokens_out_at_most"] else ""
+    time = "" if found["seconds"] is None else f" · about {duration(found['seconds'])}"
+    money = "" if found["dollars"] is None else f" · about ${found['dollars']:.4f}"
+    cached = f", {found['from_cache']:,} of them already answered" if found["from_cache"] else ""
+    return f"{found['rows']:,} rows, {found['ways']} ways: {found['calls']:,} calls{cached} · {read}{written}{time}{money}."
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def progress(event: dict[str, Any], started: float, now: float) -> str:
+    """Where a study stands, with the time that is left."""
+    if event["event"] == "proposed":
+        if "refused" in event:
+            return f"A proposal ({event['how']}) was refused: it {event['refused']}."
+        return f"Version {event['version']} by {event['how']}: {event['score']:.0%} of the development rows."
+    left = ""
+    if event["done"] and now - started > 2:
+        left = f" · about {duration((now - started) / event['done'] * (event['of'] - event['done']))} left"
+    return f"{event['variant']}: {event['done']:,} of {event['of']:,} answers{left}"
+
+
+def _rate(line: dict[str, Any]) -> str:
+    return f"{line['score']:.0%} [{line['interval'][0]:.0%}, {line['interval'][1]:.0%}]"
+
+
+def _number(value: float | None) -> str:
+    return "not told" if value is None else f"{value:,.0f}"
+
+
+def _dot(label: str, line: dict[str, Any], kind: int = 0) -> Dot:
+    low, high = line["interval"]
+    return Dot(label, line["score"], low, high, _rate(line), kind)
+
+
+def ledger(found: dict[str, Any]) -> Shown:
+    """Each card's change of the score, around 0."""
+    dots = []
+    for c in found["cards"]:
+        low, high = c["interval"]
+        dots.append(Dot(c["card"], c["change"], low, high, f"{c['change']:+.0%} [{low:+.0%}, {high:+.0%}]"))
+    reach = max(0.1, *(abs(edge) for c in found["cards"] for edge in c["interval"]))
+    chart = intervals(dots, title="What each card adds to the score", low=-reach, high=reach)
+    headers = ["Card", "Adds to the score", "95 % interval", "Tokens a call", "Score without it", "Advice"]
+    rows = [
+        [
+            c["card"], f"{c['change']:+.1%}", f"{c['interval'][0]:+.1%} to {c['interval'][1]:+.1%}", _number(c["tokens"]),
+            _rate(c["without"]), c["advice"],
+        ]
+        for c in found["cards"]
+    ]  # fmt: skip
+    details = _listed([f"{c['card']}: {c['verdict']}" for c in found["cards"]])
+    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), details
+
+
+def grid(found: dict[str, Any]) -> Shown:
+    """Scores by way, the risk-coverage curves, and every row's reasoning."""
+    cells = found["cells"]
+    chart = intervals([_dot(c["name"], c, int(c["samples"] > 1)) for c in cells], title="Score (amber: by vote)")
+    for cell in cells:
+        if points := cell.get("risk_coverage"):
+            dots = [
+                Dot(f"margin {p['margin']:.0%} or more", p["accuracy"], p["accuracy"], p["accuracy"],
+                    f"{p['accuracy']:.0%} of {p['rows']} rows ({p['coverage']:.0%})", 2)
+                for p in points
+            ]  # fmt: skip
+            chart += intervals(
+                dots, title=f"{cell['name']}: right among the rows whose vote is so clear (risk and coverage)"
+            )
+    headers = ["Way", "Score", "Wrong / unread", "Tokens in / out", "Right per 1,000 tokens", "Sums right"]
+    rows = [
+        [
+            c["name"], _rate(c), f"{c['wrong']} / {c['parse_failures']}", f"{_number(c['tokens_in'])} / {_number(c['tokens_out'])}",
+            "not told" if c["per_1000_tokens"] is None else f"{c['per_1000_tokens']:.2f}", f"{c['sums_right']} of {c['sums']}",
+        ]
+        for c in cells
+    ]  # fmt: skip
+    details = _listed([c["verdict"] for c in cells if c["verdict"]]) + _reasonings(found["answers"][:20])
+    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), details
+
+
+def _reasonings(answers: list[dict[str, Any]]) -> str:
+    parts = ["<h4>The first rows, step by step</h4>"] if answers else []
+    for row in answers:
+        said = "".join(
+            f"<details><summary>{escape(name)}: {'✓' if one['score'] >= 1 else '?' if one['unparsed'] else '✗'} "
+            f"{escape(str(one['answer'] or 'no answer found'))}</summary>{steps(one['reasoning'])}</details>"
+            for name, one in row["answers"].items()
+        )
+        asked = " · ".join(str(value) for value in row["input"].values())[:300]
+        parts.append(f"<p><b>Row {row['row']}</b>, {escape(str(row['reference']))}: {escape(asked)}</p>{said}")
+    return "".join(parts)
+
+
+def steps(reasoning: str) -> str:
+    """Reasoning as a list of steps, its sums marked right or wrong."""
+    lines = [line.strip() for line in reasoning.splitlines() if line.strip()]
+    return '<ol class="steps">' + "".join(f"<li>{_marked(line)}</li>" for line in lines) + "</ol>" if lines else ""
+
+
+def _marked(text: str) -> str:
+    out, at = "", 0
+    for one in sums(text):
+        kind, sign = ("right", "✓") if one.right else ("wrong", f"✗ it is {one.value}")
+        out += f'{escape(text[at : one.start])}<mark class="{kind}">{escape(one.text)} {sign}</mark>'
+        at = one.end
+    return out + escape(text[at:])
+
+
+def risk(found: dict[str, Any]) -> Shown:
+    """The k curve with and without calibration, the box of orders, the last label's pull."""
+    dots = []
+    for point in found["k"]:
+        dots.append(_dot(point["name"], point))
+        if point["calibrated"]:
+            dots.append(_dot(f"{point['name']}, calibrated", point["calibrated"], 1))
+    chart = intervals(dots, title="Score against the number of examples (amber: calibrated)")
+    if orders := found["orders"]:
+        groups = [(f"{len(orders['scores'])} orders", orders["scores"])]
+        groups += [("calibrated", orders["calibrated"])] if orders["calibrated"] else []
+        chart += box(groups, title=f"The same {orders['k']} examples in other orders")
+    said = []
+    if pull := found["last_label"]:
+        low, high = pull["interval"]
+        said.append(
+            f"The last example's label is given {pull['effect']:+.1%} [{low:+.1%}, {high:+.1%}] of rows more often than the same "
+            "label is where it does not come last."
+        )
+    said += [found["calibration"]]
+    said += [f"{p['name']}, calibrated: {p['calibrated']['verdict']}" for p in found["k"] if p["calibrated"]]
+    headers = ["Examples", "Score", "Calibrated", "Tokens in", "Unreadable"]
+    rows = [
+        [
+            p["name"],
+            _rate(p),
+            _rate(p["calibrated"]) if p["calibrated"] else "–",
+            _number(p["tokens_in"]),
+            str(p["parse_failures"]),
+        ]
+        for p in found["k"]
+    ]
+    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), _listed(said)
+
+
+def versions(found: dict[str, Any]) -> Shown:
+    """Each version on the development rows and on the held-out rows."""
+    dots = []
+    for node in found["versions"]:
+        dots += [_dot(f"version {_named(node)}", node["development"]), _dot("held-out rows", node["held_out"], 1)]
+    chart = intervals(dots, title="Score on the development rows (amber: on the held-out rows)")
+    headers = ["Version", "How", "Development", "Held-out", "Gap", "Fixed / broken", "Tokens"]
+    rows = [
+        [
+            _named(node), node["how"], _rate(node["development"]), _rate(node["held_out"]), f"{node['gap']:+.0%}",
+            f"{len(node['fixed'])} / {len(node['broken'])}",
+            "not told" if node["tokens_added"] is None else f"{node['tokens_added']:+,.0f}",
+        ]
+        for node in found["versions"]
+    ]  # fmt: skip
+    parts = []
+    for node in found["versions"][1:]:
+        rows_named = f"fixed rows: {_some(node['fixed'])}; broken rows: {_some(node['broken'])}"
+        parts.append(f"<h4>Version {escape(_named(node))}, made from {node['parent']}</h4>")
+        parts.append(f"<p>{escape(node['verdict'])} {rows_named}</p>{difference(node['diff'])}")
+    if "refused" in found:
+        said = [
+            f"{found['calls']:,} of {found['budget']:,} calls were used.",
+            *(f"Refused, {one}" for one in found["refused"]),
+        ]
+        parts.append(_listed(said))
+    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), "".join(parts)
+
+
+def _named(node: dict[str, Any]) -> str:
+    return f"{node['number']}" + (f" · {node['name']}" if node["name"] else "")
+
+
+def _some(rows: list[int]) -> str:
+    return ", ".join(map(str, rows[:20])) + (" …" if len(rows) > 20 else "") if rows else "none"
+
+
+def answers(found: dict[str, Any], number: int, only: str) -> list[list[str]]:
+    """The development rows with what a version answered."""
+    rows = [(row, row["answers"].get(str(number))) for row in found.get("answers", [])]
+    kept = [(row, one) for row, one in rows if one and (only == "all rows" or one["score"] < 1)]
+    return [
+        [str(row["row"]), "✓" if one["score"] >= 1 else "✗", one["reply"], row["reference"], _text(row["input"])]
+        for row, one in kept[:MOST_SHOWN]
+    ]
+
+
+def _text(row: dict[str, Any]) -> str:
+    return " · ".join(str(value) for value in row.values())
+
+
+def _listed(lines: list[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>" if lines else ""
+
+
+VIEWS: dict[str, Callable[[dict[str, Any]], Shown]] = {
+    "context_ledger": ledger, "reasoning_grid": grid, "few_shot_risk": risk, "version_tree": versions,
+}  # fmt: skip
+EMPTY = {
+    "context_ledger": "Bring rows with right answers: each card is left out once, and you see what it is worth.",
+    "reasoning_grid": "Bring rows with right answers: every way of reasoning answers them, alone and by vote.",
+    "few_shot_risk": "Bring rows with right answers: you see how far the score hangs on k, on order and on the last label.",
+    "version_tree": "Bring rows with right answers: every version answers them, and you see what each change fixed and broke.",
+}

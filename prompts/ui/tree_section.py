@@ -1,0 +1,195 @@
+"""The tree of versions in the refinement tab: going back, branching, naming, comparing, edits without a model, feedback on rows."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import NotFound, UserError
+from prompts.refining import tree as trees
+from prompts.scoring import GRADED
+from prompts.statistics import paired
+from prompts.techniques.refinement import RefinementSettings
+from prompts.ui.charts import difference
+from prompts.ui.forms import listen
+from prompts.ui.visitor import Caller
+
+NONE = "<p>No version yet: ask the model, and the prompt is kept as version 1.</p>"
+
+
+class TreeSection:
+    """Its state is the id of the tree, which the browser keeps; `tab` is the refinement's TechniqueTab."""
+
+    def __init__(self, tab: Any) -> None:
+        self.tab, self.visitor = tab, tab.visitor
+        self.tree = gr.BrowserState("", storage_key="prompt-or-tune-tree", secret="tree")
+        self.version = gr.Dropdown(
+            [],
+            label="Versions",
+            info="Every version is kept; choose one to go back to it, or to branch from it.",
+            min_width=280,
+        )
+        self.drawn = gr.HTML(NONE)
+        with gr.Accordion("Keep, name, compare versions", open=False):
+            with gr.Row():
+                self.keep = gr.Button("Keep the prompt as a version", size="md", scale=0, min_width=220)
+                self.fresh = gr.Button("Start a new tree", size="md", scale=0, min_width=150)
+            self.name = gr.Textbox(label="Name of the chosen version", max_length=80, min_width=280)
+            self.rename = gr.Button("Name it", size="md", scale=0, min_width=100)
+            self.other = gr.Dropdown([], label="Compare the chosen version with", min_width=280)
+            self.compared = gr.HTML("<p>Choose a second version to see what differs.</p>")
+            self.mine = gr.Dropdown([], label="My trees", info="Choose an earlier one to go on with it.", min_width=280)
+            self.delete = gr.Button("Delete this tree", size="md", scale=0, min_width=150)
+            self.file = gr.DownloadButton("Download the tree (YAML)", size="md", scale=0, min_width=220, visible=False)
+
+    @property
+    def shown(self) -> list[Any]:
+        """What `views` fills."""
+        return [self.version, self.drawn, self.other, self.mine, self.file]
+
+    def connect(self) -> None:
+        """Everything but the feedback."""
+        visitor, form = self.visitor, self.tab.form
+        task = form.widgets["task"]
+        listen(self.version.input, _go_back, visitor, [self.tree, self.version], [task, self.tab.reply, self.name],
+               name="ui_version_go_back")  # fmt: skip
+        listen(self.keep.click, self._keep, visitor, [self.tree, self.version, *form.inputs], [self.tree, *self.shown],
+               name="ui_version_keep")  # fmt: skip
+        listen(
+            self.fresh.click,
+            lambda who: ["", *tree_views(who, "")],
+            visitor,
+            [],
+            [self.tree, *self.shown],
+            name="ui_tree_new",
+        )
+        listen(
+            self.rename.click,
+            _rename,
+            visitor,
+            [self.tree, self.version, self.name],
+            self.shown,
+            name="ui_version_name",
+        )
+        listen(self.other.input, _compare, visitor, [self.tree, self.version, self.other, self.tab.study.document], self.compared,
+               name="ui_version_compare")  # fmt: skip
+        listen(self.mine.input, lambda who, tree: [tree, *tree_views(who, tree)], visitor, [self.mine], [self.tree, *self.shown],
+               name="ui_tree_choose")  # fmt: skip
+        listen(self.delete.click, _delete, visitor, [self.tree], [self.tree, *self.shown], name="ui_tree_delete")
+
+    def follow(self, event: Any, study: Any) -> None:
+        """After an event that made versions, the tree is shown."""
+        listen(event.success, tree_views, self.visitor, [self.tree], self.shown, name="ui_tree_after_optimise",
+               show_progress="hidden")  # fmt: skip
+
+    def asked(self, who: Caller, tree: str, version: int | None, before: RefinementSettings, last: Any) -> list[Any]:
+        """Keeps what was asked as a version; [the tree's id, *views]."""
+        said = last.reply.text if last.reply else ""
+        changed = last.settings.task != before.task
+        how = ("model" if before.rewrite == "model" else "feedback") if changed else "written"
+        note = before.feedback if changed else ""
+        return self.kept(who, tree, version, last.settings, how, note, said)
+
+    views = staticmethod(lambda who, tree: tree_views(who, tree))
+
+    def knows(self, who: Caller, tree: str, task: str) -> bool:
+        """Was this prompt asked before?"""
+        found = found_tree(who, tree)
+        return bool(found and any(one.task.strip() == task.strip() for one in found.versions))
+
+    def kept(
+        self,
+        who: Caller,
+        tree: str,
+        version: int | None,
+        settings: RefinementSettings,
+        how: str,
+        note: str = "",
+        said: str = "",
+    ) -> list[Any]:
+        found = found_tree(who, tree)
+        if found is None:
+            found = trees.create(who.owner, settings, how=how, output=said)
+            return [found.id, *tree_views(who, found.id, 1)]
+        parent = version if any(one.number == version for one in found.versions) else found.versions[-1].number
+        found, number = trees.add(found, parent or 1, settings.task, how=how, note=note, output=said)
+        return [found.id, *tree_views(who, found.id, number)]
+
+    def _keep(self, who: Caller, tree: str, version: int | None, *values: Any) -> list[Any]:
+        settings = self.tab.form.read(values)
+        if not settings.task.strip():
+            raise UserError("write a prompt first", field="task")
+        return self.kept(who, tree, version, settings, "written")
+
+
+def found_tree(who: Caller, tree: str) -> trees.Tree | None:
+    try:
+        return trees.find(who.owner, tree) if tree else None
+    except NotFound:
+        return None
+
+
+def tree_views(who: Caller, tree: str, version: int | None = None) -> list[Any]:
+    """The dropdowns, the drawing and the file of a tree."""
+    mine = [(one.name, one.id) for one in trees.trees(who.owner)]
+    found = found_tree(who, tree)
+    chosen = gr.Dropdown(choices=mine, value=found.id if found else None)
+    if found is None:
+        return [gr.Dropdown(choices=[], value=None), NONE, gr.Dropdown(choices=[], value=None), chosen, gr.skip()]
+    listed = [(_label(one), one.number) for one in reversed(found.versions)]
+    number = version or found.versions[-1].number
+    file = str(trees.file_of(who.owner, found.id))
+    return [
+        gr.Dropdown(choices=listed, value=number), drawn(found, number), gr.Dropdown(choices=listed, value=None), chosen,
+        gr.DownloadButton(value=file, visible=True),
+    ]  # fmt: skip
+
+
+def _label(one: trees.Version) -> str:
+    return f"{one.number}: {one.name or one.note or ('first request' if one.parent is None else one.how)}"[:80]
+
+
+def drawn(tree: trees.Tree, chosen: int) -> str:
+    """The tree as nested lists, the chosen version marked."""
+
+    def under(parent: int | None) -> str:
+        inside = "".join(
+            f"<li>{'<b>' if one.number == chosen else ''}{escape(_label(one))}{'</b>' if one.number == chosen else ''} "
+            f"<small>{escape(one.how)}</small>{under(one.number)}</li>"
+            for one in tree.versions
+            if one.parent == parent
+        )
+        return f"<ul>{inside}</ul>" if inside else ""
+
+    return f'<nav aria-label="Tree of versions">{under(None)}</nav>'
+
+
+def _go_back(who: Caller, tree: str, version: int) -> list[Any]:
+    one = trees.find(who.owner, tree).version(version)
+    return [one.task, one.output, one.name]
+
+
+def _rename(who: Caller, tree: str, version: int | None, name: str) -> list[Any]:
+    if not tree or not version:
+        raise UserError("choose a version first", field="version")
+    trees.rename(trees.find(who.owner, tree), version, name)
+    return tree_views(who, tree, version)
+
+
+def _delete(who: Caller, tree: str) -> list[Any]:
+    trees.delete(who.owner, tree)
+    return ["", *tree_views(who, "")]
+
+
+def _compare(who: Caller, tree: str, first: int, second: int, document: Any) -> str:
+    found = trees.find(who.owner, tree)
+    before, after = found.version(second), found.version(first)
+    text = f"<p>Version {first} against version {second}:</p>{difference(trees.changes(before.task, after.task))}"
+    rows = [row["answers"] for row in (document or {}).get("answers", ())]
+    if rows and all(str(n) in rows[0] for n in (first, second)):
+        names = {str(n): f"version {n}" for n in (second, first)}
+        values = {names[n]: [row[n]["score"] for row in rows] for n in names}
+        graded = document["scorer"] in GRADED
+        verdict = paired(values, [(names[str(second)], names[str(first)])], graded=graded)[0]
+        text += f"<p>On the development rows: {escape(verdict.sentence)}</p>"
+    return text
