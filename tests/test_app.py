@@ -23,6 +23,8 @@ PUBLIC = {
     "/start_sweep", "/sweep_status", "/cancel_sweep", "/resume_sweep", "/delete_sweep", "/job_price", "/start_job",
     "/ladder", "/ladder_status", "/cancel_ladder", "/resume_ladder", "/delete_ladder", "/distil", "/harm_card", "/export_run",
     "/score_model", "/score_history",
+    "/version_tree", "/context_ledger", "/reasoning_grid", "/few_shot_risk", "/optimise_prompt",
+    "/list_trees", "/add_version", "/show_tree", "/delete_tree", "/list_prompts", "/save_prompt", "/load_prompt", "/delete_prompt",
 }  # fmt: skip
 
 
@@ -99,6 +101,22 @@ def test_every_event_has_a_name(url: str) -> None:
             },
             "uses no column",
         ),
+        ("/context_ledger", {"task": "x", "role": "y", "sample": "support_emails"}, "uses no column"),
+        ("/few_shot_risk", {"task": "x", "input": "{{ email }}"}, "give one of file, rows and sample"),
+        (
+            "/optimise_prompt",
+            {"task": "x", "input": "{{ email }}", "sample": "support_emails", "budget": 30},
+            "need at least",
+        ),
+        (
+            "/version_tree",
+            {"task": "x", "input": "{{ email }}", "sample": "support_emails", "tree": "../x"},
+            "no such tree",
+        ),
+        ("/show_tree", {"tree": "nothing"}, "no such tree"),
+        ("/add_version", {"task": " ", "tree": "nothing"}, "no such tree"),
+        ("/load_prompt", {"name": "../x"}, "a name has"),
+        ("/save_prompt", {"name": "x", "technique_name": "nothing"}, "there is no technique"),
         ("/render_prompt", {"name": "a", "technique": "nothing", "settings": {}}, "there is no technique"),
         ("/start_run", {}, "give one of a file, the name of data, and a data set"),
         ("/start_run", {"data": "upload:" + "0" * 20}, "does not exist"),
@@ -127,6 +145,29 @@ def test_prompts_are_compared_and_rendered_over_http(client: Any, tiny: str) -> 
         rendered["ids"]
     )
     assert rendered["window"] == 1024 and [span[2] for span in rendered["spans"]].count("input") == 1
+
+
+def test_studies_trees_and_prompts_over_http(client: Any, tiny: str) -> None:
+    rows = [{"text": f"word {n}", "label": "ab"[n % 2]} for n in range(24)]
+    asked = {"model": tiny, "input": "{{ text }}", "max_new_tokens": 4, "rows": rows, "scorer": "label"}
+    cost = client.predict(task="A or b?", role="x", only_forecast=True, api_name="/context_ledger", **asked)
+    assert (cost["calls"], cost["ways"]) == (48, 2) and cost["seconds"] > 0
+    ledger = client.predict(task="A or b?", role="x", api_name="/context_ledger", **asked)
+    assert ledger["event"] == "studied" and ledger["cards"][0]["tokens"] > 0
+    panel = client.predict(task="A or b?", ks=["0", "2"], order_k=2, orders=2, api_name="/few_shot_risk", **asked)
+    assert [point["k"] for point in panel["k"]] == [0, 2] and panel["k"][0]["calibrated"]["interval"]
+    tree = client.predict(task="A or b?", input="{{ text }}", model=tiny, api_name="/add_version")
+    client.predict(task="Is it a or b?", tree=tree["id"], name="longer", api_name="/add_version")
+    measured = client.predict(task="A or b?", tree=tree["id"], api_name="/version_tree", **asked)
+    assert [one["name"] for one in measured["versions"]] == ["", "longer"]
+    assert client.predict(api_name="/list_trees")[0]["versions"] == 2
+    client.predict(tree=tree["id"], api_name="/delete_tree")
+    assert client.predict(api_name="/list_trees") == []
+    saved = {"technique_name": "few_shot", "settings": {"task": "A or b?"}, "tags": ["letters"]}
+    assert client.predict(name="mine", api_name="/save_prompt", **saved)["version"] == 1
+    assert [one["name"] for one in client.predict(search="letters", api_name="/list_prompts")] == ["mine"]
+    assert client.predict(name="mine", api_name="/load_prompt")["versions"] == [1]
+    assert client.predict(name="mine", api_name="/delete_prompt")["deleted"]
 
 
 def test_a_file_of_this_machine_cannot_be_read_through_the_api(url: str) -> None:

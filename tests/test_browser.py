@@ -53,9 +53,10 @@ def test_refining_keeps_every_version(page: Any) -> None:
     page.wait_for_function(
         "() => [...document.querySelectorAll('textarea')].some(t => t.value.includes('- A dark one'))"
     )
-    page.get_by_text("(first request)").filter(visible=True).first.wait_for()
+    tree = page.get_by_role("navigation", name="Tree of versions")
+    tree.get_by_text("2: A dark one").wait_for()
     page.reload()
-    page.get_by_text("(first request)").filter(visible=True).first.wait_for()
+    tree.get_by_text("1: first request").wait_for()
 
 
 @pytest.mark.usefixtures("embedded")

@@ -33,7 +33,7 @@ class Worked(Settings):
 Reasoning = Literal["direct", "step_by_step", "own_steps", "examples"]
 # How an answer is found where the marker is missing: what has to match, its group 1 being the answer; the last match counts.
 RULES = {
-    "boxed": r"\boxed\{([^{}]+)\}",
+    "boxed": r"\\boxed\{([^{}]+)\}",
     "answer_is": r"(?i)answer is:?\s*([^\n]+?)[.\s]*(?:\n|$)",
     "last_number": r"(-?\$?\d[\d,]*(?:\.\d+)?%?)",
 }
