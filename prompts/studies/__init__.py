@@ -6,9 +6,9 @@ from prompts.studies.base import Study
 STUDIES: tuple[Study, ...] = (versions.STUDY, ledger.STUDY, grid.STUDY, risk.STUDY)
 
 
-def study_of(technique: str) -> Study:
-    """The study of a technique: each has one."""
-    return next(found for found in STUDIES if found.technique == technique)
+def study_of(technique: str) -> Study | None:
+    """The study of a technique, where it has one."""
+    return next((found for found in STUDIES if found.technique == technique), None)
 
 
 __all__ = ["STUDIES", "Study", "study_of"]

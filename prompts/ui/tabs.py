@@ -34,6 +34,7 @@ def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) 
     outputs = [*(tab.model for tab in tabs), *(tab.library.saved for tab in tabs)]
     listen(after, fill, visitor, [], outputs, name="ui_fill", show_progress="hidden")
     for tab in tabs:
-        tab.study.rows.on_load(demo, visitor, f"ui_rows_{tab.technique.name}")
+        if tab.study:
+            tab.study.rows.on_load(demo, visitor, f"ui_rows_{tab.technique.name}")
         if tab.tree:
             listen(after, tree_views, visitor, [tab.tree.tree], tab.tree.shown, name="ui_tree", show_progress="hidden")

@@ -44,8 +44,9 @@ class TechniqueTab:
                 self._build_form()
             with gr.Column(scale=7, min_width=320):
                 self._build_result()
-        self.study = StudySection(study_of(technique.name), self)
-        if self.tree:
+        study = study_of(technique.name)
+        self.study = StudySection(study, self) if study else None
+        if self.tree and self.study:
             FeedbackSection(self, self.tree)
         self._connect()
         self._publish()
@@ -120,7 +121,7 @@ class TechniqueTab:
     def _connect(self) -> None:
         name, visitor = self.technique.name, self.visitor
         shown = [self.reply, self.answer, self.steps, self.status, self.exact, self.plain]
-        inputs = [self.key, *self.study.rows.inputs, *self.form.inputs]
+        inputs = [self.key, *self.form.inputs, *(self.study.rows.inputs if self.study else ())]
         started = self.form.inputs
         if tree := self.tree:
             extra = [tree.tree, *tree.shown, *(self.form.widgets[field] for field in ("task", "feedback", "notes"))]
@@ -159,8 +160,9 @@ class TechniqueTab:
 
     def _read(self, who: Caller, values: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
         """(the settings, what fills their slots: the first of the rows chosen below; {} where there are no slots)."""
-        settings = self.form.read(values[3:])
-        return settings, dict(picked_table(who, *values[:3]).rows[0]) if slots(settings) else {}
+        own = len(self.form.inputs)
+        settings, rows = self.form.read(values[:own]), values[own:]
+        return settings, dict(picked_table(who, *rows).rows[0]) if rows and slots(settings) else {}
 
     def _asked(self, who: Caller, key: str, settings: Any, row: dict[str, Any]) -> Iterator[tuple[Asked, list[Any]]]:
         yielded = False

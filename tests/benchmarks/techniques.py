@@ -1,8 +1,10 @@
 """The techniques on real rows with the embedded model: python -m tests.benchmarks.techniques [risk] [gepa]
 
-risk: what was published on few-shot prompts, reproduced in direction on 100 sentiment rows of ../shared/data: the score hangs on the
-order of the examples (Lu et al. 2022), the last label pulls, and calibration takes part of it back (Zhao et al. 2021). Three draws.
-gepa: a better prompt for the support e-mails, searched on 60 development rows and measured on the others. Two first prompts, three seeds.
+risk: what was published on few-shot prompts, reproduced in direction on 100 sentiment rows of ../shared/data. The score hangs on the
+order of the examples (Lu et al. 2022), the last label pulls, calibration takes part of it back (Zhao et al. 2021). Three draws.
+
+gepa: a better prompt for the support e-mails, searched on some 60 development rows and measured on the others. Two first prompts,
+three seeds.
 """
 
 import os
@@ -47,8 +49,10 @@ def risk() -> None:
         curve = ", ".join(f"{p['k']}: {p['score']:.0%} ({p['calibrated']['score']:.0%} calibrated)" for p in found["k"])
         orders, pull = found["orders"], found["last_label"]
         print(f"draw {seed}: {seconds:.0f} s; k {curve}")
-        print(f"  12 orders of 4 examples: {orders['low']:.0%} to {orders['high']:.0%}; calibrated {min(orders['calibrated']):.0%} to "
-              f"{max(orders['calibrated']):.0%}")  # fmt: skip
+        after = orders["calibrated"]
+        print(
+            f"  12 orders of 4: {orders['low']:.0%} to {orders['high']:.0%}; calibrated {min(after):.0%} to {max(after):.0%}"
+        )
         print(
             f"  last label: {pull['effect']:+.1%} {pull['interval']}; {found['calibration']}"
             if pull
@@ -66,8 +70,12 @@ def gepa() -> None:
             given = OptimiseSettings(scorer="label", reference="label", development=0.3, budget=1500, seed=seed)
             *_, found = optimising(settings, given, table, "local", opened)
             first, best = found["versions"][0], found["versions"][found["best"] - 1]
-            print(f"{start!r}, seed {seed}: {found['calls']} calls, {time.perf_counter() - started:.0f} s, held out "
-                  f"{first['held_out']['score']:.0%} -> {best['held_out']['score']:.0%}; {found['notes'][0]} {best['verdict']}")  # fmt: skip
+            took, gain = (
+                time.perf_counter() - started,
+                f"{first['held_out']['score']:.0%} -> {best['held_out']['score']:.0%}",
+            )
+            print(f"{start!r}, seed {seed}: {found['calls']} calls, {took:.0f} s; held out {gain}; {best['verdict']}")
+            print(f"  {found['notes'][0]}")
 
 
 if __name__ == "__main__":

@@ -93,6 +93,18 @@ def test_parse_failures_are_apart_from_wrong_answers() -> None:
     assert "None is of much use" in found["advice"]
 
 
+def test_thinking_is_tried_off_and_on_where_the_model_can() -> None:
+    backend = ScriptedBackend(right)
+    backend.switches_thinking = lambda: True  # type: ignore[attr-defined]
+    found = studied("reasoning_grid", backend, {}, samples=1, ways=["direct"])
+    assert [(cell["name"], cell["thinking"]) for cell in found["cells"]] == [
+        ("direct, thinking off", "off"),
+        ("direct, thinking on", "on"),
+    ]
+    alone = studied("reasoning_grid", backend, {}, samples=1, ways=["direct"], switch_thinking=False)
+    assert [cell["name"] for cell in alone["cells"]] == ["direct"]
+
+
 def test_risk_coverage_keeps_the_clear_votes() -> None:
     assert risk_coverage([1.0, 0.2, 1.0, 0.2], [1, 0, 1, 1]) == [
         {"margin": 0.2, "coverage": 1.0, "accuracy": 0.75, "rows": 4},
