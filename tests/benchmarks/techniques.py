@@ -1,6 +1,6 @@
 """The techniques on real rows with the embedded model: python -m tests.benchmarks.techniques [risk] [gepa]
 
-risk: what was published on few-shot prompts, reproduced in direction on 100 sentiment rows of ../shared/data. The score hangs on the
+risk: what was published on few-shot prompts, in direction, on 100 sentiment rows of ../shared/data. The score hangs on the
 order of the examples (Lu et al. 2022), the last label pulls, calibration takes part of it back (Zhao et al. 2021). Three draws.
 
 gepa: a better prompt for the support e-mails, searched on some 60 development rows and measured on the others. Two first prompts,
