@@ -5,10 +5,14 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal, DivisionByZero, InvalidOperation, Overflow
+from decimal import ROUND_HALF_UP, Decimal, DivisionByZero, InvalidOperation, Overflow
 
-_NUMBER = r"-?\$?\d[\d,]*(?:\.\d+)?%?"
-_SUM = re.compile(rf"\(?{_NUMBER}(?:[ ]*[-+*/x×÷−][ ]*\(?{_NUMBER}\)?)+\)?[ ]*=[ ]*({_NUMBER})")
+_NUMBER = r"-?\$?\d[\d,]*(?:\.\d+)?"
+_SUM = re.compile(
+    rf"(?<![\w.^)*/+×÷−%-])(?<![-+*/x×÷−^] )\(*{_NUMBER}(?:[ ]*[-+*/x×÷−][ ]*\(?{_NUMBER}\)?)+\)?[ ]*=[ ]*({_NUMBER})"
+    r"(?![\d,]*\.?\d)(?!%)(?! *[-+*/x×÷−^] *[\d($])"
+)
+MOST_DIGITS = 15  # of a number; longer ones are not worked out
 _OPERATORS: dict[type, Callable[[Decimal, Decimal], Decimal]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
@@ -26,24 +30,28 @@ class Sum:
 
 
 def sums(text: str) -> list[Sum]:
-    """Every sum that can be worked out: numbers with + - x / and an equals sign; "10 / 3 = 3.33" counts as right."""
+    """Every sum that can be worked out: numbers with + - x / and an equals sign; "10 / 3 = 3.33" counts as right. What has
+    percents, powers or anything else in it is left alone.
+    """
     found = []
     for match in _SUM.finditer(text):
         left = match.group().rpartition("=")[0]
-        if (value := _value(left)) is not None:
-            said = Decimal(_plain(match.group(1)))
-            places = -int(said.as_tuple().exponent)
-            rounded = round(value, max(0, places))
-            found.append(Sum(*match.span(), match.group(), said in (value, rounded), f"{float(value):.10g}"))
+        said = _value(match.group(1))
+        if said is not None and (value := _value(left)) is not None:
+            places = Decimal(1).scaleb(min(0, int(said.as_tuple().exponent)))
+            right = said in (value, value.quantize(places, ROUND_HALF_UP))
+            found.append(Sum(*match.span(), match.group(), right, f"{float(value):.10g}"))
     return found
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[$,%\s]", "", text)
+    return re.sub(r"[$,\s]", "", text)
 
 
 def _value(text: str) -> Decimal | None:
     text = _plain(text).translate(str.maketrans("x×÷−", "**/-"))
+    if any(len(number) > MOST_DIGITS for number in re.findall(r"[\d.]+", text)) or len(text) > 200:
+        return None
     try:
         return _worked_out(ast.parse(re.sub(r"\b0+(?=\d)", "", text), mode="eval").body)
     except (SyntaxError, ValueError, DivisionByZero, InvalidOperation, Overflow, RecursionError):

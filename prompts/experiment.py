@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,11 +12,12 @@ from typing import Any, TypeVar
 import yaml
 
 from prompts.errors import UserError
+from prompts.refining.gates import ARROW, EXAMPLE
 from prompts.rows import Row, Table
 from prompts.scoring import Scoring, needs_reference, normal, settled
 from prompts.settings import Settings, build, knob
 from prompts.techniques import AskSettings, technique
-from prompts.techniques.few_shot import FewShotSettings
+from prompts.templates import fill, slots_of
 
 
 class Variant(Settings):
@@ -50,16 +52,16 @@ class Rated(Scoring):
         ge=1,
         place=32,
     )
-    too_long: str = knob(
-        "stop", title="Rows too long", pattern="^(stop|skip)$", place=33, advanced=True,
-        help="stop: refuse where a row does not fit a model's window. skip: leave such rows out, for every variant.",
-    )  # fmt: skip
     seed: int = knob(0, title="Seed", help="Fixes split, order and draws.", ge=0, le=2**31 - 1, place=34, advanced=True)
 
 
 class Experiment(Rated):
     """Two or more variants on the same rows."""
 
+    too_long: str = knob(
+        "stop", title="Rows too long", pattern="^(stop|skip)$", place=33, advanced=True,
+        help="stop: refuse where a row does not fit a model's window. skip: leave such rows out, for every variant.",
+    )  # fmt: skip
     variants: tuple[Variant, ...] = knob(title="Variants", help="What is compared.", min_length=1, max_length=20)
     until_decided: bool = knob(
         False, title="Run until decided", place=31,
@@ -104,18 +106,18 @@ def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, develo
     """
     column = reference_of(rated, table)
     numbers, notes = _held_out(rated, table, column, shown, development=development)
-    references = [_text(table.rows[at].get(column)) for at in numbers] if column else [""] * len(numbers)
+    references = [text_of(table.rows[at].get(column)) for at in numbers] if column else [""] * len(numbers)
     if needs_reference(rated) and (empty := [at + 1 for at, ref in zip(numbers, references, strict=True) if not ref]):
         first = ", ".join(map(str, empty[:5]))
         raise UserError(f"{len(empty)} rows have no reference in {column!r} (rows {first}); fill or remove them")
     rated = settled(rated, references)
-    labels = list(rated.labels) or sorted({_text(row.get(column)) for row in table.rows} - {""})
+    labels = list(rated.labels) or sorted({text_of(row.get(column)) for row in table.rows} - {""})
     if rated.scorer == "label" and len(labels) > 100:
         raise UserError(f"{column!r} holds {len(labels)} different answers, too many for labels", field="scorer")
     return rated, Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
@@ -141,12 +143,8 @@ def _held_out(
     notes = []
     if (aside := len(texts) - len(kept)) and not development:
         notes.append(f"{aside} development rows are not scored.")
-    examples = _examples(settings)
-    shown = [
-        at
-        for at in kept
-        if examples & {normal(_text(value)) for name, value in table.rows[at].items() if name != column}
-    ]
+    examples = {normal(text) for one in settings for text in shown_texts(one) if text.strip()}
+    shown = [at for at in kept if examples & _read_as(table.rows[at], column, settings)] if examples else []
     if shown:
         notes.append(f"{len(shown)} rows are examples of a variant and are not scored.")
         kept = [at for at in kept if at not in set(shown)]
@@ -171,9 +169,30 @@ def in_development(text: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 
-def _examples(settings: Sequence[AskSettings]) -> set[str]:
-    inputs = [example.input for one in settings if isinstance(one, FewShotSettings) for example in one.examples]
-    return {normal(text) for text in inputs if text.strip()}
+def shown_texts(settings: AskSettings) -> list[str]:
+    """The texts that a prompt shows as examples: few-shot and worked examples, and the `Example:` lines of a refined prompt."""
+    examples = [example.input for example in getattr(settings, "examples", ())]
+    worked = [example.question for example in getattr(settings, "worked", ())]
+    lines = [line for line in settings.task.splitlines() if line.startswith(EXAMPLE)]
+    return [*examples, *worked, *(line.removeprefix(EXAMPLE).rpartition(ARROW)[0] for line in lines)]
+
+
+def _read_as(row: Row, column: str, settings: Sequence[AskSettings]) -> set[str]:
+    """What a row may look like as an example: each cell, all of them, and what each of the settings makes of it."""
+    cells = [text_of(value) for name, value in row.items() if name != column]
+    found = {normal(text) for text in (*cells, " ".join(cells))}
+    for one in settings:
+        if slots_of(one.input):
+            with suppress(UserError):
+                found.add(normal(fill(one.input, row)))
+    return found
+
+
+def first_row(rated: Rated, table: Table) -> Row:
+    """The first row that may be looked at: a development row, where some are set aside."""
+    column = rated.reference or next((name for name in USUAL_REFERENCES if name in table.columns), "")
+    inside = (row for row in table.rows if in_development(row_text(row, column), rated.development, rated.seed))
+    return next(inside, table.rows[0])
 
 
 def settings_of(variant: Variant) -> AskSettings:

@@ -58,7 +58,9 @@ def diverse(texts: Sequence[str], k: int) -> list[int]:
 
 
 def telling_words(texts: Sequence[str], labels: Sequence[str], k: int) -> dict[str, list[str]]:
-    """The k words that weigh most in the texts of each label against the others. Raises ValueError where no text holds a word."""
+    """The k words that weigh most in the texts of each label against the others; nothing for a single
+    label. Raises ValueError where no text holds a word.
+    """
     import numpy as np
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -67,9 +69,11 @@ def telling_words(texts: Sequence[str], labels: Sequence[str], k: int) -> dict[s
     )
     weights = vectorizer.fit_transform(texts)
     words, kinds = vectorizer.get_feature_names_out(), np.asarray(labels)
-    found = {}
+    found: dict[str, list[str]] = {}
+    if len(set(labels)) < 2:
+        return found
     for label in dict.fromkeys(labels):
         inside, outside = weights[kinds == label].mean(axis=0), weights[kinds != label].mean(axis=0)
-        order = np.asarray(inside - outside).ravel().argsort()[::-1]
-        found[label] = [str(words[at]) for at in order[:k]]
+        more = np.asarray(inside - outside).ravel()
+        found[label] = [str(words[at]) for at in more.argsort()[::-1][:k] if more[at] > 0]
     return found

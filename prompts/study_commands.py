@@ -135,8 +135,11 @@ class PromptsFlags(TreesFlags):
     search: str = Field("", description="Words in a name, a tag or a text.")
 
 
-class PromptFlags(TreesFlags):
+class NameFlags(TreesFlags):
     name: CliPositionalArg[str] = Field(description="The prompt's name.")
+
+
+class PromptFlags(NameFlags):
     version: int = Field(0, description="0: the newest.")
 
 
@@ -159,7 +162,7 @@ def _prompt(flags: PromptFlags, show: Show) -> Any:
     return found.document() | {"versions": library.versions(flags.owner, flags.name)}
 
 
-def _deleted(flags: PromptFlags, show: Show) -> Any:
+def _deleted(flags: NameFlags, show: Show) -> Any:
     library.delete(flags.owner, flags.name)
     return {"name": flags.name, "deleted": True}
 
@@ -181,5 +184,5 @@ COMMANDS = {
     "prompts": Command(PromptsFlags, _prompts, "List or search the saved prompts."),
     "prompt": Command(PromptFlags, _prompt, "Show a saved prompt, or an earlier version of it."),
     "save-prompt": Command(SavePromptFlags, _saved, "Save the next version of a prompt."),
-    "delete-prompt": Command(PromptFlags, _deleted, "Delete a saved prompt with all its versions."),
+    "delete-prompt": Command(NameFlags, _deleted, "Delete a saved prompt with all its versions."),
 }  # fmt: skip

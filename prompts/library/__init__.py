@@ -5,6 +5,7 @@ owners/<owner>/prompts/<name>.yaml is the newest version of a prompt; <name>.ver
 
 import re
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ from prompts.techniques import AskSettings, technique
 
 _NAME = re.compile(r"[\w][\w .-]{0,79}")
 MOST_TAGS = 20
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,17 @@ def save(owner: str, name: str, technique_name: str, settings: AskSettings, tags
     labels = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if len(labels) > MOST_TAGS or any(len(tag) > 40 for tag in labels):
         raise UserError(f"a prompt has at most {MOST_TAGS} tags of at most 40 characters", field="tags")
+    with _LOCK:
+        return _saved(file, name.strip(), technique_name, settings, labels)
+
+
+def _saved(file: Path, name: str, technique_name: str, settings: AskSettings, labels: tuple[str, ...]) -> Entry:
     older = _read(file) if file.is_file() else None
     if older and older.technique != technique_name:
-        raise UserError(
-            f"{name.strip()!r} is a prompt of the technique {older.technique}; choose another name", field="name"
-        )
+        raise UserError(f"{name!r} is a prompt of the technique {older.technique}; choose another name", field="name")
     if older and (older.settings, older.tags) == (settings, labels):
         return older
-    entry = Entry(name.strip(), technique_name, settings, labels, older.version + 1 if older else 1)
+    entry = Entry(name, technique_name, settings, labels, older.version + 1 if older else 1)
     try:
         if older:
             _written(_versions(file) / f"{older.version}.yaml", older)

@@ -6,6 +6,7 @@ from prompts.errors import UserError
 from prompts.templates import slots_of
 
 COPIED = 8  # words in a row that occur in a row of the data: more is a copy, not a rule
+ARROW = " → "  # between the text of an example and its answer
 EXAMPLE = "Example:"  # begins a line that shows a row on purpose; prompts/refining/operators.py writes them
 
 
@@ -22,8 +23,8 @@ def fault(
     `rows`: texts of the development rows, which a rule must not copy; `count`: tokens of a text.
     """
     if not after.strip():
-        return "was empty"
-    if "<think>" in after or after.count("```") % 2:
+        return "was empty or cut off"
+    if "<think>" in after or "</think>" in after or after.count("```") % 2:
         return "was cut off in the middle of a thought or a code fence"
     try:
         lost = set(slots_of(before)) - set(slots_of(after))

@@ -1,12 +1,13 @@
 """Edits of a prompt that need no model: each looks at what went wrong and proposes prompts. Pure functions."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from prompts.refining.gates import EXAMPLE
+from prompts.refining.gates import ARROW, EXAMPLE
 from prompts.scoring import Scoring
 from prompts.similar import diverse, telling_words
 from prompts.techniques.refinement import HEADING, add_requirement
@@ -15,6 +16,7 @@ WORDS = 4  # telling words a label or a cluster
 CLUSTERS = 3
 LONGEST_EXAMPLE = 60  # words of a row that may stand in a prompt as an example
 PROPOSALS = 4  # of one operator at most
+_MARKS = re.compile(r"{{|{%|{#")  # what a template would take for its own
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def rule_per_cluster(task: str, seen: Seen) -> list[str]:
         answer, often = Counter(seen.references[at] for at in inside).most_common(1)[0]
         if words and often > len(inside) / 2:
             found.append(add_requirement(task, f"When it is about {', '.join(words)}: {answer}"))
-    return [text for text in found if "{{" not in text[len(task) :]]
+    return [text for text in found if not _MARKS.search(text[len(task) :])]
 
 
 def _label_rules(task: str, seen: Seen) -> list[str]:
@@ -76,7 +78,7 @@ def _label_rules(task: str, seen: Seen) -> list[str]:
     everything = task
     for rule in rules.values():
         everything = add_requirement(everything, rule) if rule not in everything else everything
-    single = [add_requirement(task, rule) for rule in rules.values() if rule not in task]
+    single = [add_requirement(task, rule) for rule in rules.values() if rule not in task and not _MARKS.search(rule)]
     return ([everything] if len(single) > 1 else []) + single
 
 
@@ -107,7 +109,7 @@ def add_example(task: str, seen: Seen) -> list[str]:
     """Shows a row that went wrong with its right answer; rows that differ from one another, short ones alone."""
     usable = [
         at for at in seen.failed
-        if "{{" not in seen.texts[at] and seen.texts[at].strip() and len(seen.texts[at].split()) <= LONGEST_EXAMPLE
+        if not _MARKS.search(seen.texts[at] + seen.references[at]) and 0 < len(seen.texts[at].split()) <= LONGEST_EXAMPLE
     ]  # fmt: skip
     if not usable:
         return []
@@ -117,7 +119,7 @@ def add_example(task: str, seen: Seen) -> list[str]:
         picked = list(range(min(PROPOSALS, len(usable))))
     found = []
     for at in (usable[place] for place in picked):
-        shown = f"{EXAMPLE} {' '.join(seen.texts[at].split())} → {seen.references[at]}"
+        shown = f"{EXAMPLE} {' '.join(seen.texts[at].split())}{ARROW}{seen.references[at]}"
         if shown not in task:
             found.append(f"{task.rstrip()}\n{shown}")
     return found

@@ -3,9 +3,8 @@
 Agrawal et al. 2025, "GEPA: Reflective Prompt Evolution Can Outperform Reinforcement Learning", arXiv 2507.19457; the package gepa.
 """
 
-import queue
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from prompts.answering import Event, keyed
 from prompts.asking import Open
 from prompts.errors import UserError
 from prompts.experiment import Task, task_of
+from prompts.following import followed
 from prompts.messages import message, prompt
 from prompts.refining.gates import fault
 from prompts.refining.operators import OperatorName, Seen, proposals
@@ -36,7 +36,8 @@ class OptimiseSettings(TreeSettings):
 
     budget: int = knob(
         600, title="Budget", unit="calls", ge=20, le=100_000, place=5,
-        help="So many answers are asked for at most while searching; the held-out rows of what is found are asked on top.",
+        help="So many answers are asked for at most while searching. On top come the held-out rows of what is found, and what a "
+        "rewriting model or a judge is asked.",
     )  # fmt: skip
     proposer: Literal["operators", "model", "both"] = knob(
         "operators", title="Who proposes", place=6,
@@ -66,8 +67,8 @@ def optimising(
     settings: RefinementSettings, given: OptimiseSettings, table: Table, owner: str, open_model: Open, *,
     stop: threading.Event | None = None,
 ) -> Iterator[Event]:  # fmt: skip
-    """Events "asking" and "proposed" (version, how, or refused with the reason), last "studied": the tree measured, with "calls",
-    "refused" and "budget". Every version that was accepted is in the tree, also after a stop. Raises UserError.
+    """Events "asking" and "proposed" ("tree", "version", "how"; or "refused" with the reason), last "studied": the tree measured,
+    with "calls", "refused" and "budget". Every version that was accepted is in the tree, also after a stop. Raises UserError.
     """
     stop = stop or threading.Event()
     ground = study_ground(versions.STUDY, settings, given, table, owner, open_model)
@@ -80,10 +81,9 @@ def optimising(
     least = len(development.rows) + most_a_turn(given, len(development.rows))
     if given.budget < least:
         raise UserError(f"{len(development.rows)} development rows need at least {least:,} calls", field="budget")
-    tree = versions.tree_of(ground) or create(owner, settings)
-    found = _Search(ground, settings, development, tree)
-    yield from _searched(found)
-    if stop.is_set():
+    found = _Search(ground, settings, development, versions.tree_of(ground))
+    yield from followed(found.work, stop)
+    if stop.is_set() or found.tree is None:
         return
     measured = given.changed(tree=found.tree.id)
     keep = TreeSettings(**{name: getattr(measured, name) for name in TreeSettings.model_fields})
@@ -98,31 +98,6 @@ def most_a_turn(given: OptimiseSettings, rows: int) -> int:
     return min(given.minibatch, rows) + rows
 
 
-def _searched(search: "_Search") -> Iterator[Event]:
-    """The search in a thread of its own; its events as they come."""
-    said: queue.Queue[Event | Exception | None] = queue.Queue()
-    search.say = said.put
-
-    def work() -> None:
-        try:
-            search.work()
-        except Exception as error:
-            said.put(error)
-        said.put(None)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while (event := said.get()) is not None:
-            if isinstance(event, Exception):
-                raise event
-            yield event
-    finally:
-        if thread.is_alive():
-            search.ground.stop.set()
-            thread.join()
-
-
 class _Stopped(Exception):
     """The search was stopped."""
 
@@ -132,21 +107,23 @@ class _Search:
 
     propose_new_texts = None
 
-    def __init__(self, ground: Ground, settings: RefinementSettings, task: Task, tree: Tree) -> None:
+    def __init__(self, ground: Ground, settings: RefinementSettings, task: Task, tree: Tree | None) -> None:
         self.ground, self.settings, self.task, self.tree = ground, settings, task, tree
-        self.say: Any = lambda event: None
         self.calls, self.refused = 0, list[str]()
         self._tried = {settings.task}
         self._known: dict[str, dict[int, float]] = {}  # task -> score of each development row that was asked
+        self._numbers = {one.task: one.number for one in tree.versions} if tree else {}
         self._turn = 0
         self._how: dict[str, tuple[str, str]] = {}  # task -> (how, its parent's task)
         self._failure: Exception | None = None
         self._idle = 0  # turns in a row without anything left to try
 
-    def work(self) -> None:
+    def work(self, say: Callable[[Event], None]) -> None:
+        """Searches, and says how far it is and what it finds."""
         import gepa
 
-        self._numbers = {one.task: one.number for one in self.tree.versions}
+        self.say = say
+
         places = list(range(len(self.task.rows)))
         with suppress(_Stopped):
             gepa.optimize(
@@ -207,12 +184,24 @@ class _Search:
         return arm
 
     def _keep(self, text: str, score: float) -> None:
+        """Makes it a version: the first prompt, where it is none yet, as written by hand."""
         if text in self._numbers:
             return
-        how, parent = self._how.get(text, ("gepa", self.settings.task))
-        self.tree, number = add(self.tree, self._numbers.get(parent, 1), text, how=f"gepa: {how}")
+        how, parent = self._how.get(text, ("", ""))
+        if self.tree is None:
+            self.tree, number = create(self.ground.owner, self.settings), 1
+        else:
+            after = self._numbers.get(parent) or max(self._numbers.values())
+            self.tree, number = add(self.tree, after, text, how=f"gepa: {how}" if how else "written")
         self._numbers[text] = number
-        self.say({"event": "proposed", "version": number, "how": how, "score": round(score, 4)})
+        found = {
+            "event": "proposed",
+            "tree": self.tree.id,
+            "version": number,
+            "how": how or "hand",
+            "score": round(score, 4),
+        }
+        self.say(found)
 
     def make_reflective_dataset(self, candidate: Any, batch: Any, components: Any) -> dict[str, list[Any]]:
         """What the proposer is given: place and score of the trial's rows."""
@@ -224,6 +213,8 @@ class _Search:
         """The next prompt to try. GEPA goes on where this raises, so a failure is kept and raised at the end."""
         try:
             return self._proposed(candidate["task"], reflective)
+        except _Stopped:
+            raise
         except Exception as error:
             self._failure = self._failure or error
             raise
@@ -257,7 +248,8 @@ class _Search:
         for attempt in range(TRIES):
             if self.ground.stop.is_set():
                 raise _Stopped
-            proposal = said_by(backend, _request(text, seen, attempt), self.settings.seed + self._turn + attempt)
+            request, seed = _request(text, seen, attempt), self.settings.seed + self._turn + attempt
+            proposal = said_by(backend, request, seed, self.ground.stop)
             if proposal not in self._tried and self._passes(text, proposal, seen, "model"):
                 yield "model", proposal
 

@@ -58,12 +58,12 @@ class Tree(Settings):
 
 def create(owner: str, settings: RefinementSettings, name: str = "", *, how: str = "written", output: str = "") -> Tree:
     """A tree whose first version is the settings' task."""
-    first = Version(number=1, task=settings.task, how=how, output=output)
+    if not settings.task.strip():
+        raise UserError("a version has to say something", field="task")
     title = name.strip() or " ".join(settings.task.split())[:60]
-    clean = settings.changed(feedback="", notes=())
-    return _written(
-        Tree(id=new_id()[:20], owner=owner, name=title, created=time.time(), settings=clean, versions=(first,))
-    )
+    first = {"number": 1, "task": settings.task, "how": how, "output": output}
+    made = {"id": new_id(), "owner": owner, "name": title, "created": time.time(), "versions": [first]}
+    return _written(build(Tree, {**made, "settings": settings.changed(feedback="", notes=())}))
 
 
 def find(owner: str, tree: str) -> Tree:
@@ -104,16 +104,26 @@ def add(
         if len(tree.versions) >= MOST_VERSIONS:
             raise UserError(f"a tree holds {MOST_VERSIONS} versions; start a new one from the best", field="tree")
         number = max(one.number for one in tree.versions) + 1
-        made = Version(number=number, parent=parent, how=how, name=name, note=note, task=task, output=output)
+        given = {
+            "number": number,
+            "parent": parent,
+            "how": how,
+            "name": name,
+            "note": note,
+            "task": task,
+            "output": output,
+        }
+        made = build(Version, given)
         return _written(tree.changed(versions=(*tree.versions, made))), number
 
 
 def rename(tree: Tree, number: int, name: str) -> Tree:
     """Raises NotFound."""
-    tree.version(number)
-    return _written(tree.changed(versions=[
-        one.changed(name=name.strip()) if one.number == number else one for one in tree.versions
-    ]))  # fmt: skip
+    with _LOCK:
+        tree = find(tree.owner, tree.id)
+        tree.version(number)
+        named = [one.changed(name=name.strip()) if one.number == number else one for one in tree.versions]
+        return _written(tree.changed(versions=named))
 
 
 def delete(owner: str, tree: str) -> None:

@@ -18,6 +18,7 @@ from prompts.statistics import summary
 from prompts.techniques import AskSettings, technique
 from prompts.voting import majority
 
+FEW = 10  # rows; from fewer, an interval by resampling means little
 USEFUL = 0.2  # a score below it is not worth advising
 
 
@@ -99,6 +100,9 @@ class Study:
     settings: type[StudySettings]
     arms: Callable[[Ground], list[Arm]]
     report: Callable[[Ground, list[Arm]], dict[str, Any]]
+    others: Callable[[Any, str], list[AskSettings]] | None = (
+        None  # (the study's settings, owner) -> what else it asks with
+    )
 
 
 def scored(arm: Arm, ground: Ground) -> list[Score]:

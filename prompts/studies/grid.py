@@ -10,7 +10,6 @@ from prompts.studies.base import USEFUL, Arm, Ground, Study, StudySettings, line
 from prompts.techniques.chain_of_thought import ChainSettings, Reasoning
 from prompts.voting import majority, meaning
 
-DIRECT_TOKENS = 24  # a direct answer needs no room to reason
 NAMES = {"direct": "direct", "step_by_step": "step by step", "own_steps": "your steps", "examples": "worked examples"}
 
 
@@ -32,7 +31,10 @@ class GridSettings(StudySettings):
         help="Higher: the samples differ more.",
     )  # fmt: skip
     switch_thinking: bool = knob(
-        True, title="Thinking off and on", place=8, help="Tried both ways where the model's template can switch it."
+        True,
+        title="Thinking off and on",
+        place=8,
+        help="Tried both ways where the model's template can switch it; a server does not tell.",
     )
 
 
@@ -43,7 +45,7 @@ def arms(ground: Ground) -> list[Arm]:
     found = []
     for way in _ways(settings, study.ways):
         for switch in _switches(ground):
-            one = _way(settings, way, switch)
+            one = settings.changed(reasoning=way, thinking=switch)
             name = NAMES[way] + (f", thinking {switch}" if switch != settings.thinking else "")
             found.append(ground.arm(name, "chain_of_thought", [one], way=way, thinking=switch, samples=1))
             if study.samples > 1 and way != "direct":
@@ -70,12 +72,6 @@ def _switches(ground: Ground) -> list[str]:
     return ["off", "on"] if knows else [ground.settings.thinking]
 
 
-def _way(settings: ChainSettings, way: str, thinking: str) -> ChainSettings:
-    short = way == "direct" and thinking != "on"
-    most = min(DIRECT_TOKENS, settings.max_new_tokens) if short else settings.max_new_tokens
-    return settings.changed(reasoning=way, thinking=thinking, max_new_tokens=most)
-
-
 def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
     """{"cells": [line + {"way", "thinking", "samples", "wrong", "per_1000_tokens", "sums", "sums_right", "verdict", and of a vote
     "risk_coverage"}], "answers": [...], "advice"}.
@@ -90,8 +86,13 @@ def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
     cells = [_cell(arm, ground) for arm in arms]
     for cell, verdict in zip(cells[1:], found, strict=True):
         cell |= {"verdict": verdict.sentence, "better": verdict.better}
-    answers = [_row(arms, at, ground) for at in range(len(ground.task.rows))]
-    return {"cells": cells, "answers": answers, "advice": _advice(cells, len(answers))}
+    rows = range(len(ground.task.rows))
+    shown = [] if ground.study.development else [_row(arms, at, ground) for at in rows]
+    if ground.study.development:
+        ground.notes.append(
+            "Held-out rows are not shown. With a development share of 0 you see how each row was reasoned about."
+        )
+    return {"cells": cells, "answers": shown, "advice": _advice(cells, len(rows))}
 
 
 def _cell(arm: Arm, ground: Ground) -> dict[str, Any]:
@@ -140,11 +141,18 @@ def _row(arms: list[Arm], at: int, ground: Ground) -> dict[str, Any]:
         "answers": {
             arm.name: {
                 "answer": arm.scores[at].found, "score": round(arm.scores[at].value, 4), "unparsed": arm.scores[at].unparsed,
-                "reasoning": arm.sides[0].answers[at].reasoning,
+                "reasoning": _spoken(arm, at),
             }
             for arm in arms
         },
     }  # fmt: skip
+
+
+def _spoken(arm: Arm, at: int) -> str:
+    """The reasoning of the first sample that says what was taken."""
+    said = arm.scores[at].found
+    answers = [side.answers[at] for side in arm.sides]
+    return next((one for one in answers if one.text is not None and one.text == said), answers[0]).reasoning
 
 
 def _advice(cells: list[dict[str, Any]], rows: int) -> str:
@@ -155,7 +163,7 @@ def _advice(cells: list[dict[str, Any]], rows: int) -> str:
         return f"None is of much use: the best, {top['name']}, is right on {rate}. Take a stronger model."
     better = [cell for cell in cells[1:] if cell["better"] == cell["name"]]
     if not better:
-        return f"Take {first['name']}: nothing else is measurably better on {rows} rows, and it is the cheapest to say."
+        return f"Take {first['name']}: nothing else is measurably better on {rows} rows."
     best = max(better, key=lambda cell: cell["score"])
     spent = (best["tokens_out"] or 0) / first["tokens_out"] if first["tokens_out"] else 0
     cost = f", for {spent:.0f} times the tokens written" if spent > 1 else ""

@@ -5,6 +5,7 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.statistics import paired, paired_interval
 from prompts.studies.base import Arm, Ground, Study, StudySettings, line
+from prompts.techniques.base import slots
 from prompts.techniques.contextual import used_cards, without
 
 WHOLE = "all cards"
@@ -19,6 +20,12 @@ def arms(ground: Ground) -> list[Arm]:
     if not cards:
         raise UserError("no card says anything yet; write a role, an audience, a background ...", field="role")
     made = [ground.arm(WHOLE, "contextual", [ground.settings])]
+    needed = [card for card in cards if not slots(without(ground.settings, card))]
+    if needed:
+        ground.notes.append(f"Not left out, as the rows come in through it: {_and(needed)}.")
+    cards = [card for card in cards if card not in needed]
+    if not cards:
+        raise UserError("the only card holds the rows; put them under the text to work on", field="input")
     return made + [
         ground.arm(f"without {card}", "contextual", [without(ground.settings, card)], card=card) for card in cards
     ]

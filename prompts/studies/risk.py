@@ -13,12 +13,13 @@ from prompts.answering import answered, keyed
 from prompts.calibration import CONTENT_FREE, calibrated
 from prompts.errors import UserError
 from prompts.experiment import Task, task_of
+from prompts.held_out import check_examples
 from prompts.replies import Replies
 from prompts.results import Side, by_probability
 from prompts.scoring import score
 from prompts.settings import knob
 from prompts.statistics import paired, paired_interval, summary
-from prompts.studies.base import Arm, Ground, Study, StudySettings, line, refuse_judge
+from prompts.studies.base import FEW, Arm, Ground, Study, StudySettings, line, refuse_judge
 from prompts.techniques.base import filled, slots
 from prompts.techniques.few_shot import Choose, Example, FewShotSettings, chosen
 
@@ -76,22 +77,22 @@ def arms(ground: Ground) -> list[Arm]:
 
 
 def _pool(ground: Ground) -> tuple[Example, ...]:
-    """The examples of the settings where they are enough, else development rows; never rows that are scored."""
+    """The examples of the settings and, where they are too few, development rows after them; never rows that are scored."""
     settings: FewShotSettings = ground.settings
-    most = max(*ground.study.ks, ground.study.order_k)
-    if len(settings.examples) >= most:
-        return settings.examples
-    if not ground.study.development:
-        return settings.examples
-    _, rows = task_of(ground.study, ground.table, development=True)
-    seen = {filled(settings, "input", row).strip() for row in ground.task.rows}
+    own, study = settings.examples, ground.study
+    if len(own) >= max(*study.ks, study.order_k) or not study.development:
+        return own
+    _, rows = task_of(study, ground.table, development=True)
+    seen = {filled(settings, "input", row).strip() for row in ground.task.rows} | {one.input.strip() for one in own}
     drawn: list[Example] = []
     for row, reference in zip(rows.rows, rows.references, strict=True):
         text = filled(settings, "input", row) or filled(settings, "task", row)
         if text.strip() and text.strip() not in seen and len(drawn) < FROM_ROWS:
             drawn.append(Example(input=text, output=reference))
-    ground.notes.append(f"Examples come from {len(drawn)} development rows, which are not scored.")
-    return tuple(drawn)
+    check_examples(ground.owner, [one.input for one in drawn])
+    yours = f" beside {len(own)} of yours" if own else ""
+    ground.notes.append(f"Examples come from {len(drawn)} development rows{yours}; they are not scored.")
+    return (*own, *drawn)
 
 
 def _orders(k: int, wanted: int, seed: int) -> list[list[int]]:
@@ -125,6 +126,10 @@ def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
 def _no_calibration(ground: Ground, arms: list[Arm]) -> str:
     if ground.scoring.scorer != "label":
         return "Calibration needs labels: choose the scorer label."
+    if ground.study.pick == "similar":
+        return "Calibration is for prompts whose examples are the same for every row."
+    if len(ground.task.rows) < FEW:
+        return f"Calibration is judged on {FEW} rows or more."
     if not by_probability(arms[0].sides[0], ground.scoring):
         return "Calibration needs the model's log-probabilities, which a server does not give."
     return ""
@@ -140,6 +145,8 @@ def _calibrated(arm: Arm, ground: Ground) -> list[float]:
     keyed(asked, ground.scoring, task)
     for _ in answered(asked, range(len(free)), Replies(ground.owner), ground.scoring, task, ground.stop):
         pass
+    if ground.stop.is_set():
+        return arm.values()
     nothing = [asked.replies[at].scores or () for at in range(len(free))]
     return [
         score(arm.task.labels[calibrated(side.replies[at].scores or (), nothing)], reference, ground.scoring,

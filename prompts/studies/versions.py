@@ -9,7 +9,9 @@ from prompts.refining.tree import Tree, changes, find
 from prompts.settings import knob
 from prompts.statistics import paired, summary
 from prompts.studies.base import Arm, Ground, Study, StudySettings, line
+from prompts.techniques import AskSettings
 from prompts.techniques.base import filled
+from prompts.techniques.refinement import RefinementSettings
 
 
 class TreeSettings(StudySettings):
@@ -27,14 +29,21 @@ def arms(ground: Ground) -> list[Arm]:
     _, development = task_of(ground.study, ground.table, development=True)
     tree = tree_of(ground)
     numbers = [one.number for one in tree.versions] if tree else [1]
+    if tree and all(one.task.strip() != ground.settings.task.strip() for one in tree.versions):
+        ground.notes.append(
+            "The prompt as it stands in the form is no version yet, so it is not measured; ask or keep it first."
+        )
     found = []
     for number in numbers:
-        settings = tree.settings_of(number) if tree else ground.settings
-        settings = settings.changed(model=ground.settings.model, input=ground.settings.input)
+        settings = ground.settings.changed(task=tree.version(number).task) if tree else ground.settings
         for part, task in (("development", development), ("held_out", ground.task)):
             found.append(ground.arm(f"version {number}, {part.replace('_', '-')} rows", "iterative_refinement", [settings], task,
                                     number=number, part=part))  # fmt: skip
     return found
+
+
+def _versions(study: TreeSettings, owner: str) -> list[AskSettings]:
+    return [RefinementSettings(task=one.task) for one in find(owner, study.tree).versions] if study.tree else []
 
 
 def tree_of(ground: Ground) -> Tree | None:
@@ -148,5 +157,5 @@ def development_arm(ground: Ground, settings: Any, task: Any) -> Arm:
 STUDY = Study(
     "version_tree", "Tree: is the new version better?", "iterative_refinement",
     "Measures every version on the development rows, which you may look at, and on the held-out rows, which you may not.",
-    TreeSettings, arms, report,
+    TreeSettings, arms, report, _versions,
 )  # fmt: skip

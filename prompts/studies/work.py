@@ -14,9 +14,11 @@ from prompts.replies import Replies
 from prompts.results import Side, by_probability
 from prompts.rows import Table
 from prompts.scoring import check
-from prompts.studies.base import Arm, Ground, Study, StudySettings, scored
+from prompts.studies.base import FEW, Arm, Ground, Study, StudySettings, scored
 from prompts.techniques import AskSettings
 
+CHARACTERS = 4  # about so many are a token
+NOTES = 3  # on what did not fit, for one way of asking
 PROBED_ARMS, PROBED_ROWS = 4, 8  # asked to measure how long a study will take
 
 
@@ -25,9 +27,16 @@ def study_ground(
 ) -> Ground:
     """The rows and how they are scored. Raises UserError."""
     check(given)
-    rated, task = task_of(given, table, [settings])
-    check_rows(owner, settings, task)
-    return Ground(settings, given, rated, table, task, owner, open_model, notes=list(task.notes))
+    asked = [settings, *(study.others(given, owner) if study.others else ())]
+    rated, task = task_of(given, table, asked)
+    for one in asked:
+        check_rows(owner, one, task)
+    notes = list(task.notes)
+    if len(task.rows) < FEW:
+        notes.append(f"Fewer than {FEW} rows: intervals from so few mean little.")
+    if given.scorer == "judge":
+        notes.append("The judge is asked about every answer on top of what is counted here.")
+    return Ground(settings, given, rated, table, task, owner, open_model, notes=notes)
 
 
 def arms_of(study: Study, ground: Ground) -> list[Arm]:
@@ -40,7 +49,10 @@ def arms_of(study: Study, ground: Ground) -> list[Arm]:
                 raise UserError(
                     f"{arm.name}: {len(long)} rows do not fit the window of {side.settings.model} (rows {rows})"
                 )
-            ground.notes += [note for note in dict.fromkeys(side.notes) if note not in ground.notes][:5]
+            new = [note for note in dict.fromkeys(side.notes) if note not in ground.notes]
+            ground.notes += new[:NOTES] + (
+                [f"{arm.name}: so with {len(new) - NOTES} more rows."] if len(new) > NOTES else []
+            )
     return arms
 
 
@@ -49,7 +61,8 @@ def forecast(
 ) -> dict[str, Any]:
     """What a study will take: {"rows", "ways", "calls", "from_cache", "tokens_in", "tokens_out_at_most", "seconds", "dollars"}.
 
-    Tokens are counted, seconds measured on a few rows of a few arms (which are not kept). None for what is not known.
+    Tokens are counted (of a server: about, by characters), seconds measured on a few rows of a few arms (which are not kept). None
+    for what is not known. What a judge is asked, and three calls a prompt for calibration, come on top.
     """
     ground = study_ground(study, settings, given, table, owner, open_model)
     arms = arms_of(study, ground)
@@ -63,7 +76,7 @@ def forecast(
     read, most = _tokens_of(pending, ground)
     seconds = _seconds_of(pending, ground)
     by_tokens = on_a_server(settings.model)
-    dollars = None if seconds is None else cost(given, seconds, read, most, by_tokens=by_tokens)
+    dollars = cost(given, seconds or 0.0, read, most, by_tokens=by_tokens)
     return {
         "rows": len(ground.task.rows), "ways": len(arms), "calls": calls, "from_cache": calls - left, "tokens_in": read,
         "tokens_out_at_most": most, "seconds": None if seconds is None else round(seconds, 1),
@@ -74,14 +87,14 @@ def forecast(
 Pending = list[tuple[Side, list[int]]]
 
 
-def _tokens_of(pending: Pending, ground: Ground) -> tuple[int | None, int]:
-    read: int | None = 0
-    most = 0
+def _tokens_of(pending: Pending, ground: Ground) -> tuple[int, int]:
+    """(tokens to read, tokens to write at most); of a server, which does not tell, by its characters."""
+    read = most = 0
     for side, rows in pending:
         most += 0 if by_probability(side, ground.scoring) else len(rows) * side.settings.max_new_tokens
         for at in rows:
             rendered = side.backend.render(side.prompts[at], side.settings.thinking)
-            read = None if rendered is None or read is None else read + len(rendered.ids)
+            read += len(rendered.ids) if rendered else len(side.prompts[at].plain()) // CHARACTERS
     return read, most
 
 

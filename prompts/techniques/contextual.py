@@ -1,7 +1,7 @@
 """Contextual prompting: who answers, for whom, knowing what, within which limits. Each piece is a card."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from prompts.backends import Backend
@@ -108,7 +108,7 @@ def fit(settings: ContextualSettings, row: Mapping[str, Any], backend: Backend) 
     limits = [settings.context_budget] if settings.context_budget else []
     if window and window.window:
         limits.append(window.window - settings.max_new_tokens)
-    if not limits or not settings.documents:
+    if not limits or not any(card.startswith("document ") for card in used_cards(settings)):
         return settings, []
     most = min(limits)
 
@@ -124,7 +124,7 @@ def fit(settings: ContextualSettings, row: Mapping[str, Any], backend: Backend) 
             field="documents",
         )
     units = _units(settings, row)
-    kept = _most_that_fit([settings.changed(documents=_kept(settings, units[:n])) for n in range(len(units))], fits)
+    kept = _most_that_fit(lambda n: settings.changed(documents=_kept(settings, units[:n])), len(units), fits)
     what = {
         "order": "documents",
         "cut": "words of the documents",
@@ -141,17 +141,19 @@ def _tokens(settings: ContextualSettings, row: Mapping[str, Any], backend: Backe
     return len(rendered.ids) if rendered else len(built.plain()) // ABOUT
 
 
-def _most_that_fit(tried: Sequence[ContextualSettings], fits: Any) -> tuple[ContextualSettings, int]:
-    """(the last of these growing settings that fits, its place). Raises UserError where not even the first does."""
-    if not fits(tried[0]):
+def _most_that_fit(
+    make: Callable[[int], ContextualSettings], most: int, fits: Callable[[ContextualSettings], bool]
+) -> tuple[ContextualSettings, int]:
+    """(the settings with the most units that fit, how many these are). Raises UserError where not even none fits."""
+    if not fits(make(0)):
         raise UserError(
             "the prompt does not fit even without its documents; shorten the other cards", field="documents"
         )
-    low, high = 0, len(tried)
+    low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if fits(tried[middle]) else (low, middle)
-    return tried[low], low
+        low, high = (middle, high) if fits(make(middle)) else (low, middle)
+    return make(low), low
 
 
 Unit = tuple[int, int, int]  # of which document, from and to which character

@@ -9,7 +9,7 @@ from prompts.backends import Backend, Sampling
 from prompts.messages import Prompt, message, prompt
 from prompts.refining.gates import fault
 from prompts.settings import Settings, knob
-from prompts.techniques.base import AskSettings, Technique, filled, whole_reply
+from prompts.techniques.base import AskSettings, Technique, filled, split_thinking, whole_reply
 
 LESSON = """Rarely is the first prompt the best one. **Ask, look, say what is missing, ask again.**
 
@@ -62,7 +62,8 @@ def revise(settings: RefinementSettings, open_model: Callable[[str], Backend]) -
     """The next version: the same settings with the feedback worked into the task, and notes on how."""
     said = worded(settings)
     if not said:
-        return settings, []
+        right = ["Outputs that are right ask for no change."] if settings.notes else []
+        return settings.changed(notes=()), right
     added = settings.task
     for line in said:
         added = add_requirement(added, line)
@@ -82,12 +83,12 @@ def worded(settings: RefinementSettings) -> list[str]:
         if note.comment.strip():
             found.append(note.comment.strip())
         elif note.correct.strip() and note.correct.strip() != note.output.strip():
-            found.append(f"Where it is {note.correct.strip()!r}, do not answer {_short(note.output)!r}.")
+            found.append(f"Where it is {_short(note.correct)!r}, do not answer {_short(note.output)!r}.")
     return list(dict.fromkeys(found))
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:60]
+    return " ".join(re.sub(r"[{}]", "", text).split())[:60]  # no slot
 
 
 HEADING = "Requirements:"
@@ -118,12 +119,12 @@ def rewritten(settings: RefinementSettings, backend: Backend) -> str:
     return said_by(backend, request, settings.seed)
 
 
-def said_by(backend: Backend, request: Prompt, seed: int) -> str:
-    """A model's proposal of a prompt, its thought and its wrapping aside."""
-    text = ""
-    for reply in backend.stream(request, Sampling(max_new_tokens=512, seed=seed), threading.Event()):
-        text = reply.text
-    text = re.sub(r"(?is)<think>.*?</think>", "", text).strip()
+def said_by(backend: Backend, request: Prompt, seed: int, stop: threading.Event | None = None) -> str:
+    """A model's proposal of a prompt, its thought and its wrapping aside; empty where it was cut off."""
+    text, ended = "", True
+    for reply in backend.stream(request, Sampling(max_new_tokens=512, seed=seed), stop or threading.Event()):
+        text, ended = reply.text, reply.finish == "stop"
+    text = split_thinking(text)[1].strip() if ended else ""
     fenced = re.fullmatch(r"(?s)```\w*\n(.*?)\n?```", text)
     text = fenced.group(1) if fenced else text
     return re.sub(r"(?i)^\s*(new )?prompt:\s*", "", text).strip().strip('"').strip()

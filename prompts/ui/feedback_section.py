@@ -8,9 +8,11 @@ from prompts.errors import UserError
 from prompts.refining.gates import fault
 from prompts.refining.operators import OPERATORS, Seen, proposals
 from prompts.scoring import Scoring
+from prompts.techniques.base import filled
+from prompts.techniques.refinement import RefinementSettings
 from prompts.ui import study_views as views
 from prompts.ui.forms import listen
-from prompts.ui.tree_section import TreeSection, found_tree
+from prompts.ui.tree_section import TreeSection, found_tree, measured
 from prompts.ui.visitor import Caller
 
 ANSWERS = ["#", "Right?", "Answer", "Reference", "Row"]
@@ -53,7 +55,7 @@ class FeedbackSection:
             self.load.click,
             _answers,
             visitor,
-            [study.document, self.tree.version, self.only],
+            [study.document, self.tree.tree, self.tree.version, self.only],
             self.answers,
             name="ui_answers",
         )
@@ -84,7 +86,7 @@ class FeedbackSection:
         self, who: Caller, tree: str, version: int | None, operator: str, document: Any, *values: Any
     ) -> list[Any]:
         settings = self.tab.form.read(values)
-        seen = _seen(document, version)
+        seen = _seen(document, tree, version, settings)
         found = found_tree(who, tree)
         known = {one.task for one in found.versions} if found else set()
         for name, task in proposals(settings.task, seen, [operator] if operator else ()):
@@ -96,13 +98,9 @@ class FeedbackSection:
         )
 
 
-def _seen(document: Any, version: int | None) -> Seen:
-    """What a version did on the development rows, from the page's last measurement."""
-    rows = [
-        (row, row["answers"].get(str(version or 1)))
-        for row in (document or {}).get("answers", ())
-        if isinstance(row, dict)
-    ]
+def _seen(document: Any, tree: str, version: int | None, settings: RefinementSettings) -> Seen:
+    """What a version did on the development rows, from the page's last measurement of its tree."""
+    rows = [(row, row["answers"].get(str(version or 1))) for row in measured(document, tree)]
     kept = [(row, one) for row, one in rows if one]
     if not kept:
         raise UserError(
@@ -110,14 +108,14 @@ def _seen(document: Any, version: int | None) -> Seen:
         )
     references = [row["reference"] for row, _ in kept]
     labels = sorted(set(references)) if document["scorer"] == "label" else []
-    texts = [" ".join(str(v) for v in row["input"].values() if str(v) != row["reference"]) for row, _ in kept]
+    texts = [filled(settings, "input", row["input"]) for row, _ in kept]
     scores, replies = [one["score"] for _, one in kept], [one["reply"] for _, one in kept]
     return Seen(texts, references, replies, scores, Scoring(scorer=document["scorer"]), labels, document["seed"])
 
 
-def _answers(_who: Caller, document: Any, version: int | None, only: str) -> Any:
-    if not document:
-        raise UserError("measure the versions first")
+def _answers(_who: Caller, document: Any, tree: str, version: int | None, only: str) -> Any:
+    if not measured(document, tree):
+        raise UserError("measure the versions of this tree first")
     return gr.Dataframe(value=views.answers(document, version or 1, only), headers=ANSWERS)
 
 

@@ -29,7 +29,7 @@ class LibrarySection:
     def connect(self) -> None:
         name, visitor, form = self.tab.technique.name, self.tab.visitor, self.tab.form
         mine = [self.saved, self.tags, self.version]
-        listen(self.search.change, self._search, visitor, [self.search], self.saved, name=f"ui_search_{name}",
+        listen(self.search.change, self._search, visitor, [self.search], mine, name=f"ui_search_{name}",
                show_progress="hidden")  # fmt: skip
         listen(self.saved.input, self._chosen, visitor, [self.saved], [self.tags, self.version], name=f"ui_saved_{name}",
                show_progress="hidden")  # fmt: skip
@@ -43,9 +43,11 @@ class LibrarySection:
         """This owner's saved prompts of this technique."""
         return library.names(owner, self.tab.technique.name, search)
 
-    def _search(self, who: Caller, search: str) -> Any:
+    def _search(self, who: Caller, search: str) -> list[Any]:
         found = self.choices(who.owner, search)
-        return gr.Dropdown(choices=found, value=found[0] if search and found else None)
+        first = found[0] if search and found else None
+        more = self._chosen(who, first) if first else ["", gr.Dropdown(choices=[], value=None)]
+        return [gr.Dropdown(choices=found, value=first), *more]
 
     def _chosen(self, who: Caller, name: str | None) -> list[Any]:
         if not name or name.strip() not in self.choices(who.owner):

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from prompts.errors import UserError
-from prompts.experiment import USUAL_REFERENCES
+from prompts.experiment import USUAL_REFERENCES, text_of
 from prompts.files.encoding import detect
 from prompts.rows import read_table
 from prompts.ui.forms import Form
@@ -42,7 +42,13 @@ def fill_examples(form: Form, _who: Caller, files: list[str], rows: Any) -> list
             )
         if len(found) + len(table.rows) > MOST_EXAMPLES:
             raise UserError(f"{path.name}: at most {MOST_EXAMPLES} examples; upload a part of them", field="examples")
-        found += [[_text(row, inputs), str(row[output] or "")] for row in table.rows]
+        made = [[_text(row, inputs), text_of(row[output])] for row in table.rows]
+        if empty := [number for number, (text, answer) in enumerate(made, 1) if not text or not answer]:
+            rows_named = ", ".join(map(str, empty[:5]))
+            raise UserError(
+                f"{path.name}: {len(empty)} rows lack a text or an answer (rows {rows_named})", field="examples"
+            )
+        found += made
     gr.Info(f"{len(found)} examples; “which examples” says how they are chosen for a question.")
     return found
 
@@ -52,4 +58,8 @@ def _text(row: dict[str, Any], columns: list[str]) -> str:
 
 
 def _filled(rows: Any) -> list[list[str]]:
-    return [[str(cell or "") for cell in row] for row in rows or [] if any(str(cell or "").strip() for cell in row)]
+    return [
+        ["" if cell is None else str(cell) for cell in row]
+        for row in rows or []
+        if any(str(cell or "").strip() for cell in row)
+    ]

@@ -3,21 +3,25 @@
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from prompts.errors import UserError
+from prompts.experiment import Rated, first_row
 from prompts.refining.optimise import OptimiseSettings, optimising
+from prompts.settings import build
 from prompts.studies import Study
 from prompts.studies.work import forecast, run
 from prompts.ui import study_views as views
 from prompts.ui.forms import Form, form, listen, stops
 from prompts.ui.rows_picker import RowsPicker, picked_table
+from prompts.ui.tree_section import found_tree
 from prompts.ui.visitor import Caller
 
+SPLIT = ("reference", "development", "seed")  # what tells development rows from held-out rows
 SAMPLES = {"reasoning_grid": "word_problems"}  # where another sample than the first fits better
 
 
@@ -61,6 +65,17 @@ class StudySection:
     def shown(self) -> list[Any]:
         return [self.status, self.advice, self.charts, self.table, self.details, self.document, self.file]
 
+    @property
+    def first_row_inputs(self) -> list[Any]:
+        """What `first_row` takes."""
+        return [*self.rows.inputs, *(self.form.widgets[name] for name in SPLIT)]
+
+    def first_row(self, who: Caller, values: Sequence[Any]) -> dict[str, Any]:
+        """The first row that may be looked at. Raises UserError."""
+        picked, split = values[:3], dict(zip(SPLIT, values[3:], strict=True))
+        given = build(Rated, {**split, "reference": split["reference"] or ""})
+        return dict(first_row(given, picked_table(who, *picked)))
+
     def connect(self) -> None:
         name = self.study.name
         tree = [self.tab.tree.tree] if self.searches else []
@@ -74,7 +89,7 @@ class StudySection:
             found = listen(self.search.click, self._optimise, self.visitor, self._inputs, [*self.shown, self.tab.tree.tree],
                            name="ui_optimise", show_progress="minimal")  # fmt: skip
             stops(self.stop, found, self.status, kept, name="optimise")
-            self.tab.tree.follow(found, self)
+            self.tab.tree.follow(found, self.stop)
 
     def _read(self, who: Caller, values: tuple[Any, ...]) -> tuple[Any, Any, Any, Any]:
         """(the technique's settings, the study's, the rows, what opens a model)."""
@@ -82,7 +97,7 @@ class StudySection:
         tree = given.pop(0) if self.searches else None
         key, sample, path, pasted, *rest = given
         split = len(self.tab.form.inputs)
-        more = {"tree": tree or ""} if self.searches else {}
+        more = {"tree": tree if found_tree(who, tree or "") else ""} if self.searches else {}
         settings = self.tab.form.read(rest[:split])
         if self.searches:
             settings = settings.changed(feedback="", notes=())
@@ -97,7 +112,11 @@ class StudySection:
         settings, study, table, opened = self._read(who, values)
         yield "Counting, and timing a few answers…"
         found = forecast(self.study, settings, study, table, who.owner, opened)
-        more = f" Optimising asks at most {study.budget:,} more." if self.searches else ""
+        more = ""
+        if self.searches:
+            more = (
+                f" Optimising asks at most {study.budget:,} more, and the held-out rows of every version that it finds."
+            )
         yield " ".join([views.taken(found) + more, *found["notes"]])
 
     def _run(self, who: Caller, *values: Any) -> Iterator[Any]:
@@ -106,9 +125,16 @@ class StudySection:
 
     def _optimise(self, who: Caller, *values: Any) -> Iterator[Any]:
         settings, study, table, opened = self._read(who, values)
-        for shown in self._follow(optimising(settings, study, table, who.owner, opened)):
-            document = shown[5]
-            yield [*shown, document["tree"] if isinstance(document, dict) and "tree" in document else gr.skip()]
+        tree: Any = gr.skip()
+
+        def events() -> Iterator[dict[str, Any]]:
+            nonlocal tree
+            for event in optimising(settings, study, table, who.owner, opened):
+                tree = event.get("tree", tree)  # known as soon as its first version is
+                yield event
+
+        for shown in self._follow(events()):
+            yield [*shown, tree]
 
     def _follow(self, events: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
         started = told = time.monotonic()

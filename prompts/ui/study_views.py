@@ -15,7 +15,7 @@ Shown = tuple[str, str, Any, str]  # advice, charts, table, details
 
 def taken(found: dict[str, Any]) -> str:
     """What a study will take, as one line."""
-    read = "tokens not told" if found["tokens_in"] is None else f"{found['tokens_in']:,} tokens read"
+    read = f"{found['tokens_in']:,} tokens read"
     written = f" and at most {found['tokens_out_at_most']:,} written" if found["tokens_out_at_most"] else ""
     time = "" if found["seconds"] is None else f" · about {duration(found['seconds'])}"
     money = "" if found["dollars"] is None else f" · about ${found['dollars']:.4f}"
@@ -203,13 +203,19 @@ def answers(found: dict[str, Any], number: int, only: str) -> list[list[str]]:
     rows = [(row, row["answers"].get(str(number))) for row in found.get("answers", [])]
     kept = [(row, one) for row, one in rows if one and (only == "all rows" or one["score"] < 1)]
     return [
-        [str(row["row"]), "✓" if one["score"] >= 1 else "✗", one["reply"], row["reference"], _text(row["input"])]
+        [
+            str(row["row"]),
+            "✓" if one["score"] >= 1 else "✗",
+            one["reply"],
+            row["reference"],
+            _text(row["input"], row["reference"]),
+        ]
         for row, one in kept[:MOST_SHOWN]
     ]
 
 
-def _text(row: dict[str, Any]) -> str:
-    return " · ".join(str(value) for value in row.values())
+def _text(row: dict[str, Any], reference: str) -> str:
+    return " · ".join(str(value) for value in row.values() if str(value) != reference)
 
 
 def _listed(lines: list[str]) -> str:

@@ -18,7 +18,6 @@ from prompts.ui.forms import Form, endpoint, form, listen, stops
 from prompts.ui.lens import lens
 from prompts.ui.library_section import LibrarySection
 from prompts.ui.material import fill_documents, fill_examples
-from prompts.ui.rows_picker import picked_table
 from prompts.ui.study_section import StudySection
 from prompts.ui.study_views import steps
 from prompts.ui.tree_section import TreeSection
@@ -121,7 +120,7 @@ class TechniqueTab:
     def _connect(self) -> None:
         name, visitor = self.technique.name, self.visitor
         shown = [self.reply, self.answer, self.steps, self.status, self.exact, self.plain]
-        inputs = [self.key, *self.form.inputs, *(self.study.rows.inputs if self.study else ())]
+        inputs = [self.key, *self.form.inputs, *(self.study.first_row_inputs if self.study else ())]
         started = self.form.inputs
         if tree := self.tree:
             extra = [tree.tree, *tree.shown, *(self.form.widgets[field] for field in ("task", "feedback", "notes"))]
@@ -159,10 +158,10 @@ class TechniqueTab:
         )  # fmt: skip
 
     def _read(self, who: Caller, values: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
-        """(the settings, what fills their slots: the first of the rows chosen below; {} where there are no slots)."""
+        """(the settings, what fills their slots: a row of those chosen below; {} where there are no slots)."""
         own = len(self.form.inputs)
-        settings, rows = self.form.read(values[:own]), values[own:]
-        return settings, dict(picked_table(who, *rows).rows[0]) if rows and slots(settings) else {}
+        settings = self.form.read(values[:own])
+        return settings, self.study.first_row(who, values[own:]) if self.study and slots(settings) else {}
 
     def _asked(self, who: Caller, key: str, settings: Any, row: dict[str, Any]) -> Iterator[tuple[Asked, list[Any]]]:
         yielded = False
@@ -171,7 +170,7 @@ class TechniqueTab:
             yielded = True
             text = asked.reply.text if asked.reply else ""
             reasoned = steps(asked.answer.reasoning) if asked.answer and not self.technique.whole else ""
-            first = " · asked with the first of the rows below" if row else ""
+            first = " · asked with the first row below that may be looked at" if row else ""
             yield asked, [text, _answer(asked), reasoned, status_line(asked) + first, *exact]
 
     def _ask(self, who: Caller, key: str, *values: Any) -> Iterator[Any]:
@@ -183,7 +182,8 @@ class TechniqueTab:
         settings, row = self._read(who, values)
         written = settings
         if (settings.feedback or settings.notes) and not self.tree.knows(who, tree, settings.task):
-            settings = settings.changed(feedback="", notes=())  # feedback is on an output one has seen: first ask as is
+            settings = settings.changed(feedback="", notes=())  # feedback is on an output one has seen
+            gr.Info("This prompt was not asked yet: it is asked as it is. Ask again to work your feedback in.")
         last: Asked | None = None
         extra = len(self.tree.shown) + 4
         for last, shown in self._asked(who, key, settings, row):

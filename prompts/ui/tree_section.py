@@ -1,6 +1,9 @@
 """The tree of versions in the refinement tab: going back, branching, naming, comparing, edits without a model, feedback on rows."""
 
+import shutil
+import tempfile
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -77,16 +80,27 @@ class TreeSection:
                name="ui_tree_choose")  # fmt: skip
         listen(self.delete.click, _delete, visitor, [self.tree], [self.tree, *self.shown], name="ui_tree_delete")
 
-    def follow(self, event: Any, study: Any) -> None:
-        """After an event that made versions, the tree is shown."""
-        listen(event.success, tree_views, self.visitor, [self.tree], self.shown, name="ui_tree_after_optimise",
-               show_progress="hidden")  # fmt: skip
+    def follow(self, event: Any, stop: Any) -> None:
+        """After an event that makes versions, also one that was stopped, the tree is shown."""
+        for name, trigger in (("optimise", event.success), ("stop", stop.click)):
+            listen(
+                trigger,
+                tree_views,
+                self.visitor,
+                [self.tree],
+                self.shown,
+                name=f"ui_tree_after_{name}",
+                show_progress="hidden",
+            )
 
     def asked(self, who: Caller, tree: str, version: int | None, before: RefinementSettings, last: Any) -> list[Any]:
         """Keeps what was asked as a version; [the tree's id, *views]."""
         said = last.reply.text if last.reply else ""
         changed = last.settings.task != before.task
-        how = ("model" if before.rewrite == "model" else "feedback") if changed else "written"
+        by_model = before.rewrite == "model" and not any(
+            "rewrite" in note for note in last.notes
+        )  # else it was refused
+        how = ("model" if by_model else "feedback") if changed else "written"
         note = before.feedback if changed else ""
         return self.kept(who, tree, version, last.settings, how, note, said)
 
@@ -138,10 +152,11 @@ def tree_views(who: Caller, tree: str, version: int | None = None) -> list[Any]:
         return [gr.Dropdown(choices=[], value=None), NONE, gr.Dropdown(choices=[], value=None), chosen, gr.skip()]
     listed = [(_label(one), one.number) for one in reversed(found.versions)]
     number = version or found.versions[-1].number
-    file = str(trees.file_of(who.owner, found.id))
+    file = Path(tempfile.mkdtemp()) / f"versions-{found.id[:6]}.yaml"  # a copy: no file of an owner's folder is served
+    shutil.copy(trees.file_of(who.owner, found.id), file)
     return [
         gr.Dropdown(choices=listed, value=number), drawn(found, number), gr.Dropdown(choices=listed, value=None), chosen,
-        gr.DownloadButton(value=file, visible=True),
+        gr.DownloadButton(value=str(file), visible=True),
     ]  # fmt: skip
 
 
@@ -169,6 +184,11 @@ def _go_back(who: Caller, tree: str, version: int) -> list[Any]:
     return [one.task, one.output, one.name]
 
 
+def measured(document: Any, tree: str) -> list[dict[str, Any]]:
+    """The development rows of the page's last measurement, where it was of this tree."""
+    return list(document["answers"]) if document and document.get("tree", "") == tree else []
+
+
 def _rename(who: Caller, tree: str, version: int | None, name: str) -> list[Any]:
     if not tree or not version:
         raise UserError("choose a version first", field="version")
@@ -185,7 +205,7 @@ def _compare(who: Caller, tree: str, first: int, second: int, document: Any) -> 
     found = trees.find(who.owner, tree)
     before, after = found.version(second), found.version(first)
     text = f"<p>Version {first} against version {second}:</p>{difference(trees.changes(before.task, after.task))}"
-    rows = [row["answers"] for row in (document or {}).get("answers", ())]
+    rows = [row["answers"] for row in measured(document, tree)]
     if rows and all(str(n) in rows[0] for n in (first, second)):
         names = {str(n): f"version {n}" for n in (second, first)}
         values = {names[n]: [row[n]["score"] for row in rows] for n in names}

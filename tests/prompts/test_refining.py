@@ -1,5 +1,6 @@
 """Refining: edits without a model, gates, the tree of versions, the optimiser."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -145,7 +146,7 @@ def test_the_optimiser_finds_the_rule_within_its_budget() -> None:
 
 def test_a_model_that_proposes_nonsense_is_refused_at_the_gates() -> None:
     def answer(asked: Any) -> str:
-        return "<think>hm" if "Improve the prompt" in asked.plain() else teachable(asked)
+        return "```\nhm" if "Improve the prompt" in asked.plain() else teachable(asked)
 
     _, found = optimised(answer, proposer="model")
     assert (
@@ -188,3 +189,76 @@ def test_versions_are_measured_against_their_parents() -> None:
     assert len(shown) + scored == 60, "held-out rows are never shown"
     with pytest.raises(NotFound):
         list(run(study, settings, given, rows(), "other", lambda _name: ScriptedBackend(teachable)))
+
+
+def test_an_example_of_one_split_is_not_scored_on_another() -> None:
+    study = next(one for one in STUDIES if one.name == "version_tree")
+    settings = RefinementSettings(task=TASK, input="{{ text }}")
+    made = tree.create("local", settings)
+    shown = [row["text"] for row in rows().rows[:6]]
+    made, _ = tree.add(made, 1, "\n".join([TASK, *(f"{EXAMPLE} {text} → red" for text in shown)]))
+    given = TreeSettings(scorer="label", tree=made.id, development=0.2)
+    *_, found = run(study, settings, given, rows(), "local", lambda _name: ScriptedBackend(teachable))
+    assert "rows are examples" in " ".join(found["notes"]) and found["rows"] + len(found["answers"]) < 60
+
+
+def test_versions_are_asked_with_the_settings_of_the_form() -> None:
+    study = next(one for one in STUDIES if one.name == "version_tree")
+    made = tree.create("local", RefinementSettings(task=TASK, input="{{ text }}", max_new_tokens=7))
+    form = RefinementSettings(task="another", input="{{ text }}", max_new_tokens=99)
+    *_, found = run(study, form, TreeSettings(scorer="label", tree=made.id), rows(), "local",
+                    lambda _name: ScriptedBackend(teachable))  # fmt: skip
+    assert found["versions"][0]["task"] == TASK and "is no version yet" in " ".join(found["notes"])
+
+
+def test_a_stopped_search_keeps_its_tree_and_goes_on_in_it() -> None:
+    stop = threading.Event()
+    settings = RefinementSettings(task=TASK, input="{{ text }}")
+    given = build(OptimiseSettings, {"scorer": "label", "budget": 400, "minibatch": 6})
+    for event in optimising(settings, given, rows(), "local", lambda _name: ScriptedBackend(teachable), stop=stop):
+        if event["event"] == "proposed":
+            stop.set()
+    (made,) = tree.trees("local")
+    *_, found = optimising(
+        settings, given.changed(tree=made.id), rows(), "local", lambda _name: ScriptedBackend(teachable)
+    )
+    assert len(tree.trees("local")) == 1 and found["tree"] == made.id
+
+    def refusing(asked: Any) -> str:
+        raise UserError("no")
+
+    other = settings.changed(task="Another?")
+    with pytest.raises(UserError, match="no"):
+        list(optimising(other, given, rows(), "local", lambda _name: ScriptedBackend(refusing)))
+    assert len(tree.trees("local")) == 1, "a search that never began leaves nothing"
+
+
+def test_an_edited_prompt_is_a_version_of_its_own() -> None:
+    made = tree.create("local", RefinementSettings(task="First.", input="{{ text }}"))
+    _, found = optimised(teachable, tree=made.id)
+    assert [(one["how"], one["parent"]) for one in found["versions"][:2]] == [("written", None), ("written", 1)]
+
+
+def test_one_group_has_no_telling_words_and_a_long_name_is_a_sentence() -> None:
+    assert operators.rule_per_cluster(TASK, seen(references=["red"] * 4, labels=("red",), scores=[0.0] * 4)) == []
+    with pytest.raises(UserError, match="name"):
+        tree.create("local", RefinementSettings(task="A"), "x" * 81)
+    with pytest.raises(UserError, match="has to say something"):
+        tree.create("local", RefinementSettings(task=" "))
+
+
+def test_feedback_brings_in_no_slots_and_right_outputs_change_nothing() -> None:
+    notes = (Note(output="{{ boo }}", correct="{% x %}"),)
+    made, _ = revise(RefinementSettings(task=TASK, notes=notes), lambda _name: ScriptedBackend(lambda p: ""))
+    assert "{" not in made.task
+    made, said = revise(
+        RefinementSettings(task=TASK, notes=(Note(output="red"),)), lambda _name: ScriptedBackend(lambda p: "")
+    )
+    assert (made.task, made.notes) == (TASK, ()) and "no change" in said[0]
+
+
+def test_a_thought_never_becomes_a_prompt() -> None:
+    assert fault("a", "let me think.</think> b") and fault("a", "```b")
+    backend = ScriptedBackend(lambda p: "hm</think>\n```\nBetter prompt\n```")
+    settings = RefinementSettings(task=TASK, feedback="x", rewrite="model")
+    assert revise(settings, lambda _name: backend)[0].task == "Better prompt"

@@ -12,6 +12,7 @@ from prompts.arithmetic import sums
 from prompts.backends.scripted import ScriptedBackend
 from prompts.calibration import calibrated
 from prompts.errors import UserError
+from prompts.experiment import Rated, first_row, task_of
 from prompts.messages import Reply
 from prompts.rows import Table
 from prompts.settings import build
@@ -140,7 +141,7 @@ def test_the_risk_panel_finds_order_and_calibration() -> None:
     assert found["orders"]["calibrated"] == [1.0] * len(found["orders"]["scores"])
     assert found["last_label"]["effect"] == 1.0, "whatever comes last is said"
     assert found["calibration"].startswith("Calibration helps") and "Take k = 0: 100%" in found["advice"]
-    assert "development rows, which are not scored" in " ".join(found["notes"])
+    assert "development rows; they are not scored" in " ".join(found["notes"])
 
 
 def test_the_risk_panel_without_log_probabilities_says_so() -> None:
@@ -221,3 +222,53 @@ def test_calibration_takes_out_what_is_said_to_nothing() -> None:
     leaning = [math.log(0.8), math.log(0.2)]
     assert calibrated([math.log(0.7), math.log(0.3)], [leaning]) == 1
     assert calibrated([math.log(0.9), math.log(0.1)], [leaning]) == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["100000000000000000 x 100000000000000000 = 1", "20% x 50 = 10", "$50 - 20% = $40", "sqrt(9 + 16) = 5", "2^3 + 1 = 9",
+     "x + 3 + 4 = 10", "10 - 4 = 3 + 3", "1 + 1 = 2.0000000000000000000000000000001"],
+)  # fmt: skip
+def test_what_is_no_plain_sum_is_left_alone(text: str) -> None:
+    assert sums(text) == []
+
+
+def test_halves_are_rounded_as_at_school() -> None:
+    assert [one.right for one in sums("1 / 8 = 0.13, 5 / 2 = 3, 5 / 2 = 2")] == [True, True, False]
+
+
+def test_examples_of_joined_columns_and_worked_ones_are_not_scored() -> None:
+    rows = [{"subject": f"s{n}", "text": f"number {n}", "label": "even" if n % 2 == 0 else "odd"} for n in range(20)]
+    both = Table("t.csv", ("subject", "text", "label"), rows)
+    study = named("few_shot_risk")
+    example = {"input": "s3\n\nnumber 3", "output": "odd"}
+    settings = technique("few_shot").settings(task="x", input="{{ subject }}\n\n{{ text }}", examples=[example] * 4)
+    *_, found = run(study, settings, build(study.settings, {"ks": [0], "orders": 2, "development": 0.0}), both, "local",
+                    lambda _name: ScriptedBackend(right))  # fmt: skip
+    assert found["rows"] == 19 and "1 rows are examples" in " ".join(found["notes"])
+    worked = [{"question": "number 5", "reasoning": "r", "answer": "odd"}]
+    assert studied("reasoning_grid", right, {"worked": worked}, samples=1, ways=["direct"])["rows"] == 59
+
+
+def test_held_out_rows_are_not_shown_where_some_are_set_aside() -> None:
+    shown = studied("reasoning_grid", right, {}, samples=1, ways=["direct"])
+    hidden = studied("reasoning_grid", right, {}, samples=1, ways=["direct"], development=0.5)
+    assert len(shown["answers"]) == 60 and hidden["answers"] == []
+
+
+def test_the_row_that_one_may_look_at_is_a_development_row() -> None:
+    given = Rated(reference="label", development=0.3)
+    _, held = task_of(given, table())
+    assert first_row(given, table()) not in held.rows
+    assert first_row(Rated(), table()) == table().rows[0]
+
+
+def test_a_few_rows_are_said_to_be_few() -> None:
+    assert "Fewer than 10 rows" in " ".join(studied("context_ledger", right, {"role": "x"}, most_rows=5)["notes"])
+
+
+def test_a_card_that_brings_the_rows_in_is_not_left_out() -> None:
+    found = studied("context_ledger", lambda asked: "even", {"input": "", "background": "{{ text }}", "role": "x"})
+    assert [card["card"] for card in found["cards"]] == ["role"] and "rows come in through it: background" in found[
+        "notes"
+    ][-1]

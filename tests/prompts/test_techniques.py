@@ -1,5 +1,6 @@
 """What the techniques do with their material: cards, documents, examples, worked examples; and the library that keeps them."""
 
+import time
 from typing import Any
 
 import pytest
@@ -152,3 +153,16 @@ def test_the_library_keeps_versions_tags_and_finds_words() -> None:
     assert library.names("local", "few_shot") == [] and not list(
         library.owner_folder("local", "prompts").glob("Spanish*")
     )
+
+
+def test_long_documents_are_fitted_quickly_and_blank_ones_do_no_harm() -> None:
+    long = [{"name": "long", "text": "word " * 200_000}]
+    started = time.perf_counter()
+    settings, _ = fit(context(documents=long, overflow="cut"), {"question": "q"}, BACKEND)
+    assert time.perf_counter() - started < 20 and 50 < len(settings.documents[0].text.split()) < 90
+    blank = context(documents=[{"name": "b", "text": " "}], overflow="cut", role="word " * 200)
+    assert fit(blank, {"question": "q"}, BACKEND) == (blank, []), (
+        "there is nothing to leave out; asking says that it is too long"
+    )
+    off = context(documents=DOCUMENTS, cards=["role"], role="x")
+    assert fit(off, {"question": "q"}, BACKEND) == (off, [])
