@@ -19,7 +19,13 @@ from starlette.routing import Route
 
 from tests.hub_jobs import Jobs
 
-TOKENS = {"hf_writer": ("ana", "write"), "hf_reader": ("ana", "read"), "hf_other": ("ben", "write")}
+PLANTED = "hf_plantedQ7xV31kZw"  # a token that is looked for afterwards wherever it must not be
+TOKENS = {
+    PLANTED: ("ana", "write"),
+    "hf_writer": ("ana", "write"),
+    "hf_reader": ("ana", "read"),
+    "hf_other": ("ben", "write"),
+}
 
 
 @dataclass
@@ -85,6 +91,7 @@ class Server:
             ("/api/datasets/{repo:path}/commit/{rev}", self.commit, ["POST"]),
             ("/api/spaces/{repo:path}/preupload/{rev}", self.preupload, ["POST"]),
             ("/api/spaces/{repo:path}/commit/{rev}", self.commit, ["POST"]),
+            ("/api/spaces/{repo:path}/tree/{rev}", self.tree, ["GET"]),
             ("/api/spaces/{repo:path}", self.info, ["GET"]),
             ("/api/whoami-v2", self.whoami, ["GET"]),
             ("/api/repos/create", self.create, ["POST"]),

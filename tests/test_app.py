@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import SESSION_MODELS
-from tests.hub_server import Server
+from tests.hub_server import PLANTED, Server
 from tests.serving import serving
 from tests.tuning.test_train import table
 
@@ -35,8 +35,14 @@ def hub_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, hub_url: str) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("home")
+def home_of(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app's home, with its log and the Hub client's cache."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def url(home_of: Path, hub_url: str) -> Iterator[str]:
+    folder = home_of
     SESSION_MODELS.mkdir(parents=True, exist_ok=True)
     (folder / "models").symlink_to(SESSION_MODELS)
     with serving(folder, HF_ENDPOINT=hub_url, HF_HOME=str(folder / "hf")) as found:
@@ -151,7 +157,7 @@ def test_studies_trees_and_prompts_over_http(client: Any, tiny: str) -> None:
     rows = [{"text": f"word {n}", "label": "ab"[n % 2]} for n in range(24)]
     asked = {"model": tiny, "input": "{{ text }}", "max_new_tokens": 4, "rows": rows, "scorer": "label"}
     cost = client.predict(task="A or b?", role="x", only_forecast=True, api_name="/context_ledger", **asked)
-    assert (cost["calls"], cost["ways"]) == (48, 2) and cost["seconds"] > 0
+    assert (cost["calls"], cost["ways"]) == (48, 2) and cost["tokens_in"] > 0 and cost["seconds"] is not None
     ledger = client.predict(task="A or b?", role="x", api_name="/context_ledger", **asked)
     assert ledger["event"] == "studied" and ledger["cards"][0]["tokens"] > 0
     panel = client.predict(task="A or b?", ks=["0", "2"], order_k=2, orders=2, api_name="/few_shot_risk", **asked)
@@ -205,7 +211,7 @@ def test_data_are_inspected_fixed_and_previewed_over_http(client: Any, tiny: str
     assert seen["shown"][0]["spans"][-1]["kind"] == "cut"
 
 
-def test_data_to_published_adapter_over_http(client: Any, url: str, tiny: str, tmp_path: Path) -> None:
+def test_data_to_published_adapter_over_http(client: Any, url: str, home_of: Path, tiny: str, tmp_path: Path) -> None:
     from gradio_client import Client, handle_file
 
     file = tmp_path / "toy.jsonl"
@@ -213,8 +219,13 @@ def test_data_to_published_adapter_over_http(client: Any, url: str, tiny: str, t
     found = client.predict(file=handle_file(str(file)), api_name="/inspect_data")
     assert found["rows"] == 40 and found["problem"] is None and found["mapping"]["input"] == ["text"]
     settings = {"data": found["source"], "model": tiny, "num_train_epochs": 2, "lora_r": 4, "max_length": 128}
-    started = client.predict(**settings, api_name="/start_run")
+    signed = Client(
+        url, verbose=False, oauth_token=PLANTED
+    )  # the training process gets it, for the repository it may write
+    started = signed.predict(**settings, hub_model_id="planted", api_name="/start_run")
+    exposed = processes_that_show(PLANTED)
     state = finished(client, started["run"])
+    assert not exposed and not processes_that_show(PLANTED)
     assert state["status"] == "finished", state
     assert state["evaluation"]["rows"] == 8
     assert started["run"] in [run["run"] for run in client.predict(api_name="/list_runs")]
@@ -227,13 +238,32 @@ def test_data_to_published_adapter_over_http(client: Any, url: str, tiny: str, t
         Client(url, verbose=False, oauth_token="hf_wrong").predict(
             run=started["run"], repo_id="ana/toy", api_name="/publish_run"
         )
-    signed = Client(url, verbose=False, oauth_token="hf_writer")
     assert signed.predict(run=started["run"], repo_id="toy", api_name="/publish_run")["repo"] == "ana/toy"
     with pytest.raises(ValueError, match="nothing to cancel"):
         client.predict(run=started["run"], api_name="/cancel_run")
     with pytest.raises(ValueError, match="only a cancelled"):
         client.predict(run=started["run"], api_name="/resume_run")
+    assert files_that_hold(PLANTED, home_of) == [], "a token is in memory alone"
     assert client.predict(run=started["run"], api_name="/delete_run")["status"] == "deleted"
+
+
+def processes_that_show(secret: str) -> list[str]:
+    """What any process of this machine shows of it to others: its arguments and its environment."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/*"):
+        if file.name in ("cmdline", "environ"):
+            try:
+                if secret.encode() in file.read_bytes():
+                    found.append(str(file))
+            except OSError:
+                continue
+    return found
+
+
+def files_that_hold(secret: str, folder: Path) -> list[str]:
+    """Every file below a folder that holds it: logs, events, run folders, caches."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".safetensors")
+    return [str(path) for path in files if secret.encode() in path.read_bytes()]
 
 
 def proven(client: Any, run: str, folder: Path) -> None:

@@ -89,10 +89,10 @@ def trees(owner: str) -> list[Tree]:
     return sorted(found, key=lambda one: -one.created)
 
 
-def add(
-    tree: Tree, parent: int, task: str, *, how: str = "written", note: str = "", output: str = "", name: str = ""
-) -> tuple[Tree, int]:
-    """(the tree with one more version, its number); a task that a version has already is that version. Raises UserError."""
+def add(tree: Tree, parent: int, task: str, **about: str) -> tuple[Tree, int]:
+    """(the tree with one more version, its number); a task that a version has already is that version. `about`: how, name, note,
+    output. Raises UserError.
+    """
     with _LOCK:
         tree = find(tree.owner, tree.id)
         tree.version(parent)
@@ -104,16 +104,7 @@ def add(
         if len(tree.versions) >= MOST_VERSIONS:
             raise UserError(f"a tree holds {MOST_VERSIONS} versions; start a new one from the best", field="tree")
         number = max(one.number for one in tree.versions) + 1
-        given = {
-            "number": number,
-            "parent": parent,
-            "how": how,
-            "name": name,
-            "note": note,
-            "task": task,
-            "output": output,
-        }
-        made = build(Version, given)
+        made = build(Version, {"number": number, "parent": parent, "task": task, **about})
         return _written(tree.changed(versions=(*tree.versions, made))), number
 
 

@@ -1,4 +1,4 @@
-"""Commands on results: evaluate, ladder, distil, score, harm, export, publish."""
+"""Commands on results: evaluate, ladder, distil, score, harm, export, deploy, publish."""
 
 import os
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from prompts.errors import UserError
 from prompts.home import LOCAL
 from tuning import run as runs
 from tuning.cli.common import DATA, RunFlags, Show, hub_token, secret_from_pipe, sentence, table_of
+from tuning.deploy import Deploy, deploy
 from tuning.distil import Distil, distil
 from tuning.evaluate import Measure, evaluate
 from tuning.export import Export, export
@@ -52,6 +53,10 @@ class HistoryFlags(Flags):
 
 class ExportFlags(RunFlags, Export):
     to: str = Field(description="A new or empty folder.")
+
+
+class DeployFlags(Flags, Deploy):
+    repo_id: CliPositionalArg[str] = Field(description="Name, or owner/name, of the Space on the Hub.")
 
 
 class PublishFlags(RunFlags, Publish):
@@ -114,6 +119,11 @@ def _export(flags: ExportFlags, show: Show) -> Any:
     return _last(export(runs.find(flags.owner, flags.run), flags.of(Export), Path(flags.to), token=hub_token()), show)
 
 
+def _deploy(flags: DeployFlags, show: Show) -> Any:
+    show("pushing this app's code…")
+    return deploy(flags.of(Deploy), token=hub_token())
+
+
 def _publish(flags: PublishFlags, show: Show) -> Any:
     return _last(publishing(runs.find(flags.owner, flags.run), flags.of(Publish), token=hub_token()), show)
 
@@ -141,5 +151,6 @@ COMMANDS = {
     "history": Command(HistoryFlags, _history, "Show how a model scored, measurement by measurement."),
     "harm": Command(RunFlags, _harm, "Screen a run for forgetting and harm, before and after."),
     "export": Command(ExportFlags, _export, "Write a run as adapter, merged model or GGUF file into a folder."),
+    "deploy": Command(DeployFlags, _deploy, "Push this app to a Space of your own (token: HF_TOKEN)."),
     "publish": Command(PublishFlags, _publish, "Push a run with its model card to the Hub (token: HF_TOKEN)."),
 }

@@ -16,6 +16,7 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.models import BASE_FILE, hub_id
 from prompts.settings import Settings, knob
+from tuning.deploy import ROOT, code_files
 from tuning.hub import hub_refusals
 from tuning.run import JOB, Run
 from tuning.work import durable, write_json
@@ -23,7 +24,6 @@ from tuning.work import durable, write_json
 REPO = "prompt-or-tune-jobs"
 IMAGE = "python:3.12"
 EVENT = "EVENT "  # before each event in the Job's log
-_ROOT = Path(__file__).resolve().parents[2]
 _INPUTS = ("recipe.json", "columns.json", "split.json", "about.json", "rows.jsonl", "rows.index", "held_out.jsonl", "*.keys",
            "forecast.json")  # fmt: skip
 _SCRIPT = """set -e
@@ -173,11 +173,8 @@ def _code() -> bytes:
     """This app's own code as a zip."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
-        for part in ("prompts", "tuning"):
-            for path in sorted((_ROOT / part).rglob("*")):
-                if path.is_file() and "__pycache__" not in path.parts:
-                    archive.write(path, path.relative_to(_ROOT))
-        archive.write(_ROOT / "requirements.txt", "requirements.txt")
+        for path in code_files("requirements.txt"):
+            archive.write(path, path.relative_to(ROOT))
     return data.getvalue()
 
 
