@@ -17,6 +17,7 @@ import gradio as gr  # noqa: E402
 from prompts.backends import OnDevice, identity  # noqa: E402
 from prompts.home import new_id, on_space  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
+from prompts.quotas import expire, quotas_here  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
@@ -25,6 +26,7 @@ from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
 from tuning.launch.process import warm  # noqa: E402
 from tuning.ui.endpoints import publish_endpoints  # noqa: E402
+from tuning.ui.keeping_section import KeepingSection, publish_keeping_endpoints  # noqa: E402
 from tuning.ui.ladder_tab import LadderTab  # noqa: E402
 from tuning.ui.monitor_tab import MonitorTab  # noqa: E402
 from tuning.ui.proof_endpoints import publish_proof_endpoints  # noqa: E402
@@ -85,6 +87,8 @@ def build() -> gr.Blocks:
         publish_study_endpoints(on_device)
         publish_endpoints(on_device)
         publish_proof_endpoints(on_device)
+        KeepingSection(visitor)
+        publish_keeping_endpoints()
         greeted = demo.load(
             lambda secret: secret or new_id(), visitor, visitor, api_name="ui_greet", api_visibility="private",
             show_progress="hidden",
@@ -113,8 +117,18 @@ def warm_up() -> None:
     warm()
 
 
+def tidy_up() -> None:
+    """Removes what was not used for as long as this machine keeps it, now and every day."""
+    if days := quotas_here().days:
+        expire(days)
+        again = threading.Timer(86_400, tidy_up)
+        again.daemon = True
+        again.start()
+
+
 if __name__ == "__main__":
     page = build().queue(max_size=100)
     threading.Timer(3.0, warm_up).start()
+    threading.Thread(target=tidy_up, daemon=True).start()
     page.launch(theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False,
                 enable_monitoring=False, max_file_size=limits_here().max_bytes)  # fmt: skip

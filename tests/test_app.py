@@ -25,6 +25,7 @@ PUBLIC = {
     "/score_model", "/score_history",
     "/version_tree", "/context_ledger", "/reasoning_grid", "/few_shot_risk", "/optimise_prompt",
     "/list_trees", "/add_version", "/show_tree", "/delete_tree", "/list_prompts", "/save_prompt", "/load_prompt", "/delete_prompt",
+    "/my_data", "/delete_my_data",
 }  # fmt: skip
 
 
@@ -123,6 +124,7 @@ def test_every_event_has_a_name(url: str) -> None:
         ("/add_version", {"task": " ", "tree": "nothing"}, "no such tree"),
         ("/load_prompt", {"name": "../x"}, "a name has"),
         ("/save_prompt", {"name": "x", "technique_name": "nothing"}, "there is no technique"),
+        ("/delete_my_data", {}, "set sure to true"),
         ("/render_prompt", {"name": "a", "technique": "nothing", "settings": {}}, "there is no technique"),
         ("/start_run", {}, "give one of a file, the name of data, and a data set"),
         ("/start_run", {"data": "upload:" + "0" * 20}, "does not exist"),
@@ -173,6 +175,8 @@ def test_studies_trees_and_prompts_over_http(client: Any, tiny: str) -> None:
     assert client.predict(name="mine", api_name="/save_prompt", **saved)["version"] == 1
     assert [one["name"] for one in client.predict(search="letters", api_name="/list_prompts")] == ["mine"]
     assert client.predict(name="mine", api_name="/load_prompt")["versions"] == [1]
+    found = client.predict(api_name="/my_data")
+    assert found["bytes"] > 0 and found["kept"]["prompts"] == 1 and found["quotas"]["stored_mb"] == 0
     assert client.predict(name="mine", api_name="/delete_prompt")["deleted"]
 
 

@@ -22,6 +22,7 @@ from prompts.settings import build
 from tuning import run as runs
 from tuning.data.columns import Columns, resolve
 from tuning.evaluate import evaluate
+from tuning.keeping import check_may_start
 from tuning.launch.process import start
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
@@ -59,6 +60,7 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: S
         raise UserError("a sweep chooses by the validation loss; set validation above 0", field="validation")
     if recipe.hub_model_id:
         raise UserError("a sweep publishes nothing by itself; publish its best run afterwards", field="hub_model_id")
+    check_may_start(owner)
     columns = resolve(columns, table)
     tried = combinations(search, recipe)
     sweep = Sweep(owner, new_id(), Path())

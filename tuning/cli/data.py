@@ -1,4 +1,4 @@
-"""Commands on data: inspect, fix, preview."""
+"""Commands on data: inspect, fix, preview, and what is kept of an owner."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,15 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from prompts.commands import Command, Flags
+from prompts.errors import UserError
 from prompts.home import LOCAL
-from tuning.cli.common import DATA, Show, hub_token, progress, table_of
+from tuning.cli.common import DATA, OwnerFlags, Show, hub_token, progress, table_of
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, fixed, patched
 from tuning.data.fixes import sentence as patch_sentence
 from tuning.data.inspect import examined
 from tuning.data.preview import SHOWN, Shown, preview
+from tuning.keeping import forget, my_data
 from tuning.recipe import Reading
 
 
@@ -59,7 +61,21 @@ def _fix(flags: FixFlags, show: Show) -> Any:
     return {"rows": len(table.rows), "written": flags.to, "fixed": [patch_sentence(one) for one in done]}
 
 
+class ForgetFlags(OwnerFlags):
+    sure: bool = Field(False, description="Needed: nothing of it comes back.")
+
+
+def _forget(flags: ForgetFlags, show: Show) -> Any:
+    if not flags.sure:
+        raise UserError("give --sure: nothing of it comes back", field="sure")
+    return forget(flags.owner)
+
+
 COMMANDS = {
+    "my-data": Command(OwnerFlags, lambda flags, show: my_data(flags.owner), "Say what this app keeps of you."),
+    "delete-my-data": Command(
+        ForgetFlags, _forget, "Stop what is at work and delete everything that this app keeps of you."
+    ),
     "inspect": Command(
         InspectFlags, _inspect, "Say what is in a data file, how it would be used and what is wrong with it."
     ),

@@ -13,6 +13,7 @@ from typing import Any
 
 from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import new_id, owner_folder
+from prompts.quotas import check_stored
 from prompts.rows import Limits, Table, read_table, sample_table, store, stored
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, Patch, fixed, patched, read_patches
@@ -48,6 +49,7 @@ def save_upload(owner: str, path: Path, name: str | None = None, limits: Limits 
 
 def save(owner: str, read: Callable[[Path], Table]) -> str:
     """A new upload, whose rows `read` writes into its folder; nothing is left of one that fails."""
+    check_stored(owner)
     upload = new_id()
     folder = owner_folder(owner, "uploads", upload)
     try:

@@ -31,6 +31,7 @@ from prompts.settings import build
 from prompts.techniques.few_shot import Example
 from tuning import run as runs
 from tuning.evaluate import held_rows, text_of
+from tuning.keeping import check_may_start
 from tuning.kinds import kind_in
 from tuning.ladder.climb import asked
 from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground
@@ -65,6 +66,7 @@ class Ladder(Work):
 
 def create(run: runs.Run, settings: LadderSettings) -> Ladder:
     """Checks what can be checked without a model, and writes the folder. Raises UserError, WorldError."""
+    check_may_start(run.owner)
     held = held_rows(run)
     adapter_folder(run.owner, run.id)
     check(settled(settings, held.references))

@@ -1,11 +1,14 @@
 """Starts a run where it belongs: as a child process here, or as a Job on Hugging Face with a child process that follows it."""
 
+import math
 from collections.abc import Callable
 
 from prompts.errors import UserError
 from prompts.home import on_space
+from prompts.quotas import quotas_here
 from prompts.rows import Table
 from tuning.data.columns import Columns
+from tuning.keeping import check_may_start
 from tuning.launch.jobs import JobSettings, prepare
 from tuning.launch.process import spawn, start
 from tuning.publish import reserve
@@ -31,10 +34,24 @@ def begin_new(owner: str, table: Table, recipe: Recipe, columns: Columns, token:
 
 def made(owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None) -> Run:
     """A new run, whose repository is made first where its recipe names one. Raises as `begin_new`."""
+    check_may_start(owner)
     run = create(owner, table, recipe, columns)
+    _or_nothing(run, lambda: _check_steps(run))
     if recipe.hub_model_id:
         _or_nothing(run, lambda: reserve(run, token))
     return run
+
+
+def _check_steps(run: Run) -> None:
+    """Raises UserError where the run would take more steps than are allowed."""
+    recipe, most = run.recipe, quotas_here().steps
+    batch = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps
+    steps = math.ceil(math.ceil(len(run.numbers("train")) / batch) * recipe.num_train_epochs)
+    if most and steps > most:
+        raise UserError(
+            f"{steps:,} steps, and {most:,} are allowed; take fewer epochs, a larger batch or fewer rows",
+            field="num_train_epochs",
+        )
 
 
 def _or_nothing(run: Run, do: Callable[[], None]) -> None:

@@ -1,0 +1,54 @@
+"""What one visitor may keep and start here, and for how long it is kept. The owner of a Space sets it in the environment, as
+PROMPT_OR_TUNE_QUOTA_STORED_MB and so on; on one's own machine nothing is limited unless it is set.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from prompts.errors import UserError
+from prompts.home import home, on_space, owner_folder
+from prompts.settings import Settings, build, knob
+
+
+class Quotas(Settings):
+    """What one visitor may use; 0 sets no limit."""
+
+    stored_mb: int = knob(0, title="Stored", unit="MB", ge=0, help="Data, runs, prompts and cached replies together.")
+    at_work: int = knob(0, title="At work", ge=0, help="Runs, sweeps and ladders that work or wait in line at once.")
+    steps: int = knob(0, title="Steps", ge=0, help="Training steps of one run.")
+    days: int = knob(0, title="Kept", unit="days", ge=0, help="What was not used for so long is removed.")
+
+
+ON_A_SPACE = Quotas(stored_mb=5_000, at_work=3, steps=20_000, days=30)
+
+
+def quotas_here() -> Quotas:
+    """The quotas of this machine. Raises UserError for a value in the environment that is none."""
+    found = ON_A_SPACE if on_space() else Quotas()
+    given = {name: os.environ.get(f"PROMPT_OR_TUNE_QUOTA_{name.upper()}") for name in Quotas.model_fields}
+    return build(Quotas, {**found.to_json(), **{name: value for name, value in given.items() if value}})
+
+
+def stored_bytes(owner: str) -> int:
+    """What an owner keeps here."""
+    return sum(path.lstat().st_size for path in owner_folder(owner).rglob("*") if path.is_file())
+
+
+def check_stored(owner: str) -> None:
+    """Raises UserError where the owner keeps more than is allowed."""
+    most = quotas_here().stored_mb
+    if most and (found := stored_bytes(owner) // 1_000_000) >= most:
+        raise UserError(f"you keep {found:,} MB here, and {most:,} MB are allowed; delete runs, data or ladders first")
+
+
+def expire(days: int, now: float | None = None) -> list[Path]:
+    """Removes what of any visitor was not written to for so many days: runs, uploads, prompts ...; returns what went."""
+    oldest = (now or time.time()) - days * 86_400
+    gone = []
+    for entry in (home() / "owners").glob("*/*/*"):
+        if max((path.lstat().st_mtime for path in (entry, *entry.rglob("*"))), default=0) < oldest:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            gone.append(entry)
+    return gone

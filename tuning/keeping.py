@@ -1,0 +1,61 @@
+"""What an owner has here: how much, what is at work, and how all of it goes."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from prompts.errors import UserError
+from prompts.home import owner_folder
+from prompts.quotas import check_stored, quotas_here, stored_bytes
+from tuning.work import ACTIVE, Work
+
+KINDS = ("runs", "sweeps", "ladders")  # folders of what a process works on
+WAIT = 30.0  # seconds that a process has to stop
+
+
+def at_work(owner: str) -> Iterator[Work]:
+    """What works or waits in line for this owner."""
+    for kind in KINDS:
+        for status in owner_folder(owner, kind).glob("*/status.json"):
+            work = Work(owner, status.parent.name, status.parent)
+            if work.status()["state"] in ACTIVE:
+                yield work
+
+
+def check_may_start(owner: str) -> None:
+    """Raises UserError where the owner has too much at work or keeps too much."""
+    most = quotas_here().at_work
+    if most and (found := len(list(at_work(owner)))) >= most:
+        raise UserError(
+            f"{found} of your runs, sweeps and ladders are at work or in line, and {most} may be; wait, or cancel one"
+        )
+    check_stored(owner)
+
+
+def my_data(owner: str) -> dict[str, Any]:
+    """{"bytes", "at_work", "kept": {folder: how many}, "quotas"}."""
+    folders = [path for path in owner_folder(owner).glob("*") if path.is_dir()]
+    kept = {
+        path.name: len([one for one in path.iterdir() if not one.name.endswith(".versions")])
+        for path in sorted(folders)
+    }
+    return {
+        "bytes": stored_bytes(owner), "at_work": len(list(at_work(owner))), "kept": kept, "quotas": quotas_here().to_json(),
+    }  # fmt: skip
+
+
+def forget(owner: str) -> dict[str, Any]:
+    """Stops what is at work and removes everything of this owner: {"bytes"}. Raises UserError where something does not stop."""
+    for work in at_work(owner):
+        (work.folder / "cancel").touch()
+    until = time.monotonic() + WAIT
+    while busy := list(at_work(owner)):
+        if time.monotonic() > until:
+            raise UserError(f"{len(busy)} of your runs are still stopping; try again in a minute")
+        time.sleep(0.2)
+    size = stored_bytes(owner)
+    folder: Path = owner_folder(owner)
+    shutil.rmtree(folder, ignore_errors=True)
+    return {"bytes": size, "deleted": not folder.exists()}

@@ -1,0 +1,56 @@
+"""Your data in this app: how much it is, how long it is kept, and a button that removes it."""
+
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import UserError
+from prompts.ui.forms import endpoint, listen
+from prompts.ui.visitor import Caller
+from tuning.keeping import forget, my_data
+
+FOR_EVER = "It stays until you delete it."
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """What is kept, as Markdown."""
+    kept = ", ".join(f"{count} {name}" for name, count in found["kept"].items() if count) or "nothing"
+    quotas = found["quotas"]
+    size = f"{found['bytes'] / 1_000_000:,.1f} MB" + (f" of {quotas['stored_mb']:,} MB" if quotas["stored_mb"] else "")
+    days = f"What you do not use for {quotas['days']} days is removed." if quotas["days"] else FOR_EVER
+    return f"**{size}**: {kept}. {days}"
+
+
+class KeepingSection:
+    """An accordion below all tabs."""
+
+    def __init__(self, visitor: Any) -> None:
+        with gr.Accordion("Your data in this app", open=False):
+            self.said = gr.Markdown("", elem_classes="quiet")
+            with gr.Row():
+                self.look = gr.Button("What is kept of me?", size="md", scale=0, min_width=180)
+                self.sure = gr.Checkbox(label="Yes, all of it: data, runs, prompts, ladders", min_width=280)
+                self.delete = gr.Button("Delete everything of mine", variant="stop", size="md", scale=0, min_width=220)
+        listen(self.look.click, lambda who: sentence(my_data(who.owner)), visitor, [], self.said, name="ui_my_data")
+        listen(self.delete.click, self._delete, visitor, [self.sure], [self.said, self.sure], name="ui_delete_my_data")
+
+    def _delete(self, who: Caller, sure: bool) -> list[Any]:
+        if not sure:
+            raise UserError("tick the box first: nothing of it comes back")
+        gone = forget(who.owner)
+        return [f"Removed: {gone['bytes'] / 1_000_000:,.1f} MB. Reload the page to start anew.", False]
+
+
+def publish_keeping_endpoints() -> None:
+    """Adds the endpoints to the current Blocks."""
+    endpoint(None, lambda who: my_data(who.owner), name="my_data", personal=True,
+             text="What this app keeps of you: bytes, how many runs, uploads and so on, and the quotas.")  # fmt: skip
+    endpoint(None, _forget, name="delete_my_data", personal=True,
+             extra={"sure": (bool, False, "true: all of it goes, and nothing of it comes back.")},
+             text="Stop what is at work and delete everything that this app keeps of you.")  # fmt: skip
+
+
+def _forget(who: Caller, sure: bool) -> dict[str, Any]:
+    if not sure:
+        raise UserError("set sure to true: nothing of it comes back", field="sure")
+    return forget(who.owner)
