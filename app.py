@@ -13,6 +13,7 @@ import warnings
 warnings.filterwarnings("ignore", message=".*Pandas4Warning.*|.*deprecated.*", module="gradio.*")
 
 import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 
 from prompts.backends import OnDevice, identity  # noqa: E402
 from prompts.home import new_id, on_space  # noqa: E402
@@ -21,6 +22,7 @@ from prompts.quotas import expire, quotas_here  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
+from prompts.ui.headers import SafeHeaders  # noqa: E402
 from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
@@ -130,5 +132,6 @@ if __name__ == "__main__":
     page = build().queue(max_size=100)
     threading.Timer(3.0, warm_up).start()
     threading.Thread(target=tidy_up, daemon=True).start()
-    page.launch(theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False,
+    careful = {"middleware": [Middleware(SafeHeaders)]}
+    page.launch(theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False, app_kwargs=careful,
                 enable_monitoring=False, max_file_size=limits_here().max_bytes)  # fmt: skip

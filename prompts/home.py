@@ -30,6 +30,17 @@ def on_space() -> bool:
     return os.environ.get("SYSTEM") == "spaces"
 
 
+LOOPBACK = ("", "127.0.0.1", "localhost", "::1")
+
+
+def shared_here() -> bool:
+    """Can others than this machine's own user reach the app? Then visitors are kept apart, and nobody gets the machine's token:
+    on a Space, and where Gradio is told to share it or to listen beyond loopback.
+    """
+    told = os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
+    return on_space() or told or os.environ.get("GRADIO_SERVER_NAME", "") not in LOOPBACK
+
+
 def home() -> Path:
     """The folder that holds all state."""
     if chosen := os.environ.get("PROMPT_OR_TUNE_HOME"):

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from prompts.errors import UserError
-from prompts.home import ADAPTER_CONFIG, on_space
+from prompts.home import ADAPTER_CONFIG, shared_here
 from prompts.loading import hub_errors, hub_token
 from prompts.models import parse
 
@@ -33,7 +33,7 @@ def _look(repo: str, token: str | None) -> tuple[str, Path] | None:
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, OfflineModeIsEnabled
 
-    if on_space():  # what one visitor fetched lies on the disk: another has to be allowed to see it, too
+    if shared_here():  # what one visitor fetched lies on the disk: another has to be allowed to see it, too
         with hub_errors(repo):
             HfApi(endpoint=os.environ.get("HF_ENDPOINT")).model_info(repo, token=hub_token(token))
     if isinstance(try_to_load_from_cache(repo, "config.json"), str):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError, WorldError
-from prompts.home import on_space
+from prompts.home import shared_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
 
@@ -122,7 +122,7 @@ def clear() -> None:
 
 def hub_token(token: str | None) -> str | bool | None:
     """What to tell the Hub client: the caller's token; on a Space never the machine's own."""
-    return token or (False if on_space() else None)
+    return token or (False if shared_here() else None)
 
 
 def config_at(source: str, token: str | None = None) -> Any:

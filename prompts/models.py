@@ -17,7 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from prompts.errors import UserError, WorldError
-from prompts.home import ADAPTER_CONFIG, RUN_PREFIX, adapter_folder, models_folder, on_space
+from prompts.home import ADAPTER_CONFIG, RUN_PREFIX, adapter_folder, models_folder, shared_here
 
 EMBEDDED = "embedded"
 EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -47,7 +47,7 @@ def parse(name: str) -> ModelName:
     if "://" in name:
         return _server(name)
     if name.startswith(("/", "./", "../", "~")):
-        if on_space():
+        if shared_here():
             raise UserError("folders cannot be named on a Space; give a Hub id", field="model")
         return ModelName("folder", str(Path(name).expanduser()))
     if _HUB_ID.fullmatch(name) and ".." not in name:
@@ -66,7 +66,7 @@ def _server(name: str) -> ModelName:
         raise UserError(f"{name[:80]!r}: write a server as http(s)://host[:port]/v1#model", field="model")
     if parts.username or parts.password:
         raise UserError("a key does not belong in the address; give it as the server's key", field="model")
-    if on_space():
+    if shared_here():
         _refuse_private(parts.hostname)
     return ModelName("server", model, url)
 

@@ -4,11 +4,12 @@ PROMPT_OR_TUNE_QUOTA_STORED_MB and so on; on one's own machine nothing is limite
 
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
 from prompts.errors import UserError
-from prompts.home import home, on_space, owner_folder
+from prompts.home import home, owner_folder, shared_here
 from prompts.settings import Settings, build, knob
 
 
@@ -17,16 +18,18 @@ class Quotas(Settings):
 
     stored_mb: int = knob(0, title="Stored", unit="MB", ge=0, help="Data, runs, prompts and cached replies together.")
     at_work: int = knob(0, title="At work", ge=0, help="Runs, sweeps and ladders that work or wait in line at once.")
+    asks: int = knob(0, title="Asked", unit="a minute", ge=0, help="Questions and measurements begun within a minute.")
     steps: int = knob(0, title="Steps", ge=0, help="Training steps of one run.")
     days: int = knob(0, title="Kept", unit="days", ge=0, help="What was not used for so long is removed.")
 
 
-ON_A_SPACE = Quotas(stored_mb=5_000, at_work=3, steps=20_000, days=30)
+MINUTE = 60.0  # seconds
+ON_A_SPACE = Quotas(stored_mb=5_000, at_work=3, asks=30, steps=20_000, days=30)
 
 
 def quotas_here() -> Quotas:
     """The quotas of this machine. Raises UserError for a value in the environment that is none."""
-    found = ON_A_SPACE if on_space() else Quotas()
+    found = ON_A_SPACE if shared_here() else Quotas()
     given = {name: os.environ.get(f"PROMPT_OR_TUNE_QUOTA_{name.upper()}") for name in Quotas.model_fields}
     return build(Quotas, {**found.to_json(), **{name: value for name, value in given.items() if value}})
 
@@ -41,6 +44,34 @@ def check_stored(owner: str) -> None:
     most = quotas_here().stored_mb
     if most and (found := stored_bytes(owner) // 1_000_000) >= most:
         raise UserError(f"you keep {found:,} MB here, and {most:,} MB are allowed; delete runs, data or ladders first")
+
+
+class Pace:
+    """How often each owner began something within the last minute."""
+
+    def __init__(self) -> None:
+        self._lock, self._begun = threading.Lock(), dict[str, list[float]]()
+
+    def take(self, owner: str, most: int, now: float | None = None) -> None:
+        """Raises UserError where `most` were begun already; 0 sets no limit."""
+        now = now or time.monotonic()
+        with self._lock:
+            self._begun = {
+                who: kept for who, begun in self._begun.items() if (kept := [at for at in begun if now - at < MINUTE])
+            }
+            mine = self._begun.setdefault(owner, [])
+            if most and len(mine) >= most:
+                wait = MINUTE - (now - mine[0])
+                raise UserError(f"{most} a minute may be asked here; wait {wait:.0f} seconds")
+            mine.append(now)
+
+
+PACE = Pace()
+
+
+def check_pace(owner: str) -> None:
+    """Raises UserError where the owner asks more often than is allowed."""
+    PACE.take(owner, quotas_here().asks)
 
 
 def expire(days: int, now: float | None = None) -> list[Path]:

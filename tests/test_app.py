@@ -74,6 +74,13 @@ def test_public_endpoints_are_the_promised_ones(client: Any) -> None:
         assert all(p["python_type"]["type"] not in ("Any", "None") for p in endpoint["parameters"]), name
 
 
+def test_every_answer_tells_the_browser_to_be_careful(url: str) -> None:
+    for path in ("/", "/config", "/gradio_api/info"):
+        with urllib.request.urlopen(f"{url}{path}") as reply:
+            assert reply.headers["X-Content-Type-Options"] == "nosniff", path
+            assert "object-src 'none'" in reply.headers["Content-Security-Policy"], path
+
+
 def test_every_event_has_a_name(url: str) -> None:
     for name in names(url):
         assert name, "a nameless event"

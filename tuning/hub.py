@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from prompts.errors import UserError, WorldError
-from prompts.home import on_space
+from prompts.home import shared_here
 
 
 def hub_api(token: str | None) -> Any:
     """The Hub's client for the caller. Raises UserError where a Space's visitor gave no token, or a token that cannot be one."""
     from huggingface_hub import HfApi
 
-    if token is None and on_space():
+    if token is None and shared_here():
         raise UserError("sign in with Hugging Face, or give a token with write access", field="token")
     if token is not None and not token.isascii():
         raise UserError("a token has no such characters; copy it again", field="token")

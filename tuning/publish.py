@@ -52,6 +52,10 @@ class Publish(Export):
         False, title="Publish a Space to try it", place=16,
         help="<repository>-demo, a small Gradio app, as private as the model. Its examples are three of the held-out rows.",
     )  # fmt: skip
+    delete_run: bool = knob(
+        False, title="Delete the run here afterwards", advanced=True, place=18,
+        help="Once it is published and was loaded again: its rows, checkpoints and adapter leave this machine.",
+    )  # fmt: skip
     update: bool = knob(
         False, title="Add to an existing repository", advanced=True, place=17,
         help="Otherwise a name that is taken is refused, unless this run was published there before.",
@@ -109,7 +113,9 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     write_json(run.folder / "published.json", document)
-    yield {"event": "published", **document}
+    if settings.delete_run:
+        run.delete()
+    yield {"event": "published", **document, "deleted": settings.delete_run}
 
 
 def reserve(run: Run, token: str | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from prompts.errors import AppError, WorldError
-from prompts.home import LOCAL, on_space, owner_folder
+from prompts.home import LOCAL, owner_folder, shared_here
 from tuning.launch.process import send_to_space
 from tuning.run import Run
 from tuning.work import Event
@@ -124,7 +124,7 @@ class _WandB:
     def __init__(self, run: Run, first: int, token: str | None) -> None:
         import wandb
 
-        online = not on_space() and bool(wandb.login(prompt=False, verify=False))
+        online = not shared_here() and bool(wandb.login(prompt=False, verify=False))
         self._run = wandb.init(
             project=run.recipe.project, id=run.id, name=run.id, config=run.recipe.to_json(), resume="allow",
             dir=run.folder, mode="online" if online else "offline",

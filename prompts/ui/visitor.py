@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from prompts.home import LOCAL, on_space
+from prompts.home import LOCAL, shared_here
 
 _MOCK = "mock-oauth-token-for-local-dev"  # what Gradio hands out where there is no sign-in
 
@@ -26,7 +26,7 @@ def caller(request: Any, oauth: Any, profile: Any = None, secret: str = "") -> C
     headers = request.headers if request else {}
     token = token or headers.get("x-hf-token") or None
     key = headers.get("x-model-key") or None
-    if not on_space():
+    if not shared_here():
         return Caller(LOCAL, token, key)
     if name := (profile.username if profile else _account(token)):
         return Caller("hf-" + re.sub(r"[^a-z0-9_-]", "-", name.lower()), token, key)

@@ -8,14 +8,17 @@ import pytest
 
 from prompts import library
 from prompts.errors import UserError
-from prompts.home import owner_folder
-from prompts.quotas import expire, quotas_here, stored_bytes
+from prompts.home import owner_folder, shared_here
+from prompts.quotas import Pace, expire, quotas_here, stored_bytes
 from prompts.techniques import technique
+from prompts.ui.visitor import caller
 from tests.tuning.test_train import COLUMNS, recipe, table
 from tuning import run as runs
 from tuning.data.sources import save_upload
+from tuning.hub import hub_api
 from tuning.keeping import check_may_start, forget, my_data
 from tuning.launch.begin import made
+from tuning.launch.process import _environment
 from tuning.work import Work
 
 
@@ -98,3 +101,33 @@ def test_everything_goes_at_once_and_only_ones_own(monkeypatch: pytest.MonkeyPat
     work.set_state("cancelled")
     assert forget("local")["deleted"] and my_data("local") == {**my_data("local"), "bytes": 0, "kept": {}}
     assert library.names("other", "few_shot") == ["mine"]
+
+
+def test_who_asks_too_often_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = Pace()
+    for at in (1.0, 2.0, 3.0):
+        pace.take("ana", 3, at)
+    with pytest.raises(UserError, match="3 a minute may be asked here; wait 51 seconds"):
+        pace.take("ana", 3, 10.0)
+    pace.take("ben", 3, 10.0)
+    pace.take("ana", 3, 61.5)
+    assert list(pace._begun) == ["ana", "ben"], "who asked nothing for a minute is forgotten"
+    pace.take("ben", 0, 200.0)
+    assert list(pace._begun) == ["ben"]
+
+
+@pytest.mark.parametrize(("name", "value", "is_shared"), [
+    ("GRADIO_SERVER_NAME", "0.0.0.0", True), ("GRADIO_SERVER_NAME", "127.0.0.1", False), ("GRADIO_SHARE", "true", True),
+    ("SYSTEM", "spaces", True), ("GRADIO_SERVER_PORT", "80", False),
+])  # fmt: skip
+def test_where_others_reach_the_app_it_keeps_them_apart_and_its_token_to_itself(
+    name: str, value: str, is_shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert shared_here() is is_shared
+    assert (caller(None, None, None, "secret").owner == "local") is not is_shared
+    monkeypatch.setenv("HF_TOKEN", "hf_owner")
+    assert ("HF_TOKEN" in _environment()) is not is_shared
+    if is_shared:
+        with pytest.raises(UserError, match="token"):
+            hub_api(None)

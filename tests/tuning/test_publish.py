@@ -63,6 +63,13 @@ def test_an_adapter_is_published_private_with_a_card_and_read_back(finished: run
     assert again["repo"] == document["repo"], "the same run may publish again"
     with pytest.raises(UserError, match="exists and is private"):
         publish(finished, Publish(repo_id="ana/my-emails", private=False), token="hf_writer")
+    last = publish(finished, Publish(repo_id="ana/my-emails", delete_run=True), token="hf_writer")
+    assert last["deleted"] and runs.runs("local") == [] and hub.files("ana/my-emails")["README.md"], (
+        "gone here, there it stays"
+    )
+
+
+def test_a_token_is_plain_text(finished: runs.Run, hub: Any) -> None:
     with pytest.raises(UserError, match="no such characters"):
         publish(finished, Publish(repo_id="ana/my-emails"), token="hf_wrïter")
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from prompts.errors import UserError
-from prompts.home import on_space
+from prompts.home import shared_here
 from prompts.quotas import quotas_here
 from prompts.rows import Table
 from tuning.data.columns import Columns
@@ -75,7 +75,7 @@ def begin_job(owner: str, table: Table, recipe: Recipe, columns: Columns, job: J
 
 def _own(token: str | None) -> str:
     """The token given, or on one's own machine the one that `hf auth login` left there. Raises UserError where there is none."""
-    if not token and not on_space():
+    if not token and not shared_here():
         from huggingface_hub import get_token
 
         token = get_token()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError, WorldError
-from prompts.home import on_space
+from prompts.home import shared_here
 from tuning.work import Work
 
 LOG = "log.txt"
@@ -184,5 +184,5 @@ def _free_the_gpu() -> None:
 
 def _environment() -> dict[str, str]:
     """The environment without the machine's own tokens where they belong to somebody else than the visitor."""
-    hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"} if on_space() else set()
+    hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"} if shared_here() else set()
     return {key: value for key, value in os.environ.items() if key not in hidden}

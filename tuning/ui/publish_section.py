@@ -55,7 +55,9 @@ class PublishSection:
     def _push(self, who: Caller, run: str, token: str, *values: Any) -> Iterator[Any]:
         settings = self.publish_form.read(values)
         found = runs.find(who.owner, chosen(run))
+        event: dict[str, Any] = {}
         for event in publishing(found, settings, token=token.strip() or who.token):
             if event["event"] != "published":
                 yield views.publishing(event), gr.skip()
-        yield views.published(runs.snapshot(found)), ""
+        gone = " The run was deleted here." if event["deleted"] else ""
+        yield views.published({"published": event}) + gone, ""

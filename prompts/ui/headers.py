@@ -1,0 +1,27 @@
+"""Headers that tell a browser to be careful with what this app serves."""
+
+from typing import Any
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),  # a file is what its type says
+    (b"referrer-policy", b"same-origin"),  # no address of this app goes elsewhere
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=()"),
+    # No plug-ins, no other base address; the Hub shows a Space in a frame of its own pages.
+    (b"content-security-policy", b"object-src 'none'; base-uri 'self'; frame-ancestors 'self' https://huggingface.co https://*.hf.space"),
+)  # fmt: skip
+
+
+class SafeHeaders:
+    """ASGI middleware that adds HEADERS to every answer; streams pass untouched."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                known = {name.lower() for name, _ in message["headers"]}
+                message = {**message, "headers": [*message["headers"], *(h for h in HEADERS if h[0] not in known)]}
+            await send(message)
+
+        await self.app(scope, receive, sending if scope["type"] == "http" else send)
