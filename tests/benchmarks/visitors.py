@@ -1,8 +1,8 @@
 """Many visitors at once: python -m tests.benchmarks.visitors [visitors] [seconds]
 
-The app as a Space on this machine, with the embedded model. One training begins; then every visitor (50, for 300 seconds) asks, looks at
-runs, renders prompts and inspects data over HTTP, with a pause of about a second. Prints what was answered, refused and wrong, how long
-status calls took, the app's memory, and whether the training ended well.
+The app as a Space on this machine, with the embedded model. One training begins; then every visitor (50, for 300 s) asks, looks at
+runs, renders prompts and inspects data over HTTP, with pauses of about a second. Prints what was answered, refused and wrong, how
+long status calls took, the app's memory, and whether the training ended well.
 """
 
 import json
@@ -104,19 +104,20 @@ def main(visitors: int = 50, seconds: float = 300) -> None:
                     if state["answer"][0]["status"] not in ("starting", "queued", "loading", "training", "evaluating"):
                         break
                     time.sleep(1)
+    told(crowd, visitors, peak, str(state["answer"][0]["status"]))
+
+
+def told(crowd: Crowd, visitors: int, peak: float, training: str) -> None:
     total = sum(crowd.counts.values())
-    print(
-        f"{visitors} visitors, {seconds:.0f} s: {total} requests, {dict(crowd.counts)}; refused {crowd.counts['refused'] / total:.1%}"
-    )
+    print(f"{visitors} visitors: {total} requests, {dict(crowd.counts)}; refused {crowd.counts['refused'] / total:.1%}")
     for name, took in crowd.took.items():
         if len(took) > 1:
-            print(
-                f"  {name}: {len(took)} calls, median {statistics.median(took):.2f} s, p95 {statistics.quantiles(took, n=20)[-1]:.2f} s"
-            )
+            p95 = statistics.quantiles(took, n=20)[-1]
+            print(f"  {name}: {len(took)} calls, median {statistics.median(took):.2f} s, p95 {p95:.2f} s")
     print(
         f"  without any answer: {sum(not crowd.answered[n] for n in range(visitors))} visitors; peak memory {peak:.1f} GB"
     )
-    print(f"  the training: {state['answer'][0]['status']}; wrong: {len(crowd.wrong)} {crowd.wrong[:5]}")
+    print(f"  the training: {training}; wrong: {len(crowd.wrong)} {crowd.wrong[:5]}")
 
 
 if __name__ == "__main__":
