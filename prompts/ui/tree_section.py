@@ -12,7 +12,7 @@ from prompts.errors import NotFound, UserError
 from prompts.refining import tree as trees
 from prompts.scoring import GRADED
 from prompts.statistics import paired
-from prompts.techniques.refinement import RefinementSettings
+from prompts.techniques.refinement import RefinementSettings, worded
 from prompts.ui.charts import difference
 from prompts.ui.forms import listen
 from prompts.ui.visitor import Caller
@@ -101,7 +101,7 @@ class TreeSection:
             "rewrite" in note for note in last.notes
         )  # else it was refused
         how = ("model" if by_model else "feedback") if changed else "written"
-        note = before.feedback if changed else ""
+        note = "; ".join(worded(before)) if changed else ""
         return self.kept(who, tree, version, last.settings, how, note, said)
 
     views = staticmethod(lambda who, tree: tree_views(who, tree))
