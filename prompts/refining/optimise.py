@@ -51,16 +51,6 @@ class OptimiseSettings(TreeSettings):
         16, title="Rows a trial", ge=2, le=200, place=8, advanced=True,
         help="A proposal has to beat its parent on so many development rows before it is tried on all.",
     )  # fmt: skip
-    most_tokens: int = knob(
-        400,
-        title="Longest prompt",
-        unit="tokens",
-        ge=16,
-        le=8192,
-        place=9,
-        advanced=True,
-        help="Longer proposals are refused.",
-    )
 
 
 def optimising(
@@ -254,7 +244,7 @@ class _Search:
                 yield "model", proposal
 
     def _passes(self, before: str, after: str, seen: Seen, how: str) -> bool:
-        complaint = fault(before, after, rows=seen.texts, most_tokens=self.ground.study.most_tokens, count=self._tokens)
+        complaint = fault(before, after, rows=seen.texts, most_tokens=self.settings.most_tokens, count=self._tokens)
         if complaint:
             self._tried.add(after)
             self.refused.append(f"{how}: the proposal {complaint}")

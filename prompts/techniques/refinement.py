@@ -52,6 +52,10 @@ class RefinementSettings(AskSettings):
         "", title="Rewriting model", pick=True, advanced=True, place=81,
         help="For model: who rewrites; a stronger one than the model that is asked does it better. Empty: the same.",
     )  # fmt: skip
+    most_tokens: int = knob(
+        400, title="Longest prompt", unit="tokens", ge=16, le=8192, advanced=True, place=82,
+        help="Longer proposals, of a model or an edit, are refused; what you write yourself may be longer.",
+    )  # fmt: skip
 
 
 def build(settings: RefinementSettings, row: Mapping[str, Any]) -> Prompt:
@@ -70,7 +74,8 @@ def revise(settings: RefinementSettings, open_model: Callable[[str], Backend]) -
     if settings.rewrite == "add":
         return settings.changed(task=added, feedback="", notes=()), []
     task = rewritten(settings, open_model(settings.rewriting_model or settings.model))
-    if complaint := fault(settings.task, task, rows=[note.input for note in settings.notes]):
+    rows = [note.input for note in settings.notes]
+    if complaint := fault(settings.task, task, rows=rows, most_tokens=settings.most_tokens):
         note = f"The model's rewrite {complaint}, so your feedback was added as a requirement instead."
         return settings.changed(task=added, feedback="", notes=()), [note]
     return settings.changed(task=task, feedback="", notes=()), []

@@ -90,7 +90,7 @@ class FeedbackSection:
         found = found_tree(who, tree)
         known = {one.task for one in found.versions} if found else set()
         for name, task in proposals(settings.task, seen, [operator] if operator else ()):
-            if task not in known and not fault(settings.task, task, rows=seen.texts):
+            if task not in known and not fault(settings.task, task, rows=seen.texts, most_tokens=settings.most_tokens):
                 gr.Info(f"{name.replace('_', ' ')}: kept as the next version; measure it.")
                 return [task, *self.tree.kept(who, tree, version, settings.changed(task=task), name)]
         raise UserError(

@@ -262,3 +262,10 @@ def test_a_thought_never_becomes_a_prompt() -> None:
     backend = ScriptedBackend(lambda p: "hm</think>\n```\nBetter prompt\n```")
     settings = RefinementSettings(task=TASK, feedback="x", rewrite="model")
     assert revise(settings, lambda _name: backend)[0].task == "Better prompt"
+
+
+def test_a_rewrite_longer_than_allowed_is_refused() -> None:
+    backend = ScriptedBackend(lambda p: f"{TASK} {'very ' * 100}long")
+    settings = RefinementSettings(task=TASK, feedback="x", rewrite="model", most_tokens=20)
+    made, said = revise(settings, lambda _name: backend)
+    assert made.task.endswith("- x") and "more than the 20 allowed" in said[0]
