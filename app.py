@@ -120,7 +120,7 @@ def warm_up() -> None:
 
 
 def tidy_up() -> None:
-    """Removes what was not used for as long as this machine keeps it, now and every day."""
+    """Removes what was not changed for as long as this machine keeps it, now and every day."""
     if days := quotas_here().days:
         expire(days)
         again = threading.Timer(86_400, tidy_up)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+CHARACTERS = 4  # of a token, about, where no tokenizer is at hand
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "cancelled", "running"]
 

@@ -20,7 +20,7 @@ class Quotas(Settings):
     at_work: int = knob(0, title="At work", ge=0, help="Runs, sweeps and ladders that work or wait in line at once.")
     asks: int = knob(0, title="Asked", unit="a minute", ge=0, help="Questions and measurements begun within a minute.")
     steps: int = knob(0, title="Steps", ge=0, help="Training steps of one run.")
-    days: int = knob(0, title="Kept", unit="days", ge=0, help="What was not used for so long is removed.")
+    days: int = knob(0, title="Kept", unit="days", ge=0, help="What was not changed for so long is removed.")
 
 
 MINUTE = 60.0  # seconds
@@ -78,8 +78,11 @@ def expire(days: int, now: float | None = None) -> list[Path]:
     """Removes what of any visitor was not written to for so many days: runs, uploads, prompts ...; returns what went."""
     oldest = (now or time.time()) - days * 86_400
     gone = []
-    for entry in (home() / "owners").glob("*/*/*"):
+    for entry in sorted((home() / "owners").glob("*/*/*")):
+        if entry.suffix == ".versions" and entry.with_suffix(".yaml").exists():
+            continue  # a prompt's earlier versions go with the prompt
         if max((path.lstat().st_mtime for path in (entry, *entry.rglob("*"))), default=0) < oldest:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            shutil.rmtree(entry.with_suffix(".versions"), ignore_errors=True)
             gone.append(entry)
     return gone

@@ -114,11 +114,7 @@ class AddFlags(TreesFlags, RefinementSettings):
 
 def _add(flags: AddFlags, show: Show) -> Any:
     settings = part(flags, RefinementSettings)
-    if not flags.tree:
-        return trees.create(flags.owner, settings, flags.name).document()
-    found = trees.find(flags.owner, flags.tree)
-    last = max(one.number for one in found.versions)
-    return trees.add(found, flags.parent or last, settings.task, name=flags.name)[0].document()
+    return trees.kept(flags.owner, flags.tree, flags.parent, settings, name=flags.name)[0].document()
 
 
 def _delete_tree(flags: TreeFlags, show: Show) -> Any:

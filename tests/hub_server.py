@@ -41,6 +41,7 @@ class Hub:
     repos: dict[str, Repo] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    hardware: dict[str, str] = field(default_factory=dict)  # that was asked for, of Spaces
     fault: Callable[[str], Response | None] = lambda _: None
     late_fault: Callable[[str], Response | None] = lambda _: (
         None
@@ -91,6 +92,7 @@ class Server:
             ("/api/datasets/{repo:path}/commit/{rev}", self.commit, ["POST"]),
             ("/api/spaces/{repo:path}/preupload/{rev}", self.preupload, ["POST"]),
             ("/api/spaces/{repo:path}/commit/{rev}", self.commit, ["POST"]),
+            ("/api/spaces/{repo:path}/hardware", self.hardware, ["POST"]),
             ("/api/spaces/{repo:path}/tree/{rev}", self.tree, ["GET"]),
             ("/api/spaces/{repo:path}", self.info, ["GET"]),
             ("/api/whoami-v2", self.whoami, ["GET"]),
@@ -271,6 +273,13 @@ class Server:
         paths = (await request.json())["paths"]
         return JSONResponse(
             [entry for entry in _entries(found.commits[-1][1], recursive=True) if entry["path"] in paths]
+        )
+
+    async def hardware(self, request: Request) -> Response:
+        flavor = (await request.json())["flavor"]
+        self.hub.hardware[self.repo_of(request)] = flavor
+        return JSONResponse(
+            {"stage": "BUILDING", "hardware": {"current": None, "requested": flavor}, "gcTimeout": None}
         )
 
     async def info(self, request: Request) -> Response:

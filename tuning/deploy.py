@@ -21,7 +21,7 @@ class Deploy(Settings):
     private: bool = knob(True, title="Private", help="Only you can see a private Space.")
     hardware: str = knob(
         "", title="Hardware", pattern=r"^[a-z0-9-]{0,40}$",
-        help="For instance cpu-upgrade, t4-small or zero-a10g, which you pay for; empty: the Hub's free one.",
+        help="For instance cpu-upgrade, t4-small or zero-a10g, which you pay for; empty: the Hub's free one, or what it has.",
     )  # fmt: skip
     update: bool = knob(
         False, title="Update", help="Replace the code of a Space that is there already; otherwise its name is refused."
@@ -56,12 +56,11 @@ def deploy(settings: Deploy, *, token: str | None) -> dict[str, Any]:
             commit_message="Prompt or Tune",
         )
         there = set(api.list_repo_files(repo, repo_type="space", revision=commit.oid))
-        private = bool(api.repo_info(repo, repo_type="space").private)
     if missing := sorted(set(here) - there):
         raise WorldError(f"the Hub does not hold {', '.join(missing[:3])} of {repo}; deploy again with --update")
     return {
-        "repo": repo, "url": f"{api.endpoint}/spaces/{repo}", "revision": commit.oid, "private": private,
-        "hardware": settings.hardware or "the Hub's free one", "files": len(here),
+        "repo": repo, "url": f"{api.endpoint}/spaces/{repo}", "revision": commit.oid, "private": settings.private,
+        "hardware": settings.hardware or "as it is: the Hub's free one, if it is new", "files": len(here),
     }  # fmt: skip
 
 
@@ -81,3 +80,8 @@ def _make(api: Any, repo: str, settings: Deploy) -> None:
             raise
         if not settings.update:
             raise UserError(f"{repo} exists already; choose another name, or set update", field="repo_id") from None
+        if (is_private := bool(api.repo_info(repo, repo_type="space").private)) != settings.private:
+            is_now = "private" if is_private else "public"
+            raise UserError(f"{repo} exists and is {is_now}; set private to match it", field="private") from None
+        if settings.hardware:
+            api.request_space_hardware(repo, settings.hardware)

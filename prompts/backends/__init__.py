@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 from prompts.backends.plan import Batch
-from prompts.messages import Prompt, Rendered, Reply
+from prompts.messages import CHARACTERS, Prompt, Rendered, Reply
 from prompts.settings import Settings, knob
 
 Thinking = Literal["default", "on", "off"]
@@ -72,6 +72,12 @@ class Backend(Protocol):
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
     ) -> Iterator[tuple[int, Reply]]:
         """(position, reply) of every prompt in `plan` (default: all), in the order they are done."""
+
+
+def tokens_of(backend: Backend, prompt: Prompt, thinking: Thinking = "default") -> int:
+    """Tokens of a prompt as the model reads it; of a server, which does not tell, about so many, by its characters."""
+    rendered = backend.render(prompt, thinking)
+    return len(rendered.ids) if rendered else len(prompt.plain()) // CHARACTERS
 
 
 def open_backend(

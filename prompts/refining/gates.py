@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from prompts.errors import UserError
+from prompts.messages import CHARACTERS
 from prompts.templates import slots_of
 
 COPIED = 8  # words in a row that occur in a row of the data: more is a copy, not a rule
@@ -16,7 +17,7 @@ def fault(
     *,
     rows: Sequence[str] = (),
     most_tokens: int | None = None,
-    count: Callable[[str], int] = lambda text: len(text) // 4,
+    count: Callable[[str], int] = lambda text: len(text) // CHARACTERS,
 ) -> str:
     """Why a proposed prompt cannot be used, as the end of a sentence; empty where it can.
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from prompts.answering import Event, keyed
 from prompts.asking import Open
+from prompts.backends import tokens_of
 from prompts.errors import UserError
 from prompts.experiment import Task, task_of
 from prompts.following import followed
@@ -252,8 +253,7 @@ class _Search:
         return not complaint
 
     def _tokens(self, text: str) -> int:
-        rendered = self.ground.backend(self.settings.model).render(prompt(message("user", (text, "task"))))
-        return len(rendered.ids) if rendered else len(text) // 4
+        return tokens_of(self.ground.backend(self.settings.model), prompt(message("user", (text, "task"))))
 
 
 class _Quiet:
@@ -264,7 +264,7 @@ class _Quiet:
 
 
 def _request(task: str, seen: Seen, attempt: int) -> Any:
-    """What a model is asked for: a better prompt, from rows that went wrong and a few that went right."""
+    """What a model is asked for: a better prompt, from rows that went wrong."""
     failed = seen.failed[attempt * SHOWN :][:SHOWN] or seen.failed[:SHOWN]
     shown = "\n\n".join(
         f"Text: {seen.texts[at]}\nAnswer given: {seen.answers[at]}\nRight answer: {seen.references[at]}"

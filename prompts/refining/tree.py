@@ -56,14 +56,14 @@ class Tree(Settings):
         return {name: value for name, value in self.to_json().items() if name != "owner"}
 
 
-def create(owner: str, settings: RefinementSettings, name: str = "", *, how: str = "written", output: str = "") -> Tree:
-    """A tree whose first version is the settings' task."""
+def create(owner: str, settings: RefinementSettings, name: str = "", **about: str) -> Tree:
+    """A tree whose first version is the settings' task. `about`: how, note, output. Raises UserError."""
     if not settings.task.strip():
         raise UserError("a version has to say something", field="task")
     title = name.strip() or " ".join(settings.task.split())[:60]
-    first = {"number": 1, "task": settings.task, "how": how, "output": output}
-    made = {"id": new_id(), "owner": owner, "name": title, "created": time.time(), "versions": [first]}
-    return _written(build(Tree, {**made, "settings": settings.changed(feedback="", notes=())}))
+    made = {"id": new_id(), "owner": owner, "name": title, "created": time.time()}
+    first = {"number": 1, "task": settings.task, **about}
+    return _written(build(Tree, {**made, "versions": [first], "settings": settings.changed(feedback="", notes=())}))
 
 
 def find(owner: str, tree: str) -> Tree:
@@ -106,6 +106,14 @@ def add(tree: Tree, parent: int, task: str, **about: str) -> tuple[Tree, int]:
         number = max(one.number for one in tree.versions) + 1
         made = build(Version, {"number": number, "parent": parent, "task": task, **about})
         return _written(tree.changed(versions=(*tree.versions, made))), number
+
+
+def kept(owner: str, tree: str, parent: int, settings: RefinementSettings, **about: str) -> tuple[Tree, int]:
+    """The settings' task as a version: of this tree, made from `parent` (0: the last), or of a new one where `tree` is empty."""
+    if not tree:
+        return create(owner, settings, **about), 1
+    found = find(owner, tree)
+    return add(found, parent or found.versions[-1].number, settings.task, **about)
 
 
 def rename(tree: Tree, number: int, name: str) -> Tree:

@@ -85,7 +85,7 @@ class Ground:
         return Arm(name, sides, task or self.task, about_it)
 
     def side(self, name: str, kind: str, settings: AskSettings, task: Task | None = None) -> Side:
-        with about(f"{name}"):
+        with about(name):
             return side_of(name, technique(kind), settings, task or self.task, self.backend(settings.model))
 
 
@@ -100,9 +100,8 @@ class Study:
     settings: type[StudySettings]
     arms: Callable[[Ground], list[Arm]]
     report: Callable[[Ground, list[Arm]], dict[str, Any]]
-    others: Callable[[Any, str], list[AskSettings]] | None = (
-        None  # (the study's settings, owner) -> what else it asks with
-    )
+    # (the study's settings, owner) -> settings that it asks with beside those of the tab
+    others: Callable[[Any, str], list[AskSettings]] | None = None
 
 
 def scored(arm: Arm, ground: Ground) -> list[Score]:

@@ -53,7 +53,7 @@ def tree_of(ground: Ground) -> Tree | None:
 
 def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
     """{"tree", "versions": [{"number", "parent", "how", "name", "note", "task", "diff", "development", "held_out", "gap", "fixed",
-    "broken", "tokens_added", "verdict"}], "rows_shown": the development rows' answers, "best", "advice"}.
+    "broken", "tokens_added", "verdict"}], "answers": of the development rows, "best", "advice"}.
 
     `gap`: development score less held-out score; `fixed`, `broken`: development rows that are right, or wrong, unlike with the
     parent; `verdict`: on the held-out rows, against version 1.

@@ -6,6 +6,7 @@ from typing import Any
 
 from prompts.answering import Event, answered, judged, keyed
 from prompts.asking import Open
+from prompts.backends import tokens_of
 from prompts.errors import UserError, about
 from prompts.experiment import task_of
 from prompts.held_out import check_rows
@@ -17,7 +18,6 @@ from prompts.scoring import check
 from prompts.studies.base import FEW, Arm, Ground, Study, StudySettings, scored
 from prompts.techniques import AskSettings
 
-CHARACTERS = 4  # about so many are a token
 NOTES = 3  # on what did not fit, for one way of asking
 PROBED_ARMS, PROBED_ROWS = 4, 8  # asked to measure how long a study will take
 
@@ -88,13 +88,12 @@ Pending = list[tuple[Side, list[int]]]
 
 
 def _tokens_of(pending: Pending, ground: Ground) -> tuple[int, int]:
-    """(tokens to read, tokens to write at most); of a server, which does not tell, by its characters."""
+    """(tokens to read, tokens to write at most)."""
     read = most = 0
     for side, rows in pending:
         most += 0 if by_probability(side, ground.scoring) else len(rows) * side.settings.max_new_tokens
         for at in rows:
-            rendered = side.backend.render(side.prompts[at], side.settings.thinking)
-            read += len(rendered.ids) if rendered else len(side.prompts[at].plain()) // CHARACTERS
+            read += tokens_of(side.backend, side.prompts[at], side.settings.thinking)
     return read, most
 
 
@@ -134,7 +133,8 @@ def run(
     document = study.report(ground, arms)
     yield {
         "event": "studied", "study": study.name, "rows": len(ground.task.rows), "scorer": ground.scoring.scorer,
-        "model": settings.model, "seed": given.seed, "notes": ground.notes, **document,
+        "model": settings.model, "seed": given.seed,
+        "labels": ground.task.labels if ground.scoring.scorer == "label" else [], "notes": ground.notes, **document,
     }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from prompts.backends import Backend
+from prompts.backends import Backend, tokens_of
 from prompts.errors import UserError
 from prompts.messages import Prompt, message, prompt
 from prompts.settings import Settings, knob
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     Card = str
 else:
     Card = Literal[tuple(CARDS)]
-ABOUT = 4  # characters a token, where a server does not tell its tokens
 
 
 class Document(Settings):
@@ -136,9 +135,7 @@ def fit(settings: ContextualSettings, row: Mapping[str, Any], backend: Backend) 
 
 
 def _tokens(settings: ContextualSettings, row: Mapping[str, Any], backend: Backend) -> int:
-    built = build(settings, row)
-    rendered = backend.render(built, settings.thinking)
-    return len(rendered.ids) if rendered else len(built.plain()) // ABOUT
+    return tokens_of(backend, build(settings, row), settings.thinking)
 
 
 def _most_that_fit(

@@ -92,7 +92,7 @@ class FeedbackSection:
         for name, task in proposals(settings.task, seen, [operator] if operator else ()):
             if task not in known and not fault(settings.task, task, rows=seen.texts, most_tokens=settings.most_tokens):
                 gr.Info(f"{name.replace('_', ' ')}: kept as the next version; measure it.")
-                return [task, *self.tree.kept(who, tree, version, settings.changed(task=task), name)]
+                return [task, *self.tree.kept(who, tree, version, settings.changed(task=task), how=name)]
         raise UserError(
             "nothing to propose: no row went wrong, or every such edit was tried; choose another", field="operator"
         )
@@ -107,10 +107,11 @@ def _seen(document: Any, tree: str, version: int | None, settings: RefinementSet
             "measure the chosen version first: an edit is made from the rows that went wrong", field="version"
         )
     references = [row["reference"] for row, _ in kept]
-    labels = sorted(set(references)) if document["scorer"] == "label" else []
     texts = [filled(settings, "input", row["input"]) for row, _ in kept]
     scores, replies = [one["score"] for _, one in kept], [one["reply"] for _, one in kept]
-    return Seen(texts, references, replies, scores, Scoring(scorer=document["scorer"]), labels, document["seed"])
+    return Seen(
+        texts, references, replies, scores, Scoring(scorer=document["scorer"]), document["labels"], document["seed"]
+    )
 
 
 def _answers(_who: Caller, document: Any, tree: str, version: int | None, only: str) -> Any:

@@ -9,14 +9,13 @@ from prompts.errors import UserError
 from prompts.experiment import USUAL_REFERENCES, text_of
 from prompts.files.encoding import detect
 from prompts.rows import read_table
-from prompts.ui.forms import Form
 from prompts.ui.visitor import Caller
 
 MOST_BYTES = 2_000_000  # of one document
 MOST_EXAMPLES = 500
 
 
-def fill_documents(form: Form, _who: Caller, files: list[str], rows: Any) -> list[list[str]]:
+def fill_documents(_who: Caller, files: list[str], rows: Any) -> list[list[str]]:
     """The documents so far with the uploaded ones. Raises UserError for a file that is no text."""
     found = _filled(rows)
     for path in map(Path, files):
@@ -28,7 +27,7 @@ def fill_documents(form: Form, _who: Caller, files: list[str], rows: Any) -> lis
     return found
 
 
-def fill_examples(form: Form, _who: Caller, files: list[str], rows: Any) -> list[list[str]]:
+def fill_examples(_who: Caller, files: list[str], rows: Any) -> list[list[str]]:
     """The examples so far with the rows of the uploaded files: the usual column of answers, and the others as input."""
     found = _filled(rows)
     for path in map(Path, files):

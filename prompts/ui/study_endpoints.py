@@ -75,11 +75,7 @@ def _publish_trees() -> None:
         ]
 
     def version_add(who: Caller, settings: RefinementSettings, tree: str, parent: int, name: str) -> dict[str, Any]:
-        if not tree:
-            return trees.create(who.owner, settings, name).document()
-        found = trees.find(who.owner, tree)
-        last = max(one.number for one in found.versions)
-        found, number = trees.add(found, parent or last, settings.task, name=name)
+        found, number = trees.kept(who.owner, tree, parent, settings, name=name)
         return found.document() | {"number": number}
 
     def tree_show(who: Caller, tree: str) -> dict[str, Any]:

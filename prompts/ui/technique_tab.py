@@ -1,7 +1,6 @@
 """One tab a technique: its form, its reply as it grows, the exact prompt, the plain prompt, saved prompts, and its study."""
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -21,7 +20,7 @@ from prompts.ui.library_section import LibrarySection
 from prompts.ui.material import fill_documents, fill_examples
 from prompts.ui.study_section import StudySection
 from prompts.ui.study_views import steps
-from prompts.ui.tree_section import TreeSection
+from prompts.ui.tree_section import TreeSection, tree_views
 from prompts.ui.visitor import Caller
 
 
@@ -90,7 +89,7 @@ class TechniqueTab:
                 with gr.Accordion(label, open=False):
                     files = gr.File(label=label, type="filepath", file_count="multiple", height=130)
                 widget = self.form.widgets[field]
-                listen(files.upload, partial(fill, self.form), self.visitor, [files, widget], widget,
+                listen(files.upload, fill, self.visitor, [files, widget], widget,
                        name=f"ui_{field}_{self.technique.name}")  # fmt: skip
 
     def _build_result(self) -> None:
@@ -206,7 +205,7 @@ class TechniqueTab:
     def _start_from(self, who: Caller, name: str) -> list[Any]:
         entry = next(entry for entry in self.starters if entry.name == name)
         shown = self.form.show(entry.settings)
-        return [*shown, "", *self.tree.views(who, "")] if self.tree else shown
+        return [*shown, "", *tree_views(who, "")] if self.tree else shown
 
 
 def _answer(asked: Asked) -> str:

@@ -97,14 +97,11 @@ class TreeSection:
         """Keeps what was asked as a version; [the tree's id, *views]."""
         said = last.reply.text if last.reply else ""
         changed = last.settings.task != before.task
-        by_model = before.rewrite == "model" and not any(
-            "rewrite" in note for note in last.notes
-        )  # else it was refused
+        refused = any("rewrite" in note for note in last.notes)
+        by_model = before.rewrite == "model" and not refused
         how = ("model" if by_model else "feedback") if changed else "written"
         note = "; ".join(worded(before)) if changed else ""
-        return self.kept(who, tree, version, last.settings, how, note, said)
-
-    views = staticmethod(lambda who, tree: tree_views(who, tree))
+        return self.kept(who, tree, version, last.settings, how=how, note=note, output=said)
 
     def knows(self, who: Caller, tree: str, task: str) -> bool:
         """Was this prompt asked before?"""
@@ -112,28 +109,16 @@ class TreeSection:
         return bool(found and any(one.task.strip() == task.strip() for one in found.versions))
 
     def kept(
-        self,
-        who: Caller,
-        tree: str,
-        version: int | None,
-        settings: RefinementSettings,
-        how: str,
-        note: str = "",
-        said: str = "",
+        self, who: Caller, tree: str, version: int | None, settings: RefinementSettings, **about: str
     ) -> list[Any]:
+        """Keeps a prompt as a version made from the chosen one; [the tree's id, *views]."""
         found = found_tree(who, tree)
-        if found is None:
-            found = trees.create(who.owner, settings, how=how, output=said)
-            return [found.id, *tree_views(who, found.id, 1)]
-        parent = version if any(one.number == version for one in found.versions) else found.versions[-1].number
-        found, number = trees.add(found, parent or 1, settings.task, how=how, note=note, output=said)
-        return [found.id, *tree_views(who, found.id, number)]
+        known = found and any(one.number == version for one in found.versions)
+        made, number = trees.kept(who.owner, found.id if found else "", version or 0 if known else 0, settings, **about)
+        return [made.id, *tree_views(who, made.id, number)]
 
     def _keep(self, who: Caller, tree: str, version: int | None, *values: Any) -> list[Any]:
-        settings = self.tab.form.read(values)
-        if not settings.task.strip():
-            raise UserError("write a prompt first", field="task")
-        return self.kept(who, tree, version, settings, "written")
+        return self.kept(who, tree, version, self.tab.form.read(values))
 
 
 def found_tree(who: Caller, tree: str) -> trees.Tree | None:

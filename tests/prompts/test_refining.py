@@ -187,6 +187,7 @@ def test_versions_are_measured_against_their_parents() -> None:
     assert len(second["fixed"]) == sum(one["answers"]["1"]["score"] == 0 for one in found["answers"])
     shown, scored = {row["row"] for row in found["answers"]}, found["rows"]
     assert len(shown) + scored == 60, "held-out rows are never shown"
+    assert found["labels"] == ["blue", "red"], "an edit names every label, also one that no development row has"
     with pytest.raises(NotFound):
         list(run(study, settings, given, rows(), "other", lambda _name: ScriptedBackend(teachable)))
 

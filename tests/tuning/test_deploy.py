@@ -29,7 +29,11 @@ def test_a_name_that_is_taken_is_updated_only_when_asked(hub: Any) -> None:
     hub.repos["spaces/ana/mine"] = Repo(False, [("1" * 40, {"prompts/old.py": b"x", "notes.txt": b"mine"})])
     with pytest.raises(UserError, match="exists already"):
         deploy(Deploy(repo_id="ana/mine"), token="hf_writer")
-    deploy(Deploy(repo_id="ana/mine", update=True), token="hf_writer")
+    with pytest.raises(UserError, match="exists and is public"):
+        deploy(Deploy(repo_id="ana/mine", update=True), token="hf_writer")
+    assert hub.files("spaces/ana/mine") == {"prompts/old.py": b"x", "notes.txt": b"mine"}
+    deploy(Deploy(repo_id="ana/mine", update=True, private=False, hardware="t4-small"), token="hf_writer")
+    assert hub.hardware == {"spaces/ana/mine": "t4-small"}
     files = hub.files("spaces/ana/mine")
     assert "prompts/old.py" not in files and files["notes.txt"] == b"mine", "what is not the app's stays"
 

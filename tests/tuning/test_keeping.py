@@ -1,4 +1,4 @@
-"""What is kept of a visitor: limited, removed when it is not used, deleted when its owner wants it."""
+"""What is kept of a visitor: limited, removed when it was not changed for long, deleted when its owner wants it."""
 
 import os
 import time
@@ -84,6 +84,15 @@ def test_what_was_not_used_goes_and_what_was_stays() -> None:
         os.utime(path, (long_ago, long_ago))
     assert expire(30) == [old] and not old.exists()
     assert library.names("local", "few_shot") == ["mine"]
+    library.save("local", "mine", "few_shot", technique("few_shot").settings(task="y"))
+    (earlier,) = owner_folder("local", "prompts", "mine.versions").iterdir()
+    os.utime(earlier, (long_ago, long_ago))
+    assert expire(30) == [] and library.versions("local", "mine") == [2, 1], (
+        "earlier versions stay as long as the prompt"
+    )
+    newest = owner_folder("local", "prompts", "mine.yaml")
+    os.utime(newest, (long_ago, long_ago))
+    assert expire(30) == [newest] and not earlier.parent.exists(), "and go with it"
     fresh = waiting("runs", "e" * 20, "finished").folder
     os.utime(fresh, (long_ago, long_ago))
     assert expire(30) == [], "a folder is as new as the newest file in it"

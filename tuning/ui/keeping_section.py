@@ -17,7 +17,7 @@ def sentence(found: dict[str, Any]) -> str:
     kept = ", ".join(f"{count} {name}" for name, count in found["kept"].items() if count) or "nothing"
     quotas = found["quotas"]
     size = f"{found['bytes'] / 1_000_000:,.1f} MB" + (f" of {quotas['stored_mb']:,} MB" if quotas["stored_mb"] else "")
-    days = f"What you do not use for {quotas['days']} days is removed." if quotas["days"] else FOR_EVER
+    days = f"What is not changed for {quotas['days']} days is removed." if quotas["days"] else FOR_EVER
     return f"**{size}**: {kept}. {days}"
 
 
