@@ -10,6 +10,7 @@
 Another owner's thing is "not found", exactly as one that does not exist.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -60,6 +61,13 @@ def owner_folder(owner: str, *parts: str) -> Path:
     if not _OWNER.fullmatch(owner):
         raise NotFound("there is no such visitor")
     return home().joinpath("owners", owner, *parts)
+
+
+def account_owner(name: str) -> str:
+    """The owner that a Hub account is here; two accounts are never the same one."""
+    plain = name.lower()
+    word = re.sub(r"[^a-z0-9_-]", "-", plain)
+    return f"hf-{word}" + ("" if word == plain else f"-{hashlib.sha256(plain.encode()).hexdigest()[:8]}")
 
 
 def new_id() -> str:

@@ -20,11 +20,14 @@ class Quotas(Settings):
     at_work: int = knob(0, title="At work", ge=0, help="Runs, sweeps and ladders that work or wait in line at once.")
     asks: int = knob(0, title="Asked", unit="a minute", ge=0, help="Questions and measurements begun within a minute.")
     steps: int = knob(0, title="Steps", ge=0, help="Training steps of one run.")
+    minutes: int = knob(
+        0, title="Device", unit="minutes a day", ge=0, help="What one visitor's trainings and ladders may take."
+    )
     days: int = knob(0, title="Kept", unit="days", ge=0, help="What was not changed for so long is removed.")
 
 
 MINUTE = 60.0  # seconds
-ON_A_SPACE = Quotas(stored_mb=5_000, at_work=3, asks=30, steps=20_000, days=30)
+ON_A_SPACE = Quotas(stored_mb=5_000, at_work=3, asks=30, steps=20_000, minutes=240, days=30)
 
 
 def quotas_here() -> Quotas:

@@ -10,13 +10,13 @@ from filelock import FileLock, Timeout
 
 from prompts.backends import OnDevice, identity
 from prompts.errors import AppError, UserError, WorldError
-from prompts.home import home
 from tuning.autopilot import is_out_of_memory
 from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS
+from tuning.line import device
 from tuning.publish import afterwards
-from tuning.run import Run, place_in_line
+from tuning.run import Run
 from tuning.task import Task, task_of
 from tuning.trackers import tracked
 from tuning.train import train
@@ -43,7 +43,7 @@ def execute(
             raise UserError(f"run {run.id} is {state}; only a new or resumed run can be executed", field="run")
         try:
             with (
-                closing(_in_line(run, _work(run, token, on_device, then))) as work,
+                closing(_in_line(run, lambda: _work(run, token, on_device, then))) as work,
                 closing(tracked(run, work, token)) as events,
             ):
                 for event in events:
@@ -65,30 +65,20 @@ def _write_down(run: Run, error: BaseException) -> None:
         run.append({"event": "failed", "reason": _reason(error), "trace": traceback.format_exc()[-4000:]})
 
 
-def _in_line(run: Run, work: Iterator[Event]) -> Generator[Event, None, None]:
-    """One training at a time on this machine, whoever owns it, in order of arrival; a cancelled run leaves the line."""
-    lock = FileLock(home() / "device.lock")
-    run.set_state("queued")
+def _in_line(run: Run, work: Callable[[], Iterator[Event]]) -> Generator[Event, None, None]:
+    """One training at a time on this machine, whoever owns it, in order of arrival, for as long as its owner may."""
     yield {"event": "queued"}
-    try:
-        while not (run.folder / "cancel").exists():
-            try:
-                if place_in_line(run) == 1:
-                    lock.acquire(timeout=0)
-                    break
-            except Timeout:
-                pass
-            time.sleep(0.3)
-        yield from work
-    finally:
-        lock.release()
+    with device(run) as hold:
+        for event in work():
+            yield event
+            hold.check()
 
 
 def _work(
     run: Run, token: str | None, on_device: OnDevice, then: Callable[[Run], Iterator[Event]] | None
 ) -> Iterator[Event]:
-    if (run.folder / "cancel").exists():
-        run.set_state("cancelled")
+    if run.asked_to_stop():
+        run.set_cancelled()
         yield {"event": "cancelled", "step": 0}
         return
     run.set_state("loading")
@@ -104,13 +94,13 @@ def _work(
         for event in on_device(train)(run.recipe, task, parts, run.folder, owner=run.owner, token=token):
             yield event
         if event.get("event") == "cancelled":
-            run.set_state("cancelled")
+            run.set_cancelled()
             return
     if then and "held_out" in parts:
         run.set_state("evaluating")
         for event in then(run):
             yield event
-            if (run.folder / "cancel").exists():
+            if run.asked_to_stop():
                 run.set_state("finished", "measuring was cancelled; the adapter is there")
                 return
     if run.recipe.hub_model_id:

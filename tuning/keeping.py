@@ -9,7 +9,8 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.home import owner_folder
 from prompts.quotas import check_stored, quotas_here, stored_bytes
-from tuning.work import ACTIVE, Work
+from tuning.line import check_minutes
+from tuning.work import ACTIVE, CANCEL, Work
 
 KINDS = ("runs", "sweeps", "ladders")  # folders of what a process works on
 WAIT = 30.0  # seconds that a process has to stop
@@ -31,6 +32,7 @@ def check_may_start(owner: str) -> None:
         raise UserError(
             f"{found} of your runs, sweeps and ladders are at work or in line, and {most} may be; wait, or cancel one"
         )
+    check_minutes(owner)
     check_stored(owner)
 
 
@@ -49,7 +51,7 @@ def my_data(owner: str) -> dict[str, Any]:
 def forget(owner: str) -> dict[str, Any]:
     """Stops what is at work and removes everything of this owner: {"bytes"}. Raises UserError where something does not stop."""
     for work in at_work(owner):
-        (work.folder / "cancel").touch()
+        (work.folder / CANCEL).touch()
     until = time.monotonic() + WAIT
     while busy := list(at_work(owner)):
         if time.monotonic() > until:

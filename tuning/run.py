@@ -19,14 +19,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from prompts.errors import NotFound, UserError, WorldError
-from prompts.home import home, new_id, owner_folder, run_folder
+from prompts.errors import UserError, WorldError
+from prompts.home import new_id, owner_folder, run_folder
 from prompts.models import parse
 from prompts.rows import Table, store, stored
 from prompts.settings import build
 from tuning.data.columns import Columns, Conversations, conversations, resolve
 from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
+from tuning.line import in_line
 from tuning.recipe import Recipe
 from tuning.work import Event, Work, durable, read_json, write_json
 
@@ -166,7 +167,7 @@ def snapshot(run: Run) -> dict[str, Any]:
         "model": run.recipe.model,
         "data": run.about["data"],
         "created": run.about["created"],
-        "place_in_line": place_in_line(run) if status["state"] == "queued" else None,
+        **in_line(run, status["state"]),
         "rows": {name: len(run.numbers(name)) for name in ("train", "validation", "held_out")},
         **{key: last.get(key) for key in ("step", "steps", "epoch", "loss", "learning_rate", "elapsed", "remaining")},
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
@@ -216,17 +217,3 @@ def _told(tracker: Event | None) -> str:
 def _loss(events: list[Event], part: str) -> float | None:
     """The last loss measured on a part."""
     return next((e["loss"] for e in reversed(events) if e["event"] == "evaluation" and e["part"] == part), None)
-
-
-def place_in_line(run: Run) -> int:
-    """1 for the next in line: how many runs on this machine were queued before, and still are."""
-    mine = read_json(run.folder / "status.json")["time"]
-    before = 0
-    for file in home().glob("owners/*/runs/*/status.json"):
-        try:
-            status = read_json(file)
-            if status["state"] == "queued" and status["time"] < mine:
-                before += Run(file.parents[2].name, file.parent.name, file.parent).status()["state"] == "queued"
-        except (NotFound, OSError):
-            continue  # deleted meanwhile
-    return 1 + before

@@ -26,7 +26,7 @@ from tuning.keeping import check_may_start
 from tuning.launch.process import start
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
-from tuning.work import ACTIVE, Event, Work, durable, read_json, write_json
+from tuning.work import ACTIVE, CANCEL, Event, Work, durable, read_json, write_json
 
 _ID = re.compile(r"[0-9a-f]{20}")
 
@@ -145,7 +145,7 @@ class _Trials:
         yield {"event": "trial", "trial": at + 1, "of": len(trials), "run": run.id, "values": trials[at]["values"]}
         while run.status()["state"] in ACTIVE:
             if self._stopped or time.time() >= self._ends:
-                (run.folder / "cancel").touch()
+                (run.folder / CANCEL).touch()
             time.sleep(0.5)
         state = runs.snapshot(run)
         yield {"event": "tried", "trial": at + 1, "run": run.id, "status": state["status"], "reason": state["reason"],
@@ -170,7 +170,7 @@ class _Trials:
 
     @property
     def _stopped(self) -> bool:
-        return (self._sweep.folder / "cancel").exists()
+        return self._sweep.asked_to_stop()
 
 
 def snapshot(sweep: Sweep) -> dict[str, Any]:

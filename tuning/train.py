@@ -24,7 +24,7 @@ from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
 from tuning.task import Task
 from tuning.watch import COMPLETE, Watch
-from tuning.work import Event, durable
+from tuning.work import CANCEL, Event, durable
 
 CHECKPOINTS = "checkpoints"
 Parts = Mapping[str, Encoded]  # "train", and where there are any "validation" and "held_out"
@@ -65,7 +65,7 @@ def _work(
     recipe: Recipe, task: Task, parts: Parts, folder: Path, owner: str, token: str | None,
     emit: Any, closed: threading.Event,
 ) -> None:  # fmt: skip
-    watch = Watch(emit, lambda: closed.is_set() or (folder / "cancel").exists())
+    watch = Watch(emit, lambda: closed.is_set() or (folder / CANCEL).exists())
     trainer, tokenizer = prepared(recipe, task, parts, folder / CHECKPOINTS, watch, owner, token)
     model = trainer.model
     last = last_checkpoint(folder / CHECKPOINTS)

@@ -15,6 +15,7 @@ from prompts.errors import NotFound, UserError
 Event = dict[str, Any]
 
 ACTIVE = ("starting", "sent", "queued", "loading", "training", "evaluating")
+CANCEL = "cancel"  # the file that asks a process to stop
 STARTING_SECONDS = 120  # a process that has not taken its lock by then never started
 
 
@@ -59,11 +60,23 @@ class Work:
         except Timeout:
             return True
 
-    def ask_to_stop(self) -> None:
+    def since(self) -> float:
+        """When it came into its state."""
+        return float(read_json(self.folder / "status.json")["time"])
+
+    def ask_to_stop(self, reason: str = "") -> None:
         """Its process sees it after the current step. Raises UserError where none is at work."""
         if (state := self.status()["state"]) not in ACTIVE:
             raise UserError(f"{self.what} {self.id} is {state}; there is nothing to cancel", field=self.what)
-        (self.folder / "cancel").touch()
+        (self.folder / CANCEL).write_text(reason, encoding="utf-8")
+
+    def asked_to_stop(self) -> bool:
+        return (self.folder / CANCEL).exists()
+
+    def set_cancelled(self) -> None:
+        """Its last state, with the reason that `ask_to_stop` was given."""
+        file = self.folder / CANCEL
+        self.set_state("cancelled", file.read_text("utf-8") if file.is_file() else "")
 
     def delete(self) -> None:
         """Removes the folder. Raises UserError while its process is at work."""
@@ -78,7 +91,7 @@ class Work:
                 f"{self.what} {self.id} is {state}; only a cancelled, failed or dead {self.what} can be resumed",
                 field=self.what,
             )
-        (self.folder / "cancel").unlink(missing_ok=True)
+        (self.folder / CANCEL).unlink(missing_ok=True)
         self.set_state("starting")
         return self
 

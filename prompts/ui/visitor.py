@@ -1,11 +1,10 @@
 """Who is calling: one's own machine, a signed-in Hub account, or a secret in the browser."""
 
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import Any
 
-from prompts.home import LOCAL, shared_here
+from prompts.home import LOCAL, account_owner, shared_here
 
 _MOCK = "mock-oauth-token-for-local-dev"  # what Gradio hands out where there is no sign-in
 
@@ -29,7 +28,7 @@ def caller(request: Any, oauth: Any, profile: Any = None, secret: str = "") -> C
     if not shared_here():
         return Caller(LOCAL, token, key)
     if name := (profile.username if profile else _account(token)):
-        return Caller("hf-" + re.sub(r"[^a-z0-9_-]", "-", name.lower()), token, key)
+        return Caller(account_owner(name), token, key)
     if headers.get("x-gradio-user") == "mcp":  # Gradio serves all MCP callers from one session
         return Caller("anon-mcp", token, key, shared=True)
     seed = secret or str(getattr(request, "session_hash", "") or "")

@@ -1,25 +1,32 @@
 """What is kept of a visitor: limited, removed when it was not changed for long, deleted when its owner wants it."""
 
+import json
 import os
 import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from prompts import library
 from prompts.errors import UserError
-from prompts.home import owner_folder, shared_here
+from prompts.home import account_owner, owner_folder, shared_here
 from prompts.quotas import Pace, expire, quotas_here, stored_bytes
 from prompts.techniques import technique
 from prompts.ui.visitor import caller
 from tests.tuning.test_train import COLUMNS, recipe, table
+from tuning import line
 from tuning import run as runs
 from tuning.data.sources import save_upload
 from tuning.hub import hub_api
 from tuning.keeping import check_may_start, forget, my_data
 from tuning.launch.begin import made
 from tuning.launch.process import _environment
-from tuning.work import Work
+from tuning.line import device, in_line
+from tuning.ui.keeping_section import use
+from tuning.ui.views import line_words
+from tuning.usage import check_admin, usage
+from tuning.work import Work, write_json
 
 
 def kept(owner: str = "local") -> None:
@@ -140,3 +147,79 @@ def test_where_others_reach_the_app_it_keeps_them_apart_and_its_token_to_itself(
     if is_shared:
         with pytest.raises(UserError, match="token"):
             hub_api(None)
+
+
+def test_the_line_is_in_order_and_says_when_it_starts() -> None:
+    first, second, third = (waiting("runs", letter * 20, "queued") for letter in "abc")
+    ladder = waiting("ladders", "d" * 20, "queued")
+    locks = [FileLock(work.folder / "alive.lock") for work in (first, second, third, ladder)]
+    for lock in locks:
+        lock.acquire()
+    assert [work.id[0] for work in line.waiting()] == ["a", "b", "c", "d"], "trainings and ladders stand in one line"
+    assert in_line(third, "queued") == {"place_in_line": 3, "starts_in_seconds": None}, "the first two tell nothing"
+    for work, seconds in ((first, 30.0), (second, 12.0)):
+        write_json(work.folder / "forecast.json", {"seconds": seconds})
+    assert in_line(third, "queued") == {"place_in_line": 3, "starts_in_seconds": 42.0}
+    assert line_words(in_line(third, "queued")) == "place 3 in line; starts in about 42 s"
+    assert in_line(ladder, "queued")["starts_in_seconds"] is None
+    locks[0].release()
+    assert in_line(third, "queued") == {"place_in_line": 2, "starts_in_seconds": 12.0}, "who died is passed"
+    (second.folder / "cancel").touch()
+    with device(second) as hold:
+        assert not hold.mine, "who is cancelled leaves the line"
+    second.set_cancelled()
+    ladder.set_state("queued")  # behind the third
+    third.set_state("starting")
+    locks[3].release()
+    with device(third) as hold:
+        locks[3].acquire()
+        ladder.set_state("queued")
+        assert hold.mine and line.holder() is not None
+        third.set_state("training")
+        third.append({"event": "step", "remaining": 100.0})
+        assert 98 < (in_line(ladder, "queued")["starts_in_seconds"] or 0) <= 100, "by the last step of who has it"
+        assert in_line(third, "training") == {"place_in_line": None, "starts_in_seconds": None}
+
+
+def test_minutes_are_counted_and_then_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = waiting("runs", "a" * 20)
+    with device(work):
+        time.sleep(0.05)
+    assert 0 < line.used_seconds("local") < 2 and line.used_seconds("other") == 0
+    with (owner_folder("local") / "device.jsonl").open("a") as file:
+        file.write(json.dumps({"time": time.time() - 90_000, "seconds": 9_000, "work": "x"}) + "\n")
+        file.write(json.dumps({"time": time.time() - 80_000, "seconds": 59.9, "work": "x"}) + "\n")
+    assert 59.9 < line.used_seconds("local") < 62, "what is older than a day counts no more"
+    monkeypatch.setenv("PROMPT_OR_TUNE_QUOTA_MINUTES", "2")
+    work.set_state("starting")
+    with device(work) as hold:
+        work.set_state("training")
+        hold.check()
+        assert not work.asked_to_stop()
+        hold.began -= 60
+        hold.check()
+    work.set_cancelled()
+    assert work.status()["reason"].startswith("2 minutes of this device in 24 hours are allowed")
+    with pytest.raises(UserError, match="they are used up; go on tomorrow"):
+        check_may_start("local")
+
+
+def test_only_the_owner_sees_the_use_of_an_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept("anon-0123456789abcdef")
+    kept("hf-ben")
+    work = waiting("runs", "a" * 20)
+    check_admin("local")
+    with FileLock(work.folder / "alive.lock"), device(work):
+        work.set_state("training")
+        found = usage()
+    assert {line["visitor"] for line in found["visitors"]} == {"anon-0123456", "hf-ben", "local"}
+    assert found["device"] == {"visitor": "local", "kind": "runs", "remaining_seconds": None} and found["line"] == []
+    assert "Device: **runs of local**. In line: nobody." in use(found) and "| hf-ben | 0.0 | 0 | 0.0 |" in use(found)
+    monkeypatch.setenv("SYSTEM", "spaces")
+    monkeypatch.setenv("SPACE_AUTHOR_NAME", "Ana")
+    monkeypatch.setenv("PROMPT_OR_TUNE_ADMINS", "ben, c.d")
+    for admin in ("hf-ana", "hf-ben", account_owner("C.D")):
+        check_admin(admin)
+    for other in ("local", "anon-0123456789abcdef", "hf-c-d", ""):
+        with pytest.raises(UserError, match="only this app's owner"):
+            check_admin(other)

@@ -18,6 +18,7 @@ from tuning.data.inspect import examined
 from tuning.data.preview import SHOWN, Shown, preview
 from tuning.keeping import forget, my_data
 from tuning.recipe import Reading
+from tuning.usage import usage
 
 
 class InspectFlags(Flags, Columns):
@@ -73,6 +74,7 @@ def _forget(flags: ForgetFlags, show: Show) -> Any:
 
 COMMANDS = {
     "my-data": Command(OwnerFlags, lambda flags, show: my_data(flags.owner), "Say what this app keeps of you."),
+    "usage": Command(Flags, lambda flags, show: usage(), "Say what everybody keeps here, and who has the device."),
     "delete-my-data": Command(
         ForgetFlags, _forget, "Stop what is at work and delete everything that this app keeps of you."
     ),

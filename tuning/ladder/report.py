@@ -12,6 +12,7 @@ from tuning.evaluate import held_rows
 from tuning.ladder.rungs import TITLES, TUNED
 from tuning.ladder.settings import LadderSettings
 from tuning.ladder.work import Ladder
+from tuning.line import in_line
 
 Line = dict[str, Any]
 
@@ -38,6 +39,7 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
         "run": ladder.document["run"],
         "status": status["state"],
         "reason": status.get("reason", ""),
+        **in_line(ladder, status["state"]),
         "created": ladder.document["created"],
         "rows": len(done[0]["values"]) if done else min(ladder.document["rows"], settings.most_rows),
         "scorer": scorer,

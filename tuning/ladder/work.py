@@ -10,8 +10,7 @@ Replies come from the owner's cache (prompts/replies.py), so that an interrupted
 
 import re
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from prompts.asking import Open
 from prompts.backends import OnDevice, identity, open_backend
 from prompts.errors import AppError, NotFound, UserError, WorldError
 from prompts.experiment import Task
-from prompts.home import adapter_folder, home, new_id, owner_folder
+from prompts.home import adapter_folder, new_id, owner_folder
 from prompts.kinds import read_labels
 from prompts.models import EMBEDDED, parse
 from prompts.refining.operators import choices
@@ -36,6 +35,7 @@ from tuning.kinds import kind_in
 from tuning.ladder.climb import asked
 from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground
 from tuning.ladder.settings import LadderSettings
+from tuning.line import device
 from tuning.work import Event, Work, durable, read_json, write_json
 
 _ID = re.compile(r"[0-9a-f]{20}")
@@ -112,39 +112,23 @@ def ladder_events(
     except Timeout:
         raise UserError(f"ladder {ladder.id} is at work already", field="ladder") from None
     with alive:
-        ladder.set_state("queued")
         try:
-            with _device(ladder):
-                ladder.set_state("evaluating")
-                for event in _climbed(ladder, ground_of(ladder, token, key, on_device)):
-                    if event["event"] != "asking" or event["done"] in (event["of"], 1):
-                        ladder.append(event)
-                    yield event
-            ladder.set_state("cancelled" if _stopped(ladder) else "finished")
+            with device(ladder) as hold:
+                if hold.mine:
+                    ladder.set_state("evaluating")
+                    for event in _climbed(ladder, ground_of(ladder, token, key, on_device)):
+                        if event["event"] != "asking" or event["done"] in (event["of"], 1):
+                            ladder.append(event)
+                        yield event
+                        hold.check()
+            if ladder.asked_to_stop():
+                ladder.set_cancelled()
+            else:
+                ladder.set_state("finished")
         except BaseException as error:
             reason = str(error) if isinstance(error, AppError) else f"{type(error).__name__}: {str(error)[:300]}"
             ladder.set_state("cancelled" if isinstance(error, GeneratorExit) else "failed", reason)
             raise
-
-
-@contextmanager
-def _device(ladder: Ladder) -> Generator[None, None, None]:
-    """The device that trainings share; a ladder waits until none is at work, or until it is cancelled."""
-    lock = FileLock(home() / "device.lock")
-    while not _stopped(ladder):
-        try:
-            lock.acquire(timeout=0.3)
-            break
-        except Timeout:
-            continue
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _stopped(ladder: Ladder) -> bool:
-    return (ladder.folder / "cancel").exists()
 
 
 def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnDevice) -> Ground:
@@ -173,14 +157,14 @@ def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnD
 
 def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
     for name in ladder.settings.chosen:
-        if _stopped(ladder):
+        if ladder.asked_to_stop():
             return
         yield {"event": "rung", "rung": name}
         try:
             rung = RUNGS[name][1](ground)
             known = ladder.rung(name)
             if known is None or "left_out" in known:
-                for event in asked(ground, rung, lambda: _stopped(ladder)):
+                for event in asked(ground, rung, ladder.asked_to_stop):
                     if event["event"] == "asking":
                         yield event
                     else:

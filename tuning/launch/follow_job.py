@@ -57,7 +57,7 @@ def follow(run: Run, jobs: Jobs, token: str) -> None:
                 last = line if not told.line(line) else last
         except queue.Empty:
             pass
-        if (run.folder / "cancel").exists() and not asked:
+        if run.asked_to_stop() and not asked:
             jobs.cancel()
             asked = True
         if time.monotonic() - looked >= LOOK or not reader.is_alive():

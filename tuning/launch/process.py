@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tuning.work import Work
 
 LOG = "log.txt"
 NEXT_SPARE_SECONDS = 30  # the training that has just begun needs the processor
+BEHIND = 10  # by how much a training gives way to the app where both want the processor
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -46,6 +48,8 @@ def spawn(work: Work, words: list[str], token: str | None, key: str | None = Non
     except OSError as error:
         work.set_state("failed", f"the process cannot be started: {error.strerror}")
         raise WorldError(f"the training cannot be started: {error.strerror}") from error
+    with suppress(OSError):  # the page answers first
+        os.setpriority(os.PRIO_PROCESS, process.pid, BEHIND)
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie behind
 
 

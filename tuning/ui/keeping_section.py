@@ -8,6 +8,8 @@ from prompts.errors import UserError
 from prompts.ui.forms import endpoint, listen
 from prompts.ui.visitor import Caller
 from tuning.keeping import forget, my_data
+from tuning.ui.views import duration
+from tuning.usage import check_admin, usage
 
 FOR_EVER = "It stays until you delete it."
 
@@ -21,6 +23,26 @@ def sentence(found: dict[str, Any]) -> str:
     return f"**{size}**: {kept}. {days}"
 
 
+def use(found: dict[str, Any]) -> str:
+    """An app's use, as Markdown."""
+    device, line = found["device"], found["line"]
+    now = f"{device['kind']} of {device['visitor']}{_left(device)}" if device else "free"
+    rows = "".join(
+        f"\n| {one['visitor']} | {one['bytes'] / 1_000_000:,.1f} | {one['at_work']} | {one['device_seconds'] / 60:,.1f} |"
+        for one in found["visitors"]
+    )
+    table = f"\n\n| Visitor | MB | At work | Device, minutes in 24 h |\n|---|---:|---:|---:|{rows}" if rows else ""
+    waiting = "; ".join(f"{one['kind']} of {one['visitor']}{_left(one)}" for one in line) or "nobody"
+    return (
+        f"Device: **{now}**. In line: {waiting}. Disk: {found['free_gb']:,.1f} GB free. {len(found['visitors'])} visitors keep "
+        f"something.{table}"
+    )
+
+
+def _left(line: dict[str, Any]) -> str:
+    return f", {duration(line['remaining_seconds'])} to go" if line["remaining_seconds"] is not None else ""
+
+
 class KeepingSection:
     """An accordion below all tabs."""
 
@@ -31,6 +53,10 @@ class KeepingSection:
                 self.look = gr.Button("What is kept of me?", size="md", scale=0, min_width=180)
                 self.sure = gr.Checkbox(label="Yes, all of it: data, runs, prompts, ladders", min_width=280)
                 self.delete = gr.Button("Delete everything of mine", variant="stop", size="md", scale=0, min_width=220)
+        with gr.Accordion("Use of this app (for its owner)", open=False):
+            self.used = gr.Markdown("", elem_classes="quiet")
+            self.owner = gr.Button("Show the use", size="md", scale=0, min_width=140)
+        listen(self.owner.click, _usage, visitor, [], self.used, name="ui_usage")
         listen(self.look.click, lambda who: sentence(my_data(who.owner)), visitor, [], self.said, name="ui_my_data")
         listen(self.delete.click, self._delete, visitor, [self.sure], [self.said, self.sure], name="ui_delete_my_data")
 
@@ -41,13 +67,25 @@ class KeepingSection:
         return [f"Removed: {gone['bytes'] / 1_000_000:,.1f} MB. Reload the page to start anew.", False]
 
 
+def _usage(who: Caller) -> str:
+    check_admin(who.owner)
+    return use(usage())
+
+
 def publish_keeping_endpoints() -> None:
     """Adds the endpoints to the current Blocks."""
+    endpoint(None, _use, name="usage", personal=True,
+             text="For this app's owner: what each visitor keeps and has at work, who has the device, who waits.")  # fmt: skip
     endpoint(None, lambda who: my_data(who.owner), name="my_data", personal=True,
              text="What this app keeps of you: bytes, how many runs, uploads and so on, and the quotas.")  # fmt: skip
     endpoint(None, _forget, name="delete_my_data", personal=True,
              extra={"sure": (bool, False, "true: all of it goes, and nothing of it comes back.")},
              text="Stop what is at work and delete everything that this app keeps of you.")  # fmt: skip
+
+
+def _use(who: Caller) -> dict[str, Any]:
+    check_admin(who.owner)
+    return usage()
 
 
 def _forget(who: Caller, sure: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from tuning.ui.views import STATES
+from tuning.ui.views import STATES, line_words
 
 HEADERS = [
     "Rung", "Score", "95 % interval", "Against the rung below", "Against the best cheaper", "Tokens in / out",
@@ -19,6 +19,8 @@ def status_line(found: dict[str, Any], asking: dict[str, Any] | None = None) -> 
     ended = sum(line["status"] != "waiting" for line in found["rungs"])
     state = "Asking" if found["status"] == "evaluating" else STATES[found["status"]]
     text = f"**{state}**: {ended} of {len(found['rungs'])} rungs, {found['rows']} held-out rows, scored by {found['scorer']}"
+    if found["place_in_line"]:
+        text += f" · {line_words(found)}"
     if found["status"] == "evaluating":
         now = next((line["title"] for line in found["rungs"] if line["status"] == "waiting"), "")
         text += f" · now: {now}" + (f", {asking['done']} of {asking['of']} replies" if asking else "")

@@ -29,11 +29,22 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def line_words(state: dict[str, Any]) -> str:
+    """The place in line of a work that waits, and when its turn comes."""
+    seconds = state["starts_in_seconds"]
+    when = (
+        f"starts in about {duration(seconds)}"
+        if seconds is not None
+        else "those before it do not say yet how long they take"
+    )
+    return f"place {state['place_in_line']} in line; {when}"
+
+
 def progress_line(state: dict[str, Any]) -> str:
     """The state of a run in one or two sentences of Markdown."""
     text = f"**{STATES[state['status']]}**"
     if state["place_in_line"]:
-        text += f", place {state['place_in_line']} in line"
+        text += f", {line_words(state)}"
     if state["reason"]:
         text += f": {state['reason']}."
     if state["step"]:

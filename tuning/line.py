@@ -1,0 +1,147 @@
+"""The line for this machine's device: one holds it, the others wait, who came first goes first. Trainings and ladders stand in it.
+
+home/device.lock               locked by the process that has the device
+home/device.json               whose work that is
+owners/<owner>/device.jsonl    {"time", "seconds", "work"} of each time the owner had it; a killed process leaves no line
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from prompts.errors import NotFound, UserError
+from prompts.home import home, owner_folder
+from prompts.quotas import quotas_here
+from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
+
+DAY = 86_400.0  # seconds
+USED = "device.jsonl"
+FORECAST = "forecast.json"  # of a run, as tuning/forecast.py writes it
+
+
+class Hold:
+    """The device, while one has it; `mine` is False for a work that left the line because it was cancelled."""
+
+    def __init__(self, work: Work, *, mine: bool) -> None:
+        self.work, self.mine, self.began = work, mine, time.time()
+        most = quotas_here().minutes
+        self._left = 60 * most - used_seconds(work.owner) if most else float("inf")
+
+    def check(self) -> None:
+        """Asks the work to stop where its owner's minutes are used up."""
+        if time.time() - self.began >= self._left and not self.work.asked_to_stop():
+            (self.work.folder / CANCEL).write_text(minutes_used(), encoding="utf-8")
+
+
+def minutes_used() -> str:
+    """The sentence for an owner who has had the device for as long as is allowed."""
+    return (
+        f"{quotas_here().minutes} minutes of this device in 24 hours are allowed, and they are used up; go on tomorrow"
+    )
+
+
+@contextmanager
+def device(work: Work) -> Iterator[Hold]:
+    """Waits in line, and has the device; a work that is asked to stop leaves the line."""
+    lock = FileLock(home() / "device.lock")
+    work.set_state("queued")
+    mine = False
+    while not (mine or work.asked_to_stop()):
+        if place(work) == 1:
+            try:
+                lock.acquire(timeout=0)
+                mine = True
+                break
+            except Timeout:
+                pass
+        time.sleep(0.3)
+    hold = Hold(work, mine=mine)
+    if mine:
+        write_json(home() / "device.json", {"owner": work.owner, "kind": work.folder.parent.name, "work": work.id})
+    try:
+        yield hold
+    finally:
+        if mine:
+            _note(hold)
+        lock.release()
+
+
+def _note(hold: Hold) -> None:
+    if not hold.work.folder.exists():  # deleted meanwhile
+        return
+    line = {"time": time.time(), "seconds": round(time.time() - hold.began, 1), "work": hold.work.id}
+    with (owner_folder(hold.work.owner) / USED).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def used_seconds(owner: str) -> float:
+    """How long an owner has had the device within the last 24 hours."""
+    file = owner_folder(owner) / USED
+    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+    return float(sum(line["seconds"] for line in lines if line["time"] > time.time() - DAY))
+
+
+def check_minutes(owner: str) -> None:
+    """Raises UserError where the owner has had the device for as long as is allowed."""
+    most = quotas_here().minutes
+    if most and used_seconds(owner) >= 60 * most:
+        raise UserError(minutes_used())
+
+
+def waiting() -> list[Work]:
+    """Everybody's works that wait, the next first."""
+    found = []
+    for file in home().glob("owners/*/*/*/status.json"):
+        work = Work(file.parents[2].name, file.parent.name, file.parent)
+        try:
+            if work.status_written() == "queued" and work.status()["state"] == "queued":
+                found.append((work.since(), work))
+        except (NotFound, OSError):
+            continue  # deleted meanwhile
+    return [work for _, work in sorted(found, key=lambda pair: pair[0])]
+
+
+def place(work: Work) -> int:
+    """1 for the next in line; one that has just joined, or has left it, is counted by when it did."""
+    mine = work.since()
+    return 1 + sum(other.id != work.id and other.since() < mine for other in waiting())
+
+
+def holder() -> Work | None:
+    """Who has the device now."""
+    try:
+        told = read_json(home() / "device.json")
+    except NotFound:
+        return None
+    work = Work(told["owner"], told["work"], owner_folder(told["owner"], told["kind"], told["work"]))
+    try:
+        return work if work.status()["state"] in ACTIVE else None
+    except NotFound:
+        return None
+
+
+def starts_in(work: Work) -> float | None:
+    """Seconds until a waiting work has the device, by what those before it tell of themselves; None where one tells nothing."""
+    before = [other for other in waiting() if other.since() < work.since()]
+    left = [remaining(one) for one in (holder(), *before) if one is not None]
+    return None if None in left else float(sum(one or 0 for one in left))
+
+
+def remaining(work: Work) -> float | None:
+    """Seconds that a work still needs: by its last step, else by its forecast; None where it has neither."""
+    events: list[dict[str, Any]] = work.events()
+    for event in reversed(events):
+        if event.get("remaining") is not None:
+            return max(0.0, float(event["remaining"]) - (time.time() - event["time"]))
+    file = work.folder / FORECAST
+    return float(read_json(file)["seconds"]) if file.is_file() else None
+
+
+def in_line(work: Work, state: str) -> dict[str, Any]:
+    """{"place_in_line", "starts_in_seconds"} of a work in this state; None unless it waits, the seconds also where unknown."""
+    queued = state == "queued"
+    return {"place_in_line": place(work) if queued else None, "starts_in_seconds": starts_in(work) if queued else None}
