@@ -17,6 +17,7 @@ from starlette.middleware import Middleware  # noqa: E402
 
 from prompts.backends import OnDevice, identity  # noqa: E402
 from prompts.home import new_id, on_space  # noqa: E402
+from prompts.loading import warm_up as warm_libraries  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
 from prompts.quotas import expire, quotas_here  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
@@ -113,9 +114,7 @@ def _model_line() -> str:
 
 def warm_up() -> None:
     """Loads what the first answer and the first training need, after the page is up."""
-    import torch  # noqa: F401
-    import transformers  # noqa: F401
-
+    warm_libraries()
     warm()
 
 

