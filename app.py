@@ -1,14 +1,15 @@
 """The Space's entry: build the Blocks, queue, launch; nothing else."""
 
-import importlib.util
 import os
 import threading
-from functools import cache
 
-if importlib.util.find_spec("spaces"):  # on ZeroGPU it has to be imported before anything that imports torch
-    import spaces
+from prompts.home import lent_here
+
+if lent_here():
+    import spaces  # before anything that imports torch
 
 import warnings
+from typing import Any
 
 warnings.filterwarnings("ignore", message=".*Pandas4Warning.*|.*deprecated.*", module="gradio.*")
 
@@ -17,6 +18,7 @@ from starlette.middleware import Middleware  # noqa: E402
 
 from prompts.backends import OnDevice, identity  # noqa: E402
 from prompts.home import new_id, on_space  # noqa: E402
+from prompts.leases import LONGEST, Leases, Size  # noqa: E402
 from prompts.loading import warm_up as warm_libraries  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
 from prompts.quotas import expire, quotas_here  # noqa: E402
@@ -39,23 +41,15 @@ TITLE = "Prompt or Tune"
 
 
 def device_wrapper() -> OnDevice:
-    """`spaces.GPU` on ZeroGPU, once a function; elsewhere the device is always there."""
-    if os.environ.get("SPACES_ZERO_GPU", "").lower() not in ("1", "t", "true"):
+    """Grants of the GPU on ZeroGPU; elsewhere the device is always there."""
+    if not lent_here():
         return identity
-    from prompts.backends.local import batch_labels, batch_replies, stream_replies
-    from tuning.losses import base_now, held_out_loss, text_losses
+    from prompts.backends import local
+    from tuning import losses, slices
+    from tuning.launch.measure import measured_apart
 
-    wrapper: OnDevice = cache(spaces.GPU)
-    for function in (
-        stream_replies,
-        batch_replies,
-        batch_labels,
-        base_now,
-        held_out_loss,
-        text_losses,
-    ):  # ZeroGPU wants them declared before the launch
-        wrapper(function)
-    return wrapper
+    sizes: dict[Any, Size] = {**local.SIZES, **losses.SIZES, **slices.SIZES, measured_apart: Size()}
+    return Leases(spaces.GPU, sizes, float(os.environ.get("PROMPT_OR_TUNE_LEASE_SECONDS", LONGEST)))
 
 
 def build() -> gr.Blocks:
@@ -115,7 +109,8 @@ def _model_line() -> str:
 def warm_up() -> None:
     """Loads what the first answer and the first training need, after the page is up."""
     warm_libraries()
-    warm()
+    if not lent_here():  # there nothing trains in a process of its own
+        warm()
 
 
 def tidy_up() -> None:

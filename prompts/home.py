@@ -31,6 +31,11 @@ def on_space() -> bool:
     return os.environ.get("SYSTEM") == "spaces"
 
 
+def lent_here() -> bool:
+    """Is the device lent call by call (ZeroGPU), so that this process has none of its own?"""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 LOOPBACK = ("", "127.0.0.1", "localhost", "::1")
 
 

@@ -2,23 +2,25 @@
 
 import hashlib
 import json
+import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError, WorldError
-from prompts.home import shared_here
+from prompts.home import lent_here, shared_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
 # (transformers issue 40357). And around its import: a second thread may find half of the module.
 LOAD_LOCK = threading.RLock()
+os.register_at_fork(after_in_child=LOAD_LOCK._at_fork_reinit)  # type: ignore[attr-defined]  # who held it is not there
 KEPT = 2  # base models held in memory
 KEPT_ADAPTERS = 4  # adapters attached to one base
 
@@ -27,16 +29,21 @@ class Loaded:
     """A base model with its tokenizer, and the adapters attached to it. One caller at a time uses it."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, source: str, kind: Kind = "causal", labels: Labels | None = None
+        self, read: Callable[[], Any], config: Any, tokenizer: Any, kind: Kind = "causal", labels: Labels | None = None
     ) -> None:
-        self.model, self.tokenizer, self.source, self.kind, self.labels = model, tokenizer, source, kind, labels
+        self._read, self.config, self.tokenizer, self.kind, self.labels = read, config, tokenizer, kind, labels
         self.lock = threading.RLock()
         self._adapters: OrderedDict[str, None] = OrderedDict()
+
+    @cached_property
+    def model(self) -> Any:
+        """Read at once where the process has the device, else on first use, which is inside a lease."""
+        return self._read()
 
     @property
     def context(self) -> int:
         """The longest input the model can read, in tokens."""
-        known = (getattr(self.model.config, name, None) for name in ("max_position_embeddings", "n_positions"))
+        known = (getattr(self.config, name, None) for name in ("max_position_embeddings", "n_positions"))
         return int(next((n for n in known if n), 0) or min(self.tokenizer.model_max_length, 1 << 20))
 
     @contextmanager
@@ -103,13 +110,19 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
         if key not in _loaded:
             while len(_loaded) >= KEPT:
                 _loaded.popitem(last=False)
-            kind = "classifier" if labels else kind_at(source, token)
-            labels = labels or own_labels(config_at(source, token))
+            config = config_at(source, token)
+            kind = "classifier" if labels else kind_of(config)
+            labels = labels or own_labels(config)
             if kind == "classifier" and labels is None:
                 raise UserError(
                     f"{source} reads texts but writes none; fine-tune it to classify, or choose another", field="model"
                 )
-            _loaded[key] = Loaded(*read_model(source, token, kind, labels), source, kind, labels)
+            tokenizer = load_tokenizer(source, token, kind)
+            read = partial(read_model, source, token, kind, labels, tokenizer=tokenizer)
+            found = Loaded(lambda: read()[0], config, tokenizer, kind, labels)
+            if not lent_here():
+                found.model  # noqa: B018
+            _loaded[key] = found
         _loaded.move_to_end(key)
         return _loaded[key]
 
@@ -163,7 +176,7 @@ def load_tokenizer(source: str, token: str | None = None, kind: Kind = "causal")
 
 def read_model(
     source: str, token: str | None = None, kind: Kind = "causal", labels: Labels | None = None, *, precision: Any = None,
-    where: str = "", **more: Any,
+    where: str = "", tokenizer: Any = None, **more: Any,
 ) -> tuple[Any, Any]:  # fmt: skip
     """A fresh (model, tokenizer) from a Hub id or folder, in the device's precision and on the device unless said otherwise;
     `more` goes to from_pretrained. A classifier's `new_modules` are those that the checkpoint lacks. Raises as `load` does.
@@ -171,7 +184,7 @@ def read_model(
     import torch
     import transformers
 
-    tokenizer = load_tokenizer(source, token, kind)
+    tokenizer = tokenizer or load_tokenizer(source, token, kind)
     classes = {"causal": "AutoModelForCausalLM", "seq2seq": "AutoModelForSeq2SeqLM"}
     heads = {} if kind != "classifier" or labels is None else {
         "num_labels": len(labels.names), "id2label": dict(enumerate(labels.names)),

@@ -17,6 +17,7 @@ from tuning.data.split import PARTS
 from tuning.line import device
 from tuning.publish import afterwards
 from tuning.run import Run
+from tuning.slices import trained
 from tuning.task import Task, task_of
 from tuning.trackers import tracked
 from tuning.train import train
@@ -91,7 +92,7 @@ def _work(
     if not (run.folder / "adapter").is_dir():  # else it was trained, and stopped while it was measured
         run.set_state("training")
         event: Event = {}
-        for event in on_device(train)(run.recipe, task, parts, run.folder, owner=run.owner, token=token):
+        for event in trained(run, task, parts, token, on_device):
             yield event
         if event.get("event") == "cancelled":
             run.set_cancelled()

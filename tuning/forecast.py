@@ -12,13 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prompts.backends import OnDevice, identity
 from prompts.home import home, models_folder, owner_folder
 from prompts.rows import Table, store
+from tuning.allowance import allowance, in_slices
 from tuning.data.columns import Columns, resolve
 from tuning.data.encode import Encoded
+from tuning.launch.measure import measured_apart
 from tuning.launch.process import measured
 from tuning.recipe import Recipe
 from tuning.run import Run
+from tuning.slices import RESERVE, lease_seconds
 from tuning.train import prepared
 from tuning.watch import peak_memory_gb, unwatched
 from tuning.work import write_json
@@ -35,7 +39,15 @@ TIERS = {
 SHARE = 0.3
 
 
-def forecast(owner: str, table: Table, recipe: Recipe, columns: Columns, *, token: str | None = None) -> dict[str, Any]:
+def forecast(
+    owner: str,
+    table: Table,
+    recipe: Recipe,
+    columns: Columns,
+    *,
+    token: str | None = None,
+    on_device: OnDevice = identity,
+) -> dict[str, Any]:
     """{"steps", "seconds_per_step", "seconds", "peak_memory_gb", "tokens", "tokens_per_second", "measured_steps", "tiers": [...]}.
 
     Measured by a child process (tuning/launch/measure.py). A run of the same recipe and rows, created later, remembers it.
@@ -46,10 +58,15 @@ def forecast(owner: str, table: Table, recipe: Recipe, columns: Columns, *, toke
         folder = Path(scratch)
         store(table.name, table.rows, keep=folder)
         (folder / "models").symlink_to(models_folder())
-        document = measured(
-            {"home": scratch, "lock": str(home() / "device.lock"), "name": table.name, "columns_of_rows": table.columns,
-             "recipe": recipe.to_json(), "columns": columns.to_json(), "token": token}
-        )  # fmt: skip
+        given = {"home": scratch, "lock": str(home() / "device.lock"), "name": table.name, "columns_of_rows": table.columns,
+                 "recipe": recipe.to_json(), "columns": columns.to_json(), "token": token}  # fmt: skip
+        lease = lease_seconds(on_device)
+        document = measured(given) if lease is None else on_device(measured_apart)(given)
+    if lease is not None:
+        needed, loading = document["seconds"], document["loading_seconds"]
+        slices = in_slices(needed, loading, lease, RESERVE)
+        needed += (slices - 1) * loading
+        document |= {"slices": slices, "gpu_seconds": needed, "allowance": allowance(owner, token, needed, slices)}
     file = kept(owner, recipe, columns, document.pop("fingerprint"))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, document)
@@ -85,7 +102,7 @@ def steps_measured(run: Run, token: str | None) -> dict[str, Any]:
         "steps": round(steps), "tokens": round(tokens), "tokens_per_second": round(rate, 1),
         "seconds_per_step": round(tokens / rate / steps, 2), "longest_step_seconds": round(longest["seconds"], 2),
         "seconds": round(loading + tokens / rate + watching + sampling, 1), "peak_memory_gb": peak_memory_gb(),
-        "measured_steps": USUAL + 2,
+        "measured_steps": USUAL + 2, "loading_seconds": round(loading, 1),
         "tiers": tiers(work.parameters, tokens), "fingerprint": run.about["fingerprint"],
     }  # fmt: skip
 

@@ -7,6 +7,7 @@ import torch
 from prompts.backends.local import opened
 from prompts.errors import UserError
 from prompts.kinds import Labels
+from prompts.leases import Size
 from prompts.loading import Loaded
 from tuning.base import fingerprint
 from tuning.data.encode import EncodedRow
@@ -63,6 +64,13 @@ def base_now(base: str, tuned: str, owner: str, token: str | None) -> dict[str, 
             pass
     with loaded.using(None) as model:
         return fingerprint(model, loaded.tokenizer, loaded.kind)
+
+
+SIZES = {
+    held_out_loss: Size(lambda *args: len(args[3])),
+    text_losses: Size(lambda *args: len(args[3])),
+    base_now: Size(),
+}
 
 
 def _apart(tuned: str, owner: str, token: str | None) -> bool:

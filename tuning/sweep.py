@@ -15,6 +15,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from prompts.backends import OnDevice, identity
 from prompts.errors import NotFound, UserError, WorldError
 from prompts.home import new_id, owner_folder
 from prompts.rows import Table, store, stored
@@ -23,7 +24,7 @@ from tuning import run as runs
 from tuning.data.columns import Columns, resolve
 from tuning.evaluate import evaluate
 from tuning.keeping import check_may_start
-from tuning.launch.process import start
+from tuning.launch.start import start_run
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
 from tuning.work import ACTIVE, CANCEL, Event, Work, durable, read_json, write_json
@@ -90,8 +91,8 @@ def find(owner: str, sweep: str) -> Sweep:
     return Sweep(owner, sweep, folder)
 
 
-def sweep_events(sweep: Sweep, *, token: str | None = None) -> Iterator[Event]:
-    """Tries one recipe after the other, each in a process of its own, and measures the best; events are written, then yielded."""
+def sweep_events(sweep: Sweep, *, token: str | None = None, on_device: OnDevice = identity) -> Iterator[Event]:
+    """Tries one recipe after the other, each as a run of its own, and measures the best; events are written, then yielded."""
     try:
         alive = FileLock(sweep.folder / "alive.lock").acquire(timeout=5)
     except Timeout:
@@ -99,7 +100,7 @@ def sweep_events(sweep: Sweep, *, token: str | None = None) -> Iterator[Event]:
     with alive:
         sweep.set_state("training")
         try:
-            for event in _Trials(sweep, token).events():
+            for event in _Trials(sweep, token, on_device).events():
                 sweep.append(event)
                 yield event
         except BaseException as error:
@@ -108,8 +109,8 @@ def sweep_events(sweep: Sweep, *, token: str | None = None) -> Iterator[Event]:
 
 
 class _Trials:
-    def __init__(self, sweep: Sweep, token: str | None) -> None:
-        self._sweep, self._token = sweep, token
+    def __init__(self, sweep: Sweep, token: str | None, on_device: OnDevice) -> None:
+        self._sweep, self._token, self._on_device = sweep, token, on_device
         self._ends = time.time() + 60 * sweep.search.minutes
 
     def events(self) -> Iterator[Event]:
@@ -126,7 +127,7 @@ class _Trials:
             self._sweep.set_state("evaluating")
             run = runs.find(self._sweep.owner, best)
             if run.numbers("held_out"):
-                yield from evaluate(run, token=self._token)
+                yield from evaluate(run, token=self._token, on_device=self._on_device)
         self._sweep.set_state("finished", self._left_out(best))
         yield {"event": "finished", "best": best}
 
@@ -165,7 +166,7 @@ class _Trials:
             run = runs.create(owner, self._sweep.table, recipe, build(Columns, document["columns"]))
             trials[at]["run"] = run.id
             write_json(self._sweep.folder / "trials.json", trials)
-        start(run, self._token, evaluate=False)
+        start_run(run, self._token, self._on_device, measure=False)
         return run
 
     @property

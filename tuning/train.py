@@ -9,6 +9,7 @@ import json
 import queue
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,19 +32,22 @@ Parts = Mapping[str, Encoded]  # "train", and where there are any "validation" a
 
 
 def train(
-    recipe: Recipe, task: Task, parts: Parts, folder: Path, *, owner: str, token: str | None = None
-) -> Iterator[Event]:
+    recipe: Recipe, task: Task, parts: Parts, folder: Path, *, owner: str, token: str | None = None,
+    seconds: float | None = None,
+) -> Iterator[Event]:  # fmt: skip
     """Trains and saves `folder/adapter`; continues from the last checkpoint in `folder/checkpoints`, if any.
 
     Events: "step" (loss, learning rate, tokens/s ...), "evaluation" (part and loss, after each epoch and at the end) and last
-    "trained" or "cancelled". Closing the iterator, or a file `folder/cancel`, stops after the current step.
+    "trained" or "cancelled". Closing the iterator, or a file `folder/cancel`, stops after the current step. With `seconds` to do
+    it in, "slice" is last where there is more to do (tuning/slices.py).
     """
+    until = None if seconds is None else time.monotonic() + seconds
     found: queue.Queue[Event | BaseException | None] = queue.Queue()
     closed = threading.Event()
 
     def work() -> None:
         try:
-            _work(recipe, task, parts, folder, owner, token, found.put, closed)
+            _work(recipe, task, parts, folder, owner, token, found.put, closed, until)
         except BaseException as error:
             found.put(error)
         finally:
@@ -63,15 +67,16 @@ def train(
 
 def _work(
     recipe: Recipe, task: Task, parts: Parts, folder: Path, owner: str, token: str | None,
-    emit: Any, closed: threading.Event,
+    emit: Any, closed: threading.Event, until: float | None,
 ) -> None:  # fmt: skip
-    watch = Watch(emit, lambda: closed.is_set() or (folder / CANCEL).exists())
+    watch = Watch(emit, lambda: closed.is_set() or (folder / CANCEL).exists(), until)
     trainer, tokenizer = prepared(recipe, task, parts, folder / CHECKPOINTS, watch, owner, token)
     model = trainer.model
+    watch.last_rows = len(parts["held_out"].rows) if "held_out" in parts else 0
     last = last_checkpoint(folder / CHECKPOINTS)
     trainer.train(resume_from_checkpoint=None if last is None else str(last))
     if watch.stopped:
-        emit({"event": "cancelled", "step": trainer.state.global_step})
+        emit({"event": "slice" if watch.paused else "cancelled", "step": trainer.state.global_step})
         return
     if "held_out" in parts and watched_part(parts) != "held_out":
         watch.measured(trainer.state, "held_out", trainer.mean_loss(parts["held_out"].rows))

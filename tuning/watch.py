@@ -1,5 +1,6 @@
 """What a training tells of itself while it runs: the trainer's callbacks as events, and the wish to stop."""
 
+import math
 import resource
 import sys
 import time
@@ -12,6 +13,9 @@ from tuning import ranks
 from tuning.autopilot import check_losses
 from tuning.work import Event, durable
 
+SLOWER = 1.5  # than the slowest step so far, the next one may be
+SAVING = 3.0  # seconds for a checkpoint, besides what is written
+SAVED, DISK = 16, 2e8  # bytes for a learned number (with optimizer and copy), bytes a second
 COMPLETE = "complete"  # the file that is written last
 Sample = Callable[[], list[dict[str, str]]]
 
@@ -19,10 +23,12 @@ Sample = Callable[[], list[dict[str, str]]]
 class Watch:
     """Turns the trainer's callbacks into events, and asks it to stop."""
 
-    def __init__(self, emit: Any, should_stop: Any) -> None:
+    def __init__(self, emit: Any, should_stop: Any, until: float | None = None) -> None:
         self.emit, self._should_stop = emit, should_stop
         self.trainer: Any = None
         self.stopped = False
+        self.paused = False  # stopped because the time is over, by time.monotonic()
+        self._until, self._longest, self.last_rows = until, 0.0, 0
         self._began = self._step_began = self._busy = 0.0
         self._first_step = self._tokens_before = 0
         self._losses: list[float] = []
@@ -46,8 +52,11 @@ class Watch:
                 watch._step_began, watch._tokens_before = time.perf_counter(), watch.trainer.tokens_seen
 
             def on_step_end(self, _args: Any, state: Any, control: Any, **_: Any) -> None:
-                watch._busy += time.perf_counter() - watch._step_began
-                if ranks.most(watch._should_stop()):
+                took = time.perf_counter() - watch._step_began
+                watch._busy += took
+                watch._longest = max(watch._longest, took)
+                watch.paused = watch._time_is_over(state)
+                if ranks.most(watch._should_stop() or watch.paused):
                     watch.stopped = control.should_training_stop = True
                     control.should_save = not _epoch_is_over(state)  # else it is saved with the epoch's measurement
 
@@ -79,6 +88,19 @@ class Watch:
         """A part's loss: kept for the summary, and told."""
         self.losses_of[part] = loss
         self.emit({"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "part": part, "loss": loss})
+
+    def _time_is_over(self, state: Any) -> bool:
+        """Is there too little time for the next step, what is measured after it, and a checkpoint?"""
+        if self._until is None or state.global_step >= state.max_steps:
+            return False
+        batch, step = self.trainer.args.per_device_train_batch_size, state.global_step + 1
+        learned = sum(weight.numel() for weight in self.trainer.model.parameters() if weight.requires_grad)
+        needed = SLOWER * self._longest + SAVING + learned * SAVED / DISK
+        ends_epoch = step % math.ceil(len(self.trainer.train_dataset) / batch) == 0
+        if ends_epoch or step == state.max_steps:
+            rows = len(self.trainer.eval_dataset or ()) + (self.last_rows if step == state.max_steps else 0)
+            needed += self._longest * rows / batch
+        return time.monotonic() + needed > self._until
 
     def _step(self, state: Any, logs: dict[str, float]) -> None:
         now = time.perf_counter()

@@ -13,6 +13,7 @@ from prompts.backends.plan import Batch, plan_batches
 from prompts.errors import UserError
 from prompts.hub_adapters import hub_adapter
 from prompts.kinds import read_labels
+from prompts.leases import Size
 from prompts.loading import Loaded, adapter_type, is_soft, load
 from prompts.messages import Finish, Prompt, Rendered, Reply
 from prompts.models import locate, parse
@@ -44,7 +45,7 @@ class LocalBackend:
     def fingerprint(self) -> str:
         """What decides this model's replies, for the cache: base, its revision or files, and the adapter's."""
         source, adapter = located(*self._who)
-        revision = getattr(self._loaded().model.config, "_commit_hash", None) or stamp(Path(source))
+        revision = getattr(self._loaded().config, "_commit_hash", None) or stamp(Path(source))
         return f"{source}@{revision}+{stamp(adapter) if adapter else ''}"
 
     def plan(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Batch]:
@@ -203,6 +204,13 @@ def row_seed(ids: Sequence[int], seed: int) -> int:
     """A row's own seed from what is asked and the seed of the whole: where the row stands does not change its draw."""
     digest = hashlib.sha256(f"{seed}:{','.join(map(str, ids))}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+SIZES = {
+    stream_replies: Size(lambda model, owner, token, prompt, sampling: sampling.max_new_tokens),
+    batch_replies: Size(lambda *args: len(args[4]) * args[5].max_new_tokens, parts_at=4),
+    batch_labels: Size(lambda *args: len(args[4]), parts_at=4),
+}
 
 
 class _Generation:

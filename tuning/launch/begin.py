@@ -1,8 +1,9 @@
-"""Starts a run where it belongs: as a child process here, or as a Job on Hugging Face with a child process that follows it."""
+"""Starts a run where it belongs: here (tuning/launch/start.py), or as a Job on Hugging Face that a child process follows."""
 
 import math
 from collections.abc import Callable
 
+from prompts.backends import OnDevice, identity
 from prompts.errors import UserError
 from prompts.home import shared_here
 from prompts.quotas import quotas_here
@@ -10,25 +11,28 @@ from prompts.rows import Table
 from tuning.data.columns import Columns
 from tuning.keeping import check_may_start
 from tuning.launch.jobs import JobSettings, prepare
-from tuning.launch.process import spawn, start
+from tuning.launch.process import spawn
+from tuning.launch.start import start_run
 from tuning.publish import reserve
 from tuning.recipe import Recipe
 from tuning.run import Run, create
 from tuning.work import Work
 
 
-def begin(run: Run, token: str | None = None) -> None:
+def begin(run: Run, token: str | None = None, on_device: OnDevice = identity) -> None:
     """Starts a new run, or one made ready to be resumed, and returns at once. Raises UserError where a Job has no token."""
     if run.job is None:
-        start(run, token)
+        start_run(run, token, on_device)
         return
     _follow(run, _own(token))
 
 
-def begin_new(owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None) -> Run:
+def begin_new(
+    owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None, on_device: OnDevice = identity
+) -> Run:
     """A new run, started here. Raises as `create` and `reserve` do; nothing is left of one that is refused."""
     run = made(owner, table, recipe, columns, token)
-    begin(run, token)
+    begin(run, token, on_device)
     return run
 
 

@@ -1,4 +1,6 @@
-"""The child process of a forecast: settings and token come as JSON on standard input, the forecast goes out on standard output."""
+"""The process of a forecast: a child of the app, which gets settings and token as JSON on standard input and writes the forecast
+to standard output, or a worker of ZeroGPU.
+"""
 
 import json
 import os
@@ -9,11 +11,10 @@ from typing import Any
 
 def main() -> int:
     given = json.load(sys.stdin)
-    os.environ["PROMPT_OR_TUNE_HOME"] = given["home"]  # its own: nothing of it is kept
     from prompts.errors import AppError, UserError
 
     try:
-        document = measured(given)
+        document = measured_apart(given)
     except AppError as error:
         print(json.dumps({"error": str(error), "user": isinstance(error, UserError)}))
         return 0
@@ -21,8 +22,12 @@ def main() -> int:
     return 0
 
 
-def measured(given: dict[str, Any]) -> dict[str, Any]:
-    """Raises UserError while a training has the device: the figures would be wrong."""
+def measured_apart(given: dict[str, Any]) -> dict[str, Any]:
+    """The forecast, in a process that does nothing else: its home is `given["home"]`, of which nothing is kept.
+
+    Raises UserError while a training has the device: the figures would be wrong.
+    """
+    os.environ["PROMPT_OR_TUNE_HOME"] = given["home"]
     from filelock import FileLock, Timeout
 
     from prompts.errors import UserError

@@ -1,6 +1,7 @@
 """The public endpoints of the fine-tuning side; the tab uses the same core functions."""
 
 from collections.abc import Iterator
+from functools import partial
 from inspect import Parameter
 from typing import Any
 
@@ -18,9 +19,9 @@ from tuning.data.inspect import examined
 from tuning.data.preview import SHOWN, Shown, preview
 from tuning.data.sources import fix_source, mapping, open_table, patches
 from tuning.forecast import forecast
-from tuning.launch import process
 from tuning.launch.begin import begin, begin_job, begin_new
 from tuning.launch.jobs import JobSettings, price
+from tuning.launch.start import start_sweep as begin_sweep
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
 from tuning.ui.parameters import DATA, RUN, source_of
@@ -81,30 +82,30 @@ def part_of(settings: Settings, model: type[Settings]) -> Any:
 
 
 def forecast_run(
-    who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
+    on_device: OnDevice, who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
     recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
-    return {"source": source, **forecast(who.owner, open_table(who.owner, source), recipe, columns, token=who.token)}
+    table = open_table(who.owner, source)
+    return {"source": source, **forecast(who.owner, table, recipe, columns, token=who.token, on_device=on_device)}
 
 
 def start_run(
-    who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
+    on_device: OnDevice, who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
     recipe, columns = part_of(settings, Recipe), part_of(settings, Columns)
-    return runs.snapshot(
-        begin_new(who.owner, open_table(who.owner, source), recipe, mapping(source, columns), who.token)
-    )
+    table, columns = open_table(who.owner, source), mapping(source, columns)
+    return runs.snapshot(begin_new(who.owner, table, recipe, columns, who.token, on_device))
 
 
 def start_sweep(
-    who: Caller, settings: SweepSettings, file: Any = None, data: str = "", dataset: str = ""
+    on_device: OnDevice, who: Caller, settings: SweepSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
     recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
     sweep = sweeps.create(who.owner, open_table(who.owner, source), recipe, columns, part_of(settings, Search))
-    process.start_sweep(sweep, who.token)
+    begin_sweep(sweep, who.token, on_device)
     return sweeps.snapshot(sweep)
 
 
@@ -119,9 +120,9 @@ def delete_sweep(who: Caller, sweep: str) -> dict[str, Any]:
     return {"sweep": sweep, "status": "deleted"}
 
 
-def resume_sweep(who: Caller, sweep: str) -> dict[str, Any]:
+def resume_sweep(on_device: OnDevice, who: Caller, sweep: str) -> dict[str, Any]:
     found = sweeps.find(who.owner, sweep).make_ready()
-    process.start_sweep(found, who.token)
+    begin_sweep(found, who.token, on_device)
     return sweeps.snapshot(found)
 
 
@@ -147,10 +148,10 @@ def _data_endpoints() -> None:
              text="Show which tokens will be learned, read and cut, the worst rows first, and what that costs.")  # fmt: skip
 
 
-def _sweep_endpoints() -> None:
+def _sweep_endpoints(on_device: OnDevice) -> None:
     endpoint(
         SweepSettings,
-        start_sweep,
+        partial(start_sweep, on_device),
         name="start_sweep",
         personal=True,
         extra=DATA,
@@ -166,7 +167,7 @@ def _sweep_endpoints() -> None:
     )
     endpoint(None, cancel_sweep, name="cancel_sweep", personal=True, extra=SWEEP,
              text="Stop a sweep after the current step of its current trial.")  # fmt: skip
-    endpoint(None, resume_sweep, name="resume_sweep", personal=True, extra=SWEEP,
+    endpoint(None, partial(resume_sweep, on_device), name="resume_sweep", personal=True, extra=SWEEP,
              text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip
     endpoint(None, delete_sweep, name="delete_sweep", personal=True, extra=SWEEP, text="Remove a sweep; its runs stay.")
 
@@ -182,7 +183,7 @@ def _job_endpoints() -> None:
 def publish_endpoints(on_device: OnDevice) -> None:
     """Adds every endpoint to the current Blocks."""
     _data_endpoints()
-    _sweep_endpoints()
+    _sweep_endpoints(on_device)
     _job_endpoints()
 
     def ask_model(who: Caller, settings: Ask) -> Iterator[dict[str, Any]]:
@@ -190,7 +191,7 @@ def publish_endpoints(on_device: OnDevice) -> None:
 
     def resume_run(who: Caller, run: str) -> dict[str, Any]:
         found = runs.prepare_again(who.owner, run)
-        begin(found, who.token)
+        begin(found, who.token, on_device)
         return runs.snapshot(found)
 
     def follow_run(who: Caller, run: str) -> Iterator[dict[str, Any]]:
@@ -203,9 +204,9 @@ def publish_endpoints(on_device: OnDevice) -> None:
     endpoint(
         Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>)."
     )
-    endpoint(RunSettings, forecast_run, name="forecast", personal=True, extra=DATA,
+    endpoint(RunSettings, partial(forecast_run, on_device), name="forecast", personal=True, extra=DATA,
              text="Measure, by a few real steps, how long a run will take, its peak memory and its cost elsewhere.")  # fmt: skip
-    endpoint(RunSettings, start_run, name="start_run", personal=True, extra=DATA,
+    endpoint(RunSettings, partial(start_run, on_device), name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
     endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", personal=True, extra=RUN,
              text="Where a run stands: state, step, loss, tokens per second, time left, scores. Returns at once.")  # fmt: skip

@@ -13,7 +13,7 @@ from prompts.ui.visitor import Caller
 from tuning import run as runs
 from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
-from tuning.launch.process import start_ladder
+from tuning.launch.start import start_ladder
 from tuning.ui import ladder_views as views
 from tuning.ui.compare_runs import run_choices
 from tuning.ui.distil_section import DistilSection
@@ -32,7 +32,7 @@ class LadderTab:
     """Made outside any tab, where the browser restores the ladder in hand; `build` fills the tab."""
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
-        self.visitor, self.distil = visitor, DistilSection(visitor, on_device)
+        self.visitor, self.on_device, self.distil = visitor, on_device, DistilSection(visitor, on_device)
         self.ladder = gr.BrowserState("", storage_key="prompt-or-tune-ladder", secret="ladder")
         self.timer = gr.Timer(2, active=False)
 
@@ -96,7 +96,7 @@ class LadderTab:
             self.mine.input, lambda _who, ladder: ladder, visitor, [self.mine], self.ladder, name="ui_choose_ladder"
         )
         resumed = listen(
-            self.resume.click, _resume, visitor, [self.ladder, self.key], self.status, name="ui_resume_ladder"
+            self.resume.click, self._resume, visitor, [self.ladder, self.key], self.status, name="ui_resume_ladder"
         )
         deleted = listen(
             self.delete.click, _delete, visitor, [self.ladder], [self.ladder, self.mine], name="ui_delete_ladder"
@@ -144,8 +144,13 @@ class LadderTab:
             raise UserError("choose a run; there is one when a training has finished", field="run")
         settings = self.form.read(values)
         ladder = work.create(runs.find(who.owner, run), settings)
-        start_ladder(ladder, who.token, key or who.key)
+        start_ladder(ladder, who.token, key or who.key, self.on_device)
         return [ladder.id, _mine(who, ladder.id)]
+
+    def _resume(self, who: Caller, ladder: str, key: str) -> str:
+        found = _chosen(who, ladder).make_ready()
+        start_ladder(found, who.token, key or who.key, self.on_device)
+        return views.status_line(report.snapshot(found))
 
 
 def _runs(who: Caller, chosen: str | None) -> Any:
@@ -171,12 +176,6 @@ def _cancel(who: Caller, ladder: str) -> str:
     found = _chosen(who, ladder)
     found.ask_to_stop()
     return views.status_line(report.snapshot(found)) + " · stopping…"
-
-
-def _resume(who: Caller, ladder: str, key: str) -> str:
-    found = _chosen(who, ladder).make_ready()
-    start_ladder(found, who.token, key or who.key)
-    return views.status_line(report.snapshot(found))
 
 
 def _delete(who: Caller, ladder: str) -> list[Any]:

@@ -19,18 +19,12 @@ from tuning.export import Export, exported_file
 from tuning.harm.screen import screen
 from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
-from tuning.launch.process import start_ladder
+from tuning.launch.start import start_ladder
 from tuning.monitor import Watched, document, score_again
 from tuning.publish import Publish, publishing
 from tuning.ui.parameters import DATA, RUN, source_of, to_download
 
 LADDER = {"ladder": (str, Parameter.empty, "The ladder's id, as /ladder returns it.")}
-
-
-def _climb(who: Caller, settings: LadderSettings, run: str) -> dict[str, Any]:
-    ladder = work.create(runs.find(who.owner, run), settings)
-    start_ladder(ladder, who.token, who.key)
-    return report.snapshot(ladder)
 
 
 def _exported(who: Caller, settings: Export, run: str) -> Iterator[dict[str, Any]]:
@@ -52,12 +46,6 @@ def _cancel_ladder(who: Caller, ladder: str) -> dict[str, Any]:
     return report.snapshot(found)
 
 
-def _resume_ladder(who: Caller, ladder: str) -> dict[str, Any]:
-    found = work.find(who.owner, ladder).make_ready()
-    start_ladder(found, who.token, who.key)
-    return report.snapshot(found)
-
-
 def _delete_ladder(who: Caller, ladder: str) -> dict[str, Any]:
     work.find(who.owner, ladder).delete()
     return {"ladder": ladder, "status": "deleted"}
@@ -76,18 +64,28 @@ def _ladder_endpoints(on_device: OnDevice) -> None:
                     event[name] = gr.FileData(path=copy).model_dump()
             yield event
 
+    def climb(who: Caller, settings: LadderSettings, run: str) -> dict[str, Any]:
+        ladder = work.create(runs.find(who.owner, run), settings)
+        start_ladder(ladder, who.token, who.key, on_device)
+        return report.snapshot(ladder)
+
+    def resume(who: Caller, ladder: str) -> dict[str, Any]:
+        found = work.find(who.owner, ladder).make_ready()
+        start_ladder(found, who.token, who.key, on_device)
+        return report.snapshot(found)
+
     endpoint(Distil, distilled, name="distil", personal=True, extra={**LADDER, **DATA},
              text="Make training data of what a ladder's best prompt answers: rows on which m of n answers agree, with the short "
                   "prompt, and preference pairs. No data: the run's training rows. The last document has the data's source for "
                   "/start_run, and the files.")  # fmt: skip
-    endpoint(LadderSettings, _climb, name="ladder", personal=True, extra=RUN,
+    endpoint(LadderSettings, climb, name="ladder", personal=True, extra=RUN,
              text="Ask a run's held-out rows in every way, from a plain question over prompt techniques to the fine-tune: "
                   "scores, verdicts, costs, break-even, one sentence of advice. Returns at once; see /ladder_status.")  # fmt: skip
     endpoint(None, lambda who, ladder: report.snapshot(work.find(who.owner, ladder)), name="ladder_status", personal=True,
              extra=LADDER, text="Where a ladder stands: its rungs with scores, costs and verdicts, and the advice.")  # fmt: skip
     endpoint(None, _cancel_ladder, name="cancel_ladder", personal=True, extra=LADDER,
              text="Stop a ladder after the reply in hand; what was answered is kept.")  # fmt: skip
-    endpoint(None, _resume_ladder, name="resume_ladder", personal=True, extra=LADDER,
+    endpoint(None, resume, name="resume_ladder", personal=True, extra=LADDER,
              text="Go on with a cancelled, failed or dead ladder where it stopped.")  # fmt: skip
     endpoint(None, _delete_ladder, name="delete_ladder", personal=True, extra=LADDER,
              text="Remove a ladder; its run and the cached replies stay.")  # fmt: skip

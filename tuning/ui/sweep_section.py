@@ -4,13 +4,14 @@ from typing import Any
 
 import gradio as gr
 
+from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import sweep as sweeps
 from tuning.data.columns import Columns
 from tuning.data.sources import open_table
-from tuning.launch.process import start_sweep
+from tuning.launch.start import start_sweep
 from tuning.recipe import Recipe
 from tuning.search import Search
 from tuning.ui import views
@@ -24,8 +25,8 @@ NONE = (
 class SweepSection:
     """Made outside any tab, where the browser restores the sweep in hand; `build` fills the place."""
 
-    def __init__(self, visitor: Any) -> None:
-        self.visitor = visitor
+    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
+        self.visitor, self.on_device = visitor, on_device
         self.sweep = gr.BrowserState("", storage_key="prompt-or-tune-sweep", secret="sweep")
         self.timer = gr.Timer(2, active=False)
 
@@ -55,13 +56,15 @@ class SweepSection:
             chosen: Recipe = recipe.read(values[split:middle])
             search: Search = self.form.read(values[middle:])
             sweep = sweeps.create(who.owner, open_table(who.owner, source), chosen, columns, search)
-            start_sweep(sweep, who.token)
+            start_sweep(sweep, who.token, self.on_device)
             return sweep.id
 
         inputs = [data.source, *data.columns.inputs, *recipe.inputs, *self.form.inputs]
         begun = listen(self.start.click, started, self.visitor, inputs, self.sweep, name="ui_start_sweep")
         stopped = listen(self.cancel.click, _cancel, self.visitor, [self.sweep], self.status, name="ui_cancel_sweep")
-        resumed = listen(self.resume.click, _resume, self.visitor, [self.sweep], self.status, name="ui_resume_sweep")
+        resumed = listen(
+            self.resume.click, self._resume, self.visitor, [self.sweep], self.status, name="ui_resume_sweep"
+        )
         shown = [self.status, self.trials, self.timer, listed]
 
         def look(who: Caller, sweep: str, run: str) -> list[Any]:
@@ -81,6 +84,11 @@ class SweepSection:
         listen(self.timer.tick, look, self.visitor, [self.sweep, listed], shown, name="ui_sweep_tick", show_progress="hidden",
                concurrency_limit=None)  # fmt: skip
 
+    def _resume(self, who: Caller, sweep: str) -> str:
+        found = sweeps.find(who.owner, _chosen(sweep)).make_ready()
+        start_sweep(found, who.token, self.on_device)
+        return views.swept(sweeps.snapshot(found))
+
     def on_load(self, after: Any) -> None:
         """After a reload: the sweep in hand comes back."""
         listen(after, _shown, self.visitor, [self.sweep], [self.status, self.trials, self.timer], name="ui_reload_sweep",
@@ -91,12 +99,6 @@ def _cancel(who: Caller, sweep: str) -> str:
     found = sweeps.find(who.owner, _chosen(sweep))
     found.ask_to_stop()
     return views.swept(sweeps.snapshot(found)) + " · stopping…"
-
-
-def _resume(who: Caller, sweep: str) -> str:
-    found = sweeps.find(who.owner, _chosen(sweep)).make_ready()
-    start_sweep(found, who.token)
-    return views.swept(sweeps.snapshot(found))
 
 
 def _delete(who: Caller, sweep: str) -> str:

@@ -12,11 +12,13 @@ from prompts.ui.forms import Form, form, listen
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from tuning import run as runs
+from tuning.allowance import allowance
 from tuning.data.columns import Columns
 from tuning.data.sources import open_table
 from tuning.forecast import forecast
 from tuning.launch.begin import begin, begin_new
 from tuning.recipe import Recipe
+from tuning.slices import lease_seconds
 from tuning.ui import views
 from tuning.ui.compare_runs import CompareRuns, run_choices
 from tuning.ui.data_section import DataSection
@@ -43,7 +45,7 @@ class TuneTab:
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
         self.visitor, self.on_device = visitor, on_device
-        self.data, self.sweep, self.jobs = DataSection(visitor), SweepSection(visitor), JobsSection()
+        self.data, self.sweep, self.jobs = DataSection(visitor), SweepSection(visitor, on_device), JobsSection()
         self.several = CompareRuns()
         self.result, self.publishing = ResultSection(visitor, on_device), PublishSection(visitor)
         self.run = gr.BrowserState("", storage_key="prompt-or-tune-run", secret="run")
@@ -171,6 +173,9 @@ class TuneTab:
                [data.source, data.mapping, self.run, widgets["held_out"], widgets["validation"]],
                [*data.shown[:-1], self.mine, self.run], name="ui_reload", show_progress="hidden")  # fmt: skip
         self._watch(demo.load, "ui_reload_run")
+        if lease_seconds(self.on_device) is not None:
+            listen(after, lambda who: allowance(who.owner, who.token)["sentence"], self.visitor, [], self.foreseen,
+                   name="ui_allowance", show_progress="hidden")  # fmt: skip
         self.sweep.on_load(demo.load)
 
     # -- training
@@ -185,11 +190,13 @@ class TuneTab:
     def _forecast(self, who: Caller, source: str, *values: Any) -> Iterator[str]:
         columns, recipe = self._read(source, values)
         yield "Measuring a few real steps…"
-        yield views.foreseen(forecast(who.owner, open_table(who.owner, source), recipe, columns, token=who.token))
+        table = open_table(who.owner, source)
+        found = forecast(who.owner, table, recipe, columns, token=who.token, on_device=self.on_device)
+        yield views.foreseen(found)
 
     def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
         columns, recipe = self._read(source, values)
-        run = begin_new(who.owner, open_table(who.owner, source), recipe, columns, who.token)
+        run = begin_new(who.owner, open_table(who.owner, source), recipe, columns, who.token, self.on_device)
         return [run.id, self._mine(who, run.id)]
 
     def _mine(self, who: Caller, chosen: str | None) -> Any:
@@ -220,7 +227,7 @@ class TuneTab:
 
     def _resume(self, who: Caller, run: str) -> Any:
         found = runs.prepare_again(who.owner, chosen(run))
-        begin(found, who.token)
+        begin(found, who.token, self.on_device)
         return views.progress_line(runs.snapshot(found))
 
     def _delete(self, who: Caller, run: str) -> list[Any]:

@@ -223,6 +223,7 @@ def foreseen(found: dict[str, Any]) -> str:
         f"{found['tokens_per_second']:.0f} tokens/s, peak memory {found['peak_memory_gb']:.1f} GB. Measured on "
         f"{found['measured_steps']} real steps, the longest rows among them.\n\nElsewhere, the steps alone, at 30 % of the "
         f"hardware's peak (estimated): {tiers}."
+        + (f"\n\n{found['allowance']['sentence']}" if "allowance" in found else "")
     )
 
 
