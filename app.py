@@ -16,13 +16,14 @@ warnings.filterwarnings("ignore", message=".*Pandas4Warning.*|.*deprecated.*", m
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
-from prompts.backends import OnDevice, identity  # noqa: E402
+from prompts.backends import OnDevice  # noqa: E402
 from prompts.home import new_id, on_space  # noqa: E402
 from prompts.leases import LONGEST, Leases, Size  # noqa: E402
 from prompts.loading import warm_up as warm_libraries  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
 from prompts.quotas import expire, quotas_here  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
+from prompts.sharing import giving_way  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
@@ -41,9 +42,9 @@ TITLE = "Prompt or Tune"
 
 
 def device_wrapper() -> OnDevice:
-    """Grants of the GPU on ZeroGPU; elsewhere the device is always there."""
+    """Grants of the GPU on ZeroGPU; elsewhere the device is always there, and shared with a training."""
     if not lent_here():
-        return identity
+        return giving_way
     from prompts.backends import local
     from tuning import losses, slices
     from tuning.launch.measure import measured_apart

@@ -56,6 +56,11 @@ def home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "prompt-or-tune"
 
 
+def device_lock() -> Path:
+    """The lock of whoever trains or climbs a ladder on this machine."""
+    return home() / "device.lock"
+
+
 def models_folder() -> Path:
     """Public models that were converted on this machine."""
     return home() / "models"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.backends import OnDevice, identity
-from prompts.home import home, models_folder, owner_folder
+from prompts.home import device_lock, models_folder, owner_folder
 from prompts.rows import Table, store
 from tuning.allowance import allowance, in_slices
 from tuning.data.columns import Columns, resolve
@@ -58,7 +58,7 @@ def forecast(
         folder = Path(scratch)
         store(table.name, table.rows, keep=folder)
         (folder / "models").symlink_to(models_folder())
-        given = {"home": scratch, "lock": str(home() / "device.lock"), "name": table.name, "columns_of_rows": table.columns,
+        given = {"home": scratch, "lock": str(device_lock()), "name": table.name, "columns_of_rows": table.columns,
                  "recipe": recipe.to_json(), "columns": columns.to_json(), "token": token}  # fmt: skip
         lease = lease_seconds(on_device)
         document = measured(given) if lease is None else on_device(measured_apart)(given)

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError
-from prompts.home import home, owner_folder
+from prompts.home import device_lock, home, owner_folder
 from prompts.quotas import quotas_here
 from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
@@ -47,7 +47,7 @@ def minutes_used() -> str:
 @contextmanager
 def device(work: Work) -> Iterator[Hold]:
     """Waits in line, and has the device; a work that is asked to stop leaves the line."""
-    lock = FileLock(home() / "device.lock")
+    lock = FileLock(device_lock())
     work.set_state("queued")
     mine = False
     while not (mine or work.asked_to_stop()):

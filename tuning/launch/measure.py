@@ -43,7 +43,7 @@ def measured_apart(given: dict[str, Any]) -> dict[str, Any]:
     table = stored(Path(given["home"]), given["name"], given["columns_of_rows"])
     run = runs.create(LOCAL, table, build(Recipe, given["recipe"]), build(Columns, given["columns"]))
     try:
-        with FileLock(given["lock"]).acquire(timeout=0):
+        with FileLock(given["lock"]).acquire(timeout=0.5):  # who looks whether it is free has it for a moment
             return steps_measured(run, given["token"])
     except Timeout:
         raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 
 from prompts.errors import UserError, WorldError
 from prompts.home import shared_here
+from prompts.sharing import YIELDING
 from tuning.work import Work
 
 LOG = "log.txt"
@@ -187,6 +188,7 @@ def _free_the_gpu() -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The environment without the machine's own tokens where they belong to somebody else than the visitor."""
+    """The environment; where many visit, without the machine's own tokens and as one who shares the processor."""
     hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"} if shared_here() else set()
-    return {key: value for key, value in os.environ.items() if key not in hidden}
+    found = {key: value for key, value in os.environ.items() if key not in hidden}
+    return {**YIELDING, **found} if shared_here() else found
