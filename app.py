@@ -16,14 +16,16 @@ warnings.filterwarnings("ignore", message=".*Pandas4Warning.*|.*deprecated.*", m
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
+from prompts.addresses import guard  # noqa: E402
 from prompts.backends import OnDevice  # noqa: E402
-from prompts.home import new_id, on_space  # noqa: E402
+from prompts.home import new_id, on_space, shared_here  # noqa: E402
 from prompts.leases import LONGEST, Leases, Size  # noqa: E402
 from prompts.loading import warm_up as warm_libraries  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
 from prompts.quotas import expire, quotas_here  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
 from prompts.sharing import giving_way  # noqa: E402
+from prompts.ui.bodies import BoundedBodies  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
@@ -124,9 +126,11 @@ def tidy_up() -> None:
 
 
 if __name__ == "__main__":
+    if shared_here():
+        guard()
     page = build().queue(max_size=100)
     threading.Timer(3.0, warm_up).start()
     threading.Thread(target=tidy_up, daemon=True).start()
-    careful = {"middleware": [Middleware(SafeHeaders)]}
+    careful = {"middleware": [Middleware(SafeHeaders), Middleware(BoundedBodies)]}
     page.launch(theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False, app_kwargs=careful,
                 enable_monitoring=False, max_file_size=limits_here().max_bytes)  # fmt: skip

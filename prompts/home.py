@@ -56,6 +56,11 @@ def home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "prompt-or-tune"
 
 
+def hub_token(token: str | None) -> str | bool | None:
+    """What to tell the Hub client: the caller's token; where visitors come never the machine's own."""
+    return token or (False if shared_here() else None)
+
+
 def device_lock() -> Path:
     """The lock of whoever trains or climbs a ladder on this machine."""
     return home() / "device.lock"

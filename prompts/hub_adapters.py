@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from prompts.errors import UserError
-from prompts.home import ADAPTER_CONFIG, shared_here
-from prompts.loading import hub_errors, hub_token
+from prompts.home import ADAPTER_CONFIG, hub_token, shared_here
+from prompts.loading import hub_errors
 from prompts.models import parse
+from prompts.weights import check_size
 
 FRESH_SECONDS = 300  # after which the Hub is asked again
 _lock = threading.Lock()
@@ -45,6 +46,7 @@ def _look(repo: str, token: str | None) -> tuple[str, Path] | None:
     base = json.loads(Path(config).read_text("utf-8")).get("base_model_name_or_path")
     if not base or parse(str(base)).kind != "hub":
         raise UserError(f"{repo} is an adapter that names no base on the Hub; publish it merged", field="model")
+    check_size(repo, token)
     with hub_errors(repo):
         folder = snapshot_download(repo, token=hub_token(token), ignore_patterns=["*.bin", "*.pt", "*.pkl"])
     return str(base), Path(folder)

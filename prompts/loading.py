@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError, WorldError
-from prompts.home import lent_here, shared_here
+from prompts.home import hub_token, lent_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
+from prompts.weights import check_size
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
 # (transformers issue 40357). And around its import: a second thread may find half of the module.
@@ -140,13 +141,9 @@ def clear() -> None:
         _loaded.clear()
 
 
-def hub_token(token: str | None) -> str | bool | None:
-    """What to tell the Hub client: the caller's token; on a Space never the machine's own."""
-    return token or (False if shared_here() else None)
-
-
 def config_at(source: str, token: str | None = None) -> Any:
     """A model's configuration. Raises as `load` does."""
+    check_size(source, token)
     with LOAD_LOCK, hub_errors(source):
         from transformers import AutoConfig
 
@@ -163,6 +160,7 @@ def load_tokenizer(source: str, token: str | None = None, kind: Kind = "causal")
 
     Of a model that is no causal one, prompts are rendered as plain text (prompts/rendering.py).
     """
+    check_size(source, token)
     with LOAD_LOCK, hub_errors(source):
         from transformers import AutoTokenizer
 

@@ -8,14 +8,13 @@ run:<id>            a trained adapter on its base
 """
 
 import importlib.util
-import ipaddress
 import re
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from prompts.addresses import public_address
 from prompts.errors import UserError, WorldError
 from prompts.home import ADAPTER_CONFIG, RUN_PREFIX, adapter_folder, models_folder, shared_here
 
@@ -67,18 +66,8 @@ def _server(name: str) -> ModelName:
     if parts.username or parts.password:
         raise UserError("a key does not belong in the address; give it as the server's key", field="model")
     if shared_here():
-        _refuse_private(parts.hostname)
+        public_address(parts.hostname)
     return ModelName("server", model, url)
-
-
-def _refuse_private(host: str) -> None:
-    """On a Space a visitor's address may not reach into the platform's own network."""
-    try:
-        found = {item[4][0] for item in socket.getaddrinfo(host, None)}
-    except OSError:
-        raise WorldError(f"the server {host} cannot be found") from None
-    if any(not ipaddress.ip_address(address).is_global for address in found):
-        raise UserError(f"{host} is a private address; a Space asks public servers only", field="model")
 
 
 def hub_id(name: str) -> str | None:

@@ -31,6 +31,9 @@ class Limits(Settings):
     )
     max_rows: int = knob(2_000_000, title="Most rows", help="Files with more rows are refused.", unit="rows", ge=1)
     max_columns: int = knob(500, title="Most columns", help="Files with more columns are refused.", ge=1)
+    max_model_gb: int = knob(
+        50, title="Largest model", unit="GB", ge=1, help="A larger model of the Hub is not fetched."
+    )
     max_depth: int = knob(20, title="Deepest nesting", help="Lists in lists in lists: deeper cells are refused.", ge=1)
 
 

@@ -41,6 +41,7 @@ class Hub:
     repos: dict[str, Repo] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
+    claims: dict[str, dict[str, int]] = field(default_factory=dict)  # sizes that a repository says its files have
     hardware: dict[str, str] = field(default_factory=dict)  # that was asked for, of Spaces
     fault: Callable[[str], Response | None] = lambda _: None
     late_fault: Callable[[str], Response | None] = lambda _: (
@@ -288,7 +289,8 @@ class Server:
             return _refuse(404, "RepoNotFound", "Repository not found")
         found = self.hub.repos[repo]
         sha, files = found.commits[-1]
-        siblings = [{"rfilename": name} for name in files]
+        claimed = self.hub.claims.get(repo, {name: len(data) for name, data in files.items()})
+        siblings = [{"rfilename": name, "size": size} for name, size in claimed.items()]
         return JSONResponse({"id": repo, "sha": sha, "private": found.private, "siblings": siblings, "tags": []})
 
     async def resolve(self, request: Request) -> Response:

@@ -1,8 +1,8 @@
 """Many visitors at once: python -m tests.benchmarks.visitors [visitors] [seconds]
 
-The app as a Space on this machine, with the embedded model. One training begins; then every visitor (50, for 300 s) asks, looks at
-runs, renders prompts and inspects data over HTTP, with pauses of about a second. Prints what was answered, refused and wrong, how
-long status calls took, the app's memory, and whether the training ended well.
+The app as a Space on this machine, with the embedded model. Three trainings begin, which take turns; then every visitor (50, for
+300 s) asks in every tab, looks at runs, compares prompts, inspects and previews data over HTTP, with pauses of about a second.
+Prints what was answered, refused and wrong, how long calls took, the app's memory, and how the trainings ended.
 """
 
 import json
@@ -22,10 +22,21 @@ import psutil
 
 from tests.conftest import SESSION_MODELS
 from tests.serving import serving
+from tuning.work import ACTIVE
 
 ASK = {"task": "Say hello.", "max_new_tokens": 8}
-MIX = (("few_shot", ASK, 4), ("list_runs", {}, 8), ("render_prompt", {"name": "a", "technique": "few_shot", "settings": ASK}, 2),
-       ("inspect_data", {"data": "sample:word_problems"}, 1), ("contextual", {**ASK, "role": "A clock."}, 2))  # fmt: skip
+SAMPLE = {"data": "sample:word_problems"}
+VARIANTS = {"variants": [{"name": "a", "technique": "few_shot", "settings": {**ASK, "task": "{{ problem }}"}}]}
+MIX = (
+    ("list_runs", {}, 16), ("my_data", {}, 4), ("list_prompts", {}, 4),
+    ("few_shot", ASK, 4), ("contextual", {**ASK, "role": "A clock."}, 4), ("chain_of_thought", ASK, 2), ("iterative_refinement", ASK, 2),
+    ("render_prompt", {"name": "a", "technique": "few_shot", "settings": ASK}, 4), ("inspect_data", SAMPLE, 2),
+    ("preview_tokens", {**SAMPLE, "max_length": 128}, 1), ("compare_prompts", {**VARIANTS, "sample": "word_problems", "most_rows": 2}, 1),
+    ("score_history", {"model": "embedded"}, 2),
+)  # fmt: skip
+ASKING = {"few_shot", "contextual", "chain_of_thought", "iterative_refinement"}
+STATUS = {"list_runs", "my_data", "list_prompts", "score_history"}
+TRAINERS = 3
 PATIENCE = 120.0  # seconds for one answer
 
 
@@ -69,17 +80,22 @@ class Crowd:
                 self.counts["refused" if refused else "answered"] += 1
                 if refused and ("null" in found["error"] or "Traceback" in found["error"]):
                     self.wrong.append(f"{name}: no clear refusal: {found['error'][:120]}")
-                self.answered[number] += not refused and name in ("few_shot", "contextual")
+                self.answered[number] += not refused and name in ASKING
                 time.sleep(rng.uniform(0.5, 1.5))
 
 
-def memory(url: str) -> float:
-    """GB of the app's process and its children."""
+def app_process(url: str) -> psutil.Process:
+    """The process that listens at an address of this machine."""
     port = int(url.rsplit(":", 1)[1])
     pid = next(
         c.pid for c in psutil.net_connections() if c.laddr and c.laddr.port == port and c.status == "LISTEN" and c.pid
     )
-    app = psutil.Process(pid)
+    return psutil.Process(pid)
+
+
+def memory(url: str) -> float:
+    """GB of the app's process and its children."""
+    app = app_process(url)
     return sum(one.memory_info().rss for one in (app, *app.children(recursive=True))) / 1e9
 
 
@@ -89,8 +105,8 @@ def main(visitors: int = 50, seconds: float = 300) -> None:
         with serving(Path(folder), SYSTEM="spaces", SPACE_ID="ana/app", HF_HUB_OFFLINE="1") as url:
             crowd = Crowd(url, seconds)
             with httpx.Client(timeout=PATIENCE) as client:
-                run = {"data": "sample:word_problems", "num_train_epochs": 1, "max_length": 128}
-                begun = call(client, url, crowd.info, "start_run", run, "trainer")
+                run = {**SAMPLE, "num_train_epochs": 1, "max_length": 128}
+                begun = [call(client, url, crowd.info, "start_run", run, f"trainer{n}") for n in range(TRAINERS)]
                 threads = [threading.Thread(target=crowd.visit, args=(number,)) for number in range(visitors)]
                 for thread in threads:
                     thread.start()
@@ -98,26 +114,32 @@ def main(visitors: int = 50, seconds: float = 300) -> None:
                 while any(thread.is_alive() for thread in threads):
                     peak = max(peak, memory(url))
                     time.sleep(2)
-                state: Any = begun
-                for _ in range(120):
-                    state = call(client, url, crowd.info, "run_status", {"run": begun["answer"][0]["run"]}, "trainer")
-                    if state["answer"][0]["status"] not in ("starting", "queued", "loading", "training", "evaluating"):
-                        break
-                    time.sleep(1)
-    told(crowd, visitors, peak, str(state["answer"][0]["status"]))
+                ends = [ended(client, crowd, one["answer"][0]["run"], f"trainer{n}") for n, one in enumerate(begun)]
+    told(crowd, visitors, peak, ", ".join(ends))
+
+
+def ended(client: httpx.Client, crowd: Crowd, run: str, visitor: str) -> str:
+    """The last state of a run, for which ten minutes are waited."""
+    for _ in range(600):
+        state = call(client, crowd.url, crowd.info, "run_status", {"run": run}, visitor)["answer"][0]["status"]
+        if state not in ACTIVE:
+            break
+        time.sleep(1)
+    return str(state)
 
 
 def told(crowd: Crowd, visitors: int, peak: float, training: str) -> None:
     total = sum(crowd.counts.values())
     print(f"{visitors} visitors: {total} requests, {dict(crowd.counts)}; refused {crowd.counts['refused'] / total:.1%}")
-    for name, took in crowd.took.items():
+    status = [seconds for name in STATUS for seconds in crowd.took[name]]
+    for name, took in {"status calls together": status, **crowd.took}.items():
         if len(took) > 1:
             p95 = statistics.quantiles(took, n=20)[-1]
             print(f"  {name}: {len(took)} calls, median {statistics.median(took):.2f} s, p95 {p95:.2f} s")
     print(
         f"  without any answer: {sum(not crowd.answered[n] for n in range(visitors))} visitors; peak memory {peak:.1f} GB"
     )
-    print(f"  the training: {training}; wrong: {len(crowd.wrong)} {crowd.wrong[:5]}")
+    print(f"  the trainings: {training}; wrong: {len(crowd.wrong)} {crowd.wrong[:5]}")
 
 
 if __name__ == "__main__":

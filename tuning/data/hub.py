@@ -6,7 +6,7 @@ from typing import Any
 
 from prompts.errors import UserError, WorldError
 from prompts.files.binary import plain
-from prompts.loading import hub_token
+from prompts.home import hub_token
 from prompts.rows import Row, Table, limits_here, store
 from prompts.settings import Settings, knob
 from tuning.data.sources import save
@@ -47,10 +47,23 @@ def save_dataset(owner: str, asked: HubData, token: str | None = None) -> str:
     return save(owner, read)
 
 
+def _only_its_own_files() -> None:
+    """A data set's page may name files at any address; only what lies in its repository is read."""
+    from fsspec import AbstractFileSystem, register_implementation
+
+    class Elsewhere(AbstractFileSystem):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            raise UserError("the data set names files outside of its repository, which are not read", field="dataset")
+
+    for protocol in ("http", "https"):
+        register_implementation(protocol, Elsewhere, clobber=True)
+
+
 def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
+    _only_its_own_files()
     part, _, most = asked.part.partition("[:")
     try:
         found = load_dataset(

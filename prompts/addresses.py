@@ -1,0 +1,55 @@
+"""Where an app that others reach may connect to: public addresses only, looked up once and then kept to.
+
+A name can be looked up twice with two answers, and a public server can send its caller on to a private one: both are closed by
+checking every request, redirects too, and connecting to the very address that was checked.
+"""
+
+import importlib
+import ipaddress
+import os
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from prompts.errors import UserError, WorldError
+
+
+def is_public(address: str) -> bool:
+    return ipaddress.ip_address(address).is_global
+
+
+def public_address(host: str) -> str:
+    """An address of the host. Raises UserError where one of its addresses is private, WorldError where it has none."""
+    try:
+        found = sorted({str(item[4][0]) for item in socket.getaddrinfo(host, None)})
+    except OSError:
+        raise WorldError(f"the server {host} cannot be found") from None
+    if not all(map(is_public, found)):
+        raise UserError(f"{host} is a private address; a Space asks public servers only", field="model")
+    return found[0]
+
+
+def guard() -> None:
+    """From now on every request of the Hub's client, which asks model servers too, goes to public addresses alone.
+
+    The Hub's own address (HF_ENDPOINT) is its owner's choice. Behind a proxy it is the proxy that connects, and has to be careful.
+    """
+    from huggingface_hub import constants, get_session, set_client_factory
+
+    usual = get_session()
+    http: Any = importlib.import_module(type(usual).__module__.partition(".")[0])  # httpx, or what followed it
+    hub = urlsplit(constants.ENDPOINT).hostname
+
+    class PublicOnly(http.HTTPTransport):
+        def handle_request(self, request: Any) -> Any:
+            if (host := request.url.host) != hub:
+                request.url = request.url.copy_with(host=public_address(host))
+                request.extensions = {**request.extensions, "sni_hostname": host}
+            return super().handle_request(request)
+
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
+        return
+    hooks = usual.event_hooks
+    set_client_factory(
+        lambda: http.Client(transport=PublicOnly(), event_hooks=hooks, follow_redirects=True, timeout=None)
+    )
