@@ -51,7 +51,7 @@ def begun(app: Client, rows: Path) -> dict[str, Any]:
     data = app.predict(file=handle_file(rows), api_name="/inspect_data")["source"]
     runs = [app.predict(data=data, api_name="/start_run", **RUN)["run"] for _ in range(2)]
     ladder = app.predict(run=first["run"], rungs=["zero_shot", "lora_short"], api_name="/ladder")["ladder"]
-    app.predict(name="mine", technique="few_shot", settings={"task": "x"}, api_name="/save_prompt")
+    app.predict(name="mine", technique_name="few_shot", settings={"task": "x"}, api_name="/save_prompt")
     for _ in range(4):
         threading.Thread(target=quietly, args=(app,), daemon=True).start()
     while app.predict(run=runs[0], api_name="/run_status")["status"] != "training":
