@@ -5,7 +5,7 @@ PORT ?= 7860
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -q --disable-pip-version-check
 
-.PHONY: run test fast check screenshots clean
+.PHONY: run test fast check screenshots clean audit
 
 run: $(VENV)/.app
 	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
@@ -22,6 +22,11 @@ check: $(VENV)/.dev
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest -q tests/test_architecture.py
+	$(MAKE) audit
+
+# Known vulnerabilities of what is installed; where the service cannot be reached, that is said and nothing fails.
+audit: $(VENV)/.dev
+	$(PY) -m tests.audit
 
 screenshots: $(VENV)/.dev
 	$(PY) -m tests.screenshots

@@ -81,6 +81,26 @@ def test_every_answer_tells_the_browser_to_be_careful(url: str) -> None:
             assert "object-src 'none'" in reply.headers["Content-Security-Policy"], path
 
 
+def test_calls_too_large_or_too_deep_are_refused_and_the_app_goes_on(url: str, client: Any) -> None:
+    import httpx
+
+    call = f"{url}/gradio_api/call/inspect_data"
+    large = httpx.post(
+        call, content=b'{"data": ["' + b"x" * 20_000_001 + b'"]}', headers={"content-type": "application/json"}
+    )
+    assert large.status_code == 413 and "upload larger data as a file" in large.json()["error"]
+    for body in (b"[" * 1_000_000, b'{"data":' + b"[" * 50_000 + b"]" * 50_000 + b"}"):
+        deep = httpx.post(call, content=body, headers={"content-type": "application/json"}, timeout=30)
+        assert deep.status_code >= 400, deep.text[:200]
+    nested: Any = "x"
+    for _ in range(90):
+        nested = [nested]
+    with pytest.raises(ValueError, match="rows|nest|Input should be"):
+        client.predict(variants=[{"name": "a", "technique": "few_shot", "settings": {"task": "{{ x }}"}}], rows=[{"x": nested}],
+                       api_name="/compare_prompts")  # fmt: skip
+    assert client.predict(data="sample:word_problems", api_name="/inspect_data")["rows"]
+
+
 def test_every_event_has_a_name(url: str) -> None:
     for name in names(url):
         assert name, "a nameless event"

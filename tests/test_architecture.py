@@ -65,6 +65,13 @@ def test_importing_is_light() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_nothing_is_written_for_spreadsheets() -> None:
+    """A cell that begins with = is a formula to a spreadsheet: downloads are JSON, JSONL, YAML and zip."""
+    for path in CODE:
+        found = re.search(r"\bto_csv\b|\bto_excel\b|csv\.(writer|DictWriter)|Workbook\(", path.read_text())
+        assert not found, f"{path}: {found}"
+
+
 def all_settings(base: type[Settings] = Settings) -> set[type[Settings]]:
     found = set(base.__subclasses__())
     return found | {deeper for kind in found for deeper in all_settings(kind)}

@@ -210,3 +210,47 @@ def test_a_sweep_shows_its_trials_and_its_best(page: Any, tiny: str) -> None:
     page.get_by_role("button", name="Start sweep").click()
     page.get_by_text(re.compile("Best by validation loss")).wait_for(timeout=120_000)
     page.get_by_text("2 of 2 trials").wait_for(timeout=60_000)
+
+
+MARKUP = (
+    "<img src=x onerror='window.ran=1'><svg onload='window.ran=1'></svg><script>window.ran=1</script>"
+    "[here](javascript:window.ran=1)"
+)
+
+
+@pytest.mark.usefixtures("embedded")
+def test_markup_of_strangers_is_shown_and_does_not_run(page: Any, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    labels = [f"{MARKUP}{n % 2}" for n in range(24)]
+    lines = [{f"text {MARKUP}": f"{MARKUP} number {n}", "label": label} for n, label in enumerate(labels)]
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    open_tab(page, "Zero- and few-shot")
+    panel = page.get_by_role("tabpanel").filter(visible=True).first
+    panel.get_by_role("textbox", name="Task What").fill(f"Repeat this: {MARKUP}")
+    panel.get_by_role("button", name="Show the prompt").click()
+    panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for(timeout=60_000)
+    panel.get_by_role("button", name="The exact prompt").click()
+    assert "onerror=" in panel.get_by_role("region", name="Exact prompt").inner_text(), "it is text"
+    panel.get_by_role("button", name="Ask the model").click()
+    panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for(timeout=90_000)
+    open_tab(page, "Compare")
+    panel = page.get_by_role("tabpanel").filter(visible=True).first
+    panel.get_by_label("Or paste rows").fill(
+        "".join(json.dumps({"text": MARKUP, "label": one}) + "\n" for one in labels[:4])
+    )
+    variant = {
+        "name": MARKUP[:60],
+        "technique": "few_shot",
+        "settings": {"task": "Which?", "input": "{{ text }}", "max_new_tokens": 2},
+    }
+    panel.locator(".cm-content").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(json.dumps([variant]))
+    panel.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for(timeout=90_000)
+    open_tab(page, "Fine-tune")
+    page.locator("#data-file input[type=file]").set_input_files(rows)
+    page.get_by_text(re.compile("24 rows")).wait_for()
+    page.wait_for_timeout(2000)
+    assert page.evaluate("window.ran") is None
+    assert page.locator("[href^='javascript:']").count() == 0 and page.locator("img[src='x'][onerror]").count() == 0
