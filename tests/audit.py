@@ -1,4 +1,4 @@
-"""python -m tests.audit: pip-audit on what is installed. Exits 1 for a known vulnerability that has a fix; says where it cannot look."""
+"""python -m tests.audit: pip-audit on what is installed. 1: a known vulnerability that has a fix; says where it cannot look."""
 
 import json
 import subprocess
