@@ -29,6 +29,7 @@ from prompts.ui.bodies import BoundedBodies  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
+from prompts.ui.next_step import next_step  # noqa: E402
 from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
@@ -38,6 +39,7 @@ from tuning.ui.keeping_section import KeepingSection, publish_keeping_endpoints 
 from tuning.ui.ladder_tab import LadderTab  # noqa: E402
 from tuning.ui.monitor_tab import MonitorTab  # noqa: E402
 from tuning.ui.proof_endpoints import publish_proof_endpoints  # noqa: E402
+from tuning.ui.start_tab import StartTab, first  # noqa: E402
 from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
 TITLE = "Prompt or Tune"
@@ -66,18 +68,20 @@ def build() -> gr.Blocks:
         if os.environ.get("OAUTH_CLIENT_ID") and on_space():
             gr.LoginButton(size="sm")
         gr.Markdown(_model_line(), elem_classes="quiet")
-        tune, compare = TuneTab(visitor, on_device), CompareTab(visitor, on_device)
+        start = StartTab(visitor)
+        tune, compare = TuneTab(visitor, on_device), CompareTab(visitor, on_device, first())
         ladder, monitor = LadderTab(visitor, on_device), MonitorTab(visitor, on_device)
         with gr.Tabs() as pages:
-            tabs = prompt_tabs(visitor, on_device)
-            with gr.Tab("Compare", id="compare"):
-                compare.build()
-            with gr.Tab("Fine-tune", id="fine_tune"):
-                tune.build()
-            with gr.Tab("Ladder", id="ladder"):
-                ladder.build()
-            with gr.Tab("Monitor", id="monitor"):
-                monitor.build()
+            with gr.Tab("Start", id="start"):
+                start.build()
+                next_step("start", pages)
+            tabs = prompt_tabs(visitor, on_device, first(), pages)
+            others: dict[str, Any] = {"Compare": compare, "Fine-tune": tune, "Ladder": ladder, "Monitor": monitor}
+            for title, other in others.items():
+                with gr.Tab(title, id=(name := title.lower().replace("-", "_"))):
+                    other.build()
+                    next_step(name, pages)
+        start.connect(tabs, compare, tune)
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)
@@ -94,6 +98,7 @@ def build() -> gr.Blocks:
             show_progress="hidden",
         )  # fmt: skip
         fill_on_load(demo, tabs, visitor, greeted.then)
+        start.on_load(greeted.then)
         compare.on_load(demo)
         tune.on_load(demo, greeted.then)
         ladder.on_load(demo, greeted.then)

@@ -11,6 +11,7 @@ from typing import Any
 from prompts.errors import NotFound, UserError
 from prompts.home import RUN_PREFIX, owner_folder, run_folder
 from prompts.rows import Table, read_table, sample_table
+from prompts.uploads import UPLOAD, uploaded_table
 
 HELD_OUT, TRAINED, ROWS = "held_out.keys", "train.keys", "held_out.jsonl"
 LENGTH = 16
@@ -87,7 +88,9 @@ def check_rows(owner: str, settings: Any, task: Any) -> None:
 
 
 def named_table(name: str, owner: str) -> Table:
-    """A sample of the app's own, or the rows that `run:<id>` holds out. Raises UserError."""
+    """A sample of the app's own, what the owner brought (upload:<id>), or the rows that `run:<id>` holds out. Raises UserError."""
+    if name.startswith(UPLOAD):
+        return uploaded_table(owner, name)
     return read_table(held_out_file(owner, name)) if name.startswith(RUN_PREFIX) else sample_table(name)
 
 

@@ -15,6 +15,7 @@ from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
 from prompts.settings import build
+from prompts.start import Beginning
 from prompts.ui import compare_views as views
 from prompts.ui.forms import Form, form, listen, stops
 from prompts.ui.rows_picker import RowsPicker, picked_table
@@ -29,37 +30,14 @@ LESSON = """Two outputs side by side prove nothing. **Ask every variant the same
 4. "No measurable difference" is a result: take the cheaper prompt.
 5. Rows that you looked at while improving a prompt cannot judge it: set them aside as development rows."""
 
-STARTER = [
-    {
-        "name": "zero-shot",
-        "technique": "few_shot",
-        "settings": {
-            "task": "Which team should answer this e-mail: billing, delivery, login, refund or technical?",
-            "input": "{{ subject }}\n\n{{ email }}",
-            "max_new_tokens": 8,
-        },
-    },
-    {
-        "name": "with context",
-        "technique": "contextual",
-        "settings": {
-            "role": "You sort the e-mails of a help desk.",
-            "background": "billing: charges and invoices. delivery: parcels. login: access to the account. "
-            "refund: money back. technical: something does not work.",
-            "task": "Which team should answer this e-mail? Answer with one word.",
-            "input": "{{ subject }}\n\n{{ email }}",
-            "max_new_tokens": 8,
-        },
-    },
-]
-
 
 class CompareTab:
     """`variants` is made at once, so that every technique tab can add to it; `build` fills the tab."""
 
-    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
-        self.visitor, self.on_device = visitor, on_device
-        self.kept = gr.BrowserState(json.dumps(STARTER), storage_key="prompt-or-tune-variants", secret="variants")
+    def __init__(self, visitor: Any, on_device: OnDevice, first: Beginning) -> None:
+        self.visitor, self.on_device, self._first = visitor, on_device, first
+        self.first = gr.State(pretty(first.variants))  # of the task in hand
+        self.kept = gr.BrowserState(pretty(first.variants), storage_key="prompt-or-tune-variants", secret="variants")
 
     def build(self) -> None:
         with gr.Accordion("What a comparison teaches", open=False):
@@ -79,12 +57,12 @@ class CompareTab:
             self.not_imported = gr.Markdown("Variants and rows go into the fields here.", elem_classes="quiet")
         gr.Markdown("## Variants")
         self.variants = gr.Code(
-            json.dumps(STARTER, indent=1, ensure_ascii=False), language="json", max_lines=18,
+            pretty(self._first.variants), language="json", max_lines=18,
             label="Variants: add from any technique's tab, edit here",
         )  # fmt: skip
         self.reset = gr.Button("Start over with two", size="md", scale=0, min_width=160)
         gr.Markdown("## Scoring")
-        start = Experiment(variants=tuple(build(Variant, variant) for variant in STARTER), scorer="label")
+        start = Experiment(variants=tuple(build(Variant, variant) for variant in self._first.variants), scorer="auto")
         self.form: Form = form(Experiment, start, leave_out=("variants",))
         with gr.Accordion("Model server", open=False):
             self.key = gr.Textbox(label="Server key", type="password", info="Only for <url>#<model>; stored nowhere.")
@@ -143,7 +121,7 @@ class CompareTab:
                self.replies, name="ui_filter_replies")  # fmt: skip
         listen(self.variants.blur, lambda _who, text: text, self.visitor, [self.variants], self.kept, name="ui_keep_variants",
                show_progress="hidden")  # fmt: skip
-        listen(self.reset.click, lambda _who: [_pretty(STARTER)] * 2, self.visitor, [], [self.variants, self.kept],
+        listen(self.reset.click, lambda _who, text: [text] * 2, self.visitor, [self.first], [self.variants, self.kept],
                name="ui_reset_variants")  # fmt: skip
 
         self._connect_thumbs()
@@ -166,7 +144,7 @@ class CompareTab:
     def on_load(self, demo: Any) -> None:
         """After a reload the variants come back."""
         self.rows.on_load(demo, self.visitor, "ui_list_rows")
-        listen(demo.load, lambda _who, text: _pretty(json.loads(text)) if _is_json(text) else text, self.visitor, [self.kept],
+        listen(demo.load, lambda _who, text: pretty(json.loads(text)) if _is_json(text) else text, self.visitor, [self.kept],
                self.variants, name="ui_reload_variants", show_progress="hidden")  # fmt: skip
 
     def add_from(self, tab: TechniqueTab) -> None:
@@ -178,7 +156,7 @@ class CompareTab:
             given = {k: v for k, v in settings.to_json().items() if k not in ("feedback", "notes")}
             names = {variant["name"] for variant in known}
             name = next(n for n in (f"{tab.technique.title} {i}" for i in range(1, 99)) if n not in names)
-            made = _pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
+            made = pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
             gr.Info(f"Added to Compare as {name!r}.")
             return [made, made]
 
@@ -192,7 +170,7 @@ class CompareTab:
         note = f"{len(experiment['variants'])} variants and {len(found['rows'])} rows imported."
         if skipped:
             note += " Not imported:\n" + "\n".join(f"- {line}" for line in skipped)
-        made = _pretty(experiment["variants"])
+        made = pretty(experiment["variants"])
         return [made, made, rows, experiment["scorer"], experiment["pattern"], experiment["reference"], note]
 
     def _compare(
@@ -240,7 +218,8 @@ def _parsed(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def _pretty(variants: Any) -> str:
+def pretty(variants: Any) -> str:
+    """Variants as the JSON that a person edits."""
     return json.dumps(variants, indent=1, ensure_ascii=False)
 
 

@@ -11,14 +11,15 @@ from prompts.home import adapters
 from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.ui.forms import listen
 from prompts.ui.visitor import Caller
+from prompts.uploads import uploads
 
 
 class RowsPicker:
     """Three ways to name rows; `inputs` are what `table` takes."""
 
-    def __init__(self, name: str, first: str = "") -> None:
+    def __init__(self, name: str) -> None:
         titles = [(title, sample) for sample, title in SAMPLE_TITLES.items()]
-        self.sample = gr.Dropdown(titles, value=first or titles[0][1], label="Sample data", min_width=280,
+        self.sample = gr.Dropdown(titles, value=titles[0][1], label="Sample data", min_width=280,
                                   info="Data of the app's own, or what a run of yours holds out; your file takes its place.",
                                   allow_custom_value=True)  # fmt: skip
         self.file = gr.File(label="Or your own file", type="filepath", height=150, elem_id=f"{name}-file")
@@ -33,13 +34,15 @@ class RowsPicker:
 
     def on_load(self, demo: Any, visitor: Any, name: str) -> None:
         """After a load: the visitor's runs are in the list."""
-        listen(demo.load, lambda who: gr.Dropdown(choices=_choices(who)), visitor, [], self.sample, name=name,
+        listen(demo.load, lambda who: gr.Dropdown(choices=choices_of(who)), visitor, [], self.sample, name=name,
                show_progress="hidden")  # fmt: skip
 
 
-def _choices(who: Caller) -> list[tuple[str, str]]:
+def choices_of(who: Caller) -> list[tuple[str, str]]:
+    """(label, name) of all rows that a visitor may pick."""
     return [
         *((title, name) for name, title in SAMPLE_TITLES.items()),
+        *((f"Your data: {name}", source) for name, source in uploads(who.owner)),
         *((f"Held-out rows of {name}", name) for name in adapters(who.owner)),
     ]
 

@@ -22,7 +22,6 @@ from prompts.ui.tree_section import found_tree
 from prompts.ui.visitor import Caller
 
 SPLIT = ("reference", "development", "seed")  # what tells development rows from held-out rows
-SAMPLES = {"reasoning_grid": "word_problems"}  # where another sample than the first fits better
 
 
 class StudySection:
@@ -35,7 +34,7 @@ class StudySection:
             gr.Markdown(study.help, elem_classes="quiet")
             with gr.Row():
                 with gr.Column(scale=5, min_width=320):
-                    self.rows = RowsPicker(study.name, SAMPLES.get(study.name, ""))
+                    self.rows = RowsPicker(study.name)
                     settings = OptimiseSettings if self.searches else study.settings
                     leave = ("tree",) if self.searches else ()
                     self.form: Form = form(settings, settings(scorer="auto"), leave_out=leave)

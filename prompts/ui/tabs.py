@@ -7,19 +7,22 @@ import gradio as gr
 from prompts.backends import OnDevice
 from prompts.home import adapters
 from prompts.models import EMBEDDED
+from prompts.start import Beginning
 from prompts.techniques import TECHNIQUES
 from prompts.ui.forms import listen
+from prompts.ui.next_step import next_step
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.tree_section import tree_views
 from prompts.ui.visitor import Caller
 
 
-def prompt_tabs(visitor: Any, on_device: OnDevice) -> list[TechniqueTab]:
-    """Builds the tabs inside the current gr.Tabs; returns them so that the page can fill their lists on load."""
+def prompt_tabs(visitor: Any, on_device: OnDevice, first: Beginning, pages: Any) -> list[TechniqueTab]:
+    """Builds the tabs inside the current gr.Tabs `pages`, opened on a task; returns them so that the page can fill their lists."""
     made = []
     for technique in TECHNIQUES:
         with gr.Tab(technique.title, id=technique.name):
-            made.append(TechniqueTab(technique, visitor, on_device))
+            made.append(TechniqueTab(technique, visitor, on_device, first.settings[technique.name]))
+            next_step(technique.name, pages)
     return made
 
 

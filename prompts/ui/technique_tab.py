@@ -11,7 +11,7 @@ from prompts.backends import OnDevice, open_backend
 from prompts.exports import FORMS, export
 from prompts.quotas import check_pace
 from prompts.studies import study_of
-from prompts.techniques import Technique
+from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.ui.feedback_section import FeedbackSection
 from prompts.ui.forms import Form, endpoint, form, listen, stops
@@ -33,8 +33,8 @@ def opener(who: Caller, on_device: OnDevice, key: str = "") -> Any:
 class TechniqueTab:
     """Builds the tab inside the current Blocks."""
 
-    def __init__(self, technique: Technique, visitor: Any, on_device: OnDevice) -> None:
-        self.technique, self.visitor, self.on_device = technique, visitor, on_device
+    def __init__(self, technique: Technique, visitor: Any, on_device: OnDevice, first: AskSettings) -> None:
+        self.technique, self.visitor, self.on_device, self.first = technique, visitor, on_device, first
         self.starters = library.starters(technique.name)
         self.tree: TreeSection | None = None
         with gr.Accordion("What this technique teaches", open=False):
@@ -62,8 +62,8 @@ class TechniqueTab:
 
     def _build_form(self) -> None:
         names = [entry.name for entry in self.starters]
-        self.starter = gr.Dropdown(names, value=names[0], label="Start from an example", min_width=280)
-        self.form: Form = form(self.technique.settings, self.starters[0].settings)
+        self.starter = gr.Dropdown(names, value=None, label="See an example of this technique", min_width=280)
+        self.form: Form = form(self.technique.settings, self.first)
         self._build_material()
         with gr.Accordion("Model server", open=False):
             self.key = gr.Textbox(

@@ -31,6 +31,13 @@ CSS = (
 .legend {display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; font-size: var(--text-sm)}
 .legend span {padding: 0 6px; border-radius: 3px}
 .tokens span {color: var(--body-text-color) !important}
+.cards button {display: block; white-space: pre-line; text-align: left; padding: 16px 18px; line-height: 1.5;
+  font-weight: 400; font-size: var(--text-md); border: 1px solid var(--border-color-primary);
+  background: var(--block-background-fill); color: var(--body-text-color)}
+.cards button::first-line {font-weight: 700; font-size: var(--text-lg)}
+.cards button:hover {border-color: var(--primary-500); background: var(--block-background-fill)}
+.cards button.primary {border: 2px solid var(--primary-600); padding: 15px 17px}
+.next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
 """

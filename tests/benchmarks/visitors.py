@@ -26,17 +26,17 @@ from tuning.work import ACTIVE
 
 ASK = {"task": "Say hello.", "max_new_tokens": 8}
 SAMPLE = {"data": "sample:word_problems"}
-VARIANTS = {"variants": [{"name": "a", "technique": "few_shot", "settings": {**ASK, "task": "{{ problem }}"}}]}
+VARIANTS = {"variants": [{"name": "a", "technique": "few_shot", "settings": {**ASK, "task": "{{ question }}"}}]}
 COMPARED = {**VARIANTS, "sample": "word_problems", "most_rows": 2}
 RENDERED = {"name": "a", "technique": "few_shot", "settings": ASK}
 MIX = (
-    ("list_runs", {}, 16), ("my_data", {}, 4), ("list_prompts", {}, 4), ("score_history", {"model": "embedded"}, 2),
+    ("list_runs", {}, 16), ("my_data", {}, 4), ("list_prompts", {}, 4),
     ("few_shot", ASK, 4), ("contextual", {**ASK, "role": "A clock."}, 4), ("chain_of_thought", ASK, 2),
     ("iterative_refinement", ASK, 2), ("render_prompt", RENDERED, 4), ("compare_prompts", COMPARED, 1),
     ("inspect_data", SAMPLE, 2), ("preview_tokens", {**SAMPLE, "max_length": 128}, 1),
 )  # fmt: skip
 ASKING = {"few_shot", "contextual", "chain_of_thought", "iterative_refinement"}
-STATUS = {"list_runs", "my_data", "list_prompts", "score_history"}
+STATUS = {"list_runs", "my_data", "list_prompts"}
 TRAINERS = 3
 PATIENCE = 120.0  # seconds for one answer
 

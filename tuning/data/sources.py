@@ -9,25 +9,22 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from prompts.errors import NotFound, UserError, WorldError
+from prompts.errors import UserError, WorldError
 from prompts.home import new_id, owner_folder
 from prompts.quotas import check_stored
-from prompts.rows import Limits, Table, read_table, sample_table, store, stored
+from prompts.rows import Limits, Table, read_table, sample_table, store
+from prompts.start import USES
+from prompts.uploads import ABOUT, FIXED, UPLOAD, described, upload_folder, uploaded_table
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, Patch, fixed, patched, read_patches
 
-_UPLOAD = re.compile(r"[0-9a-f]{20}")
-ABOUT, PATCHES, FIXED = "about.json", "patches.json", "fixed"
+PATCHES = "patches.json"
 
 # The mapping that each sample is meant for.
 SAMPLES = {
-    "sample:support_emails": Columns(
-        input=("subject", "email"), output="label", instruction="Which team should answer this e-mail?"
-    ),
-    "sample:english_spanish": Columns(input=("english",), output="spanish", instruction="Translate into Spanish."),
-    "sample:word_problems": Columns(input=("question",), output="answer"),
+    f"sample:{name}": Columns(input=inputs, output=output, instruction=instruction)
+    for name, (inputs, output, instruction) in USES.items()
 }
 
 
@@ -61,25 +58,12 @@ def save(owner: str, read: Callable[[Path], Table]) -> str:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return f"upload:{upload}"
+    return f"{UPLOAD}{upload}"
 
 
 def _describe(folder: Path, table: Table) -> None:
     about = {"name": table.name, "columns": table.columns, "notes": table.notes}
     (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
-
-
-def _stored(folder: Path) -> Table:
-    about: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
-    return stored(folder, about["name"], about["columns"], about["notes"])
-
-
-def _folder(owner: str, source: str) -> Path:
-    upload = source.removeprefix("upload:")
-    folder = owner_folder(owner, "uploads", upload) if _UPLOAD.fullmatch(upload) else None
-    if folder is None or not (folder / ABOUT).is_file():
-        raise NotFound("this upload does not exist (any more); upload the file again", field="data")
-    return folder
 
 
 def open_table(owner: str, source: str) -> Table:
@@ -89,13 +73,12 @@ def open_table(owner: str, source: str) -> Table:
         return sample_table(name)
     if kind != "upload":
         raise UserError(f"{source[:60]!r} is no data; upload a file, or use one of {', '.join(SAMPLES)}", field="data")
-    folder = _folder(owner, source)
-    return _stored(folder / FIXED if (folder / FIXED / ABOUT).is_file() else folder)
+    return uploaded_table(owner, source)
 
 
 def patches(owner: str, source: str) -> list[Patch]:
     """What was fixed in a source so far."""
-    return [] if source in SAMPLES else read_patches(_folder(owner, source))
+    return [] if source in SAMPLES else read_patches(upload_folder(owner, source))
 
 
 def fix_source(owner: str, source: str, columns: Columns, fix: Fix) -> str:
@@ -104,7 +87,7 @@ def fix_source(owner: str, source: str, columns: Columns, fix: Fix) -> str:
         sample = open_table(owner, source)
         columns = mapping(source, columns)
         source = save(owner, lambda folder: store(sample.name, sample.rows, keep=folder, notes=sample.notes))
-    folder = _folder(owner, source)
+    folder = upload_folder(owner, source)
     done = read_patches(folder)
     if fix.undo:
         if not done:
@@ -123,7 +106,7 @@ def _write_fixed(folder: Path, done: list[Patch]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     if done:
         partial.mkdir()
-        _describe(partial, patched(_stored(folder), done, keep=partial))
+        _describe(partial, patched(described(folder), done, keep=partial))
     shutil.rmtree(folder / FIXED, ignore_errors=True)
     if done:
         partial.rename(folder / FIXED)

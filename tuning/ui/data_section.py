@@ -34,7 +34,7 @@ class DataSection:
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
-        self.source = gr.BrowserState("", storage_key="prompt-or-tune-data", secret="data")
+        self.source = gr.BrowserState("sample:support_emails", storage_key="prompt-or-tune-data", secret="data")
         self.mapping = gr.BrowserState({}, storage_key="prompt-or-tune-mapping", secret="mapping")
 
     def build(self) -> None:

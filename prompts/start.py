@@ -1,0 +1,111 @@
+"""What the model should do, said once: from rows and their columns to the first settings of every technique."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prompts.errors import UserError
+from prompts.experiment import text_of
+from prompts.refining.operators import choices
+from prompts.rows import SAMPLE_TITLES, Table
+from prompts.scoring import Scoring, settled
+from prompts.techniques import AskSettings, technique
+from prompts.techniques.few_shot import Example
+from prompts.templates import template_of
+
+# The samples of the app's own: the columns that are asked, the one with the answer, and the task in a sentence.
+USES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "support_emails": (("subject", "email"), "label", "Which team should answer this e-mail?"),
+    "english_spanish": (("english",), "spanish", "Translate into Spanish."),
+    "word_problems": (("question",), "answer", ""),
+}
+BETTER = "`Qwen/Qwen2.5-1.5B-Instruct`, or a server as `<url>#<model>`"
+WEAK = {
+    "english_spanish": f"The embedded model hardly knows Spanish: expect poor answers, or name a better model, such as {BETTER}.",
+    "word_problems": f"The embedded model is poor at sums: expect wrong answers, or name a better model, such as {BETTER}.",
+}
+FIRST = {name: f"sample:{name}" for name in SAMPLE_TITLES}
+ROOM = {"label": 12, "number": 16, "exact_match": 32}  # tokens of an answer; others get LONG
+LONG, REASONING = 96, 192
+SHOWN = 4  # examples of the few-shot tab
+LOOK = 500  # rows that are looked at
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """A task in hand: `settings` by technique, `variants` to compare, and what there is to say of it."""
+
+    source: str
+    title: str
+    instruction: str
+    rows: int
+    example: tuple[str, str]
+    scorer: str
+    note: str
+    settings: dict[str, AskSettings]
+
+    @property
+    def variants(self) -> list[dict[str, Any]]:
+        """The first two to compare: the plain question, and the one with context."""
+        named = (("zero-shot", "few_shot"), ("with context", "contextual"))
+        return [
+            {"name": name, "technique": kind, "settings": _given(self.settings[kind], examples=kind != "few_shot")}
+            for name, kind in named
+        ]
+
+
+def begin(source: str, table: Table, inputs: Sequence[str], output: str, instruction: str) -> Beginning:
+    """The settings with which every technique begins on these rows. Raises UserError where a column is missing."""
+    if missing := [name for name in (*inputs, output) if name not in table.columns]:
+        raise UserError(
+            f"{table.name} has no column {missing[0]!r}; it has {', '.join(table.columns)}", field="columns"
+        )
+    rows = [row for row in table.rows[:LOOK] if text_of(row.get(output))]
+    if not rows or not inputs:
+        raise UserError(
+            f"{table.name} needs a column to ask and a column with the right answers; it has {', '.join(table.columns)}"
+        )
+    answers = [text_of(row[output]) for row in rows]
+    scoring = settled(Scoring(scorer="auto"), answers)
+    labels = sorted(set(answers)) if scoring.scorer == "label" else []
+    asked = " ".join(filter(None, (instruction.strip(), choices(scoring, labels)))) or "Answer."
+    name = source.partition(":")[2]
+    return Beginning(
+        source, SAMPLE_TITLES.get(name, table.name), instruction, len(table.rows),
+        (_shown(rows[0], inputs), answers[0]), scoring.scorer, WEAK.get(name, ""),
+        _settings(asked, template_of(inputs), labels, ROOM.get(scoring.scorer, LONG), _examples(rows, inputs, answers)),
+    )  # fmt: skip
+
+
+def _settings(
+    task: str, template: str, labels: Sequence[str], room: int, examples: tuple[Example, ...]
+) -> dict[str, AskSettings]:
+    common = {"task": task, "input": template, "max_new_tokens": room}
+    more: dict[str, dict[str, Any]] = {
+        "iterative_refinement": {},
+        "contextual": {"constraints": "Answer with the label alone." if labels else "Give the answer alone."},
+        "chain_of_thought": {"max_new_tokens": REASONING},
+        "few_shot": {"examples": examples, "k": 0},
+    }
+    return {name: technique(name).settings(**{**common, **given}) for name, given in more.items()}
+
+
+def _examples(rows: Sequence[Any], inputs: Sequence[str], answers: Sequence[str]) -> tuple[Example, ...]:
+    """A few rows, with different answers as far as there are any."""
+    first: dict[str, int] = {}
+    for at, answer in enumerate(answers):
+        first.setdefault(answer, at)
+    chosen = [*first.values(), *(at for at in range(len(rows)) if at not in set(first.values()))][:SHOWN]
+    return tuple(Example(input=_shown(rows[at], inputs), output=answers[at]) for at in chosen)
+
+
+def _shown(row: Any, inputs: Sequence[str]) -> str:
+    return "\n\n".join(text_of(row.get(name)) for name in inputs)
+
+
+def _given(settings: AskSettings, *, examples: bool) -> dict[str, Any]:
+    """The settings that say something, as an experiment takes them."""
+    known = type(settings)
+    left = {"feedback", "notes", *(() if examples else ("examples", "k"))}
+    defaults = {name: info.default for name, info in known.model_fields.items()}
+    return {k: v for k, v in settings.to_json().items() if k not in left and getattr(settings, k) != defaults[k]}

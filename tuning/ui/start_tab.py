@@ -1,0 +1,171 @@
+"""The first tab: what the model should do. The answer fills every other tab, so that nothing is typed or uploaded twice."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import AppError, UserError
+from prompts.rows import SAMPLE_TITLES, SUFFIXES, sample_table
+from prompts.start import FIRST, USES, Beginning, begin
+from prompts.ui.compare_tab import CompareTab, pretty
+from prompts.ui.forms import listen
+from prompts.ui.rows_picker import choices_of
+from prompts.ui.technique_tab import TechniqueTab
+from prompts.ui.visitor import Caller
+from tuning.data.columns import Columns, resolve
+from tuning.data.sources import SAMPLES, mapping, open_table, save_upload
+from tuning.ui.tune_tab import TuneTab
+
+CARDS = {
+    "support_emails": ("Sort customer e-mails", "To which team? 225 e-mails, 5 labels."),
+    "english_spanish": ("Translate into Spanish", "Short English sentences."),
+    "word_problems": ("Solve word problems", "Arithmetic, with a number as the answer."),
+}
+WELCOME = """## What should the model do?
+
+Choose a task, or bring your own rows: it follows you through every tab. First try prompts, then compare them on rows with known
+answers, and fine-tune a small model only where no prompt is good enough."""
+SOURCE = "sample:support_emails"  # what the page opens on
+
+
+def first() -> Beginning:
+    """What the page opens on."""
+    inputs, output, instruction = USES["support_emails"]
+    return begin(SOURCE, sample_table("support_emails"), inputs, output, instruction)
+
+
+def in_hand(found: Beginning) -> str:
+    """The line above all tabs."""
+    return f"Task: **{found.title}** · {found.rows:,} rows{f' · {found.instruction}' if found.instruction else ''}"
+
+
+def summary(found: Beginning) -> str:
+    """What was chosen, as Markdown."""
+    asked, answer = found.example
+    shown = asked if len(asked) <= 300 else f"{asked[:300]}…"
+    quoted = "\n".join(f"> {line}" for line in shown.splitlines())
+    note = f"\n\n**Mind:** {found.note}" if found.note else ""
+    head = f"**{found.title}**, {found.rows:,} rows, scored by {found.scorer}. The first of them:"
+    return f"{head}\n\n{quoted}\n\nRight answer: `{answer}`{note}"
+
+
+class StartTab:
+    """`build` fills the tab; `connect` comes when the other tabs are there. `line` is the task in hand, above all tabs."""
+
+    def __init__(self, visitor: Any) -> None:
+        self.visitor = visitor
+        self.line = gr.Markdown(in_hand(first()), elem_classes="quiet task")
+
+    def build(self) -> None:
+        gr.Markdown(WELCOME)
+        self.cards = {}
+        with gr.Row(elem_classes="cards"):
+            for name, (title, line) in CARDS.items():
+                self.cards[name] = gr.Button(f"{title}\n{line}", min_width=240, variant=_variant(name, SOURCE))
+        with gr.Accordion("Use your data", open=False):
+            self.instruction = gr.Textbox(
+                label="What should the model do with a row?", lines=2, min_width=280,
+                info="In a sentence, as you would tell a person: 'Which team should answer this e-mail?'",
+            )  # fmt: skip
+            self.file = gr.File(label=f"Rows with right answers: {', '.join(s[1:].upper() for s in SUFFIXES)}", type="filepath",
+                                height=150, elem_id="start-file")  # fmt: skip
+            with gr.Row():
+                self.inputs = gr.Dropdown([], multiselect=True, label="Columns to ask with", min_width=280,
+                                          info="What the model is given of a row.")  # fmt: skip
+                self.output = gr.Dropdown([], value=None, label="Column with the right answer", min_width=280,
+                                          info="What it should answer.")  # fmt: skip
+            self.use = gr.Button("Use these columns", size="md", scale=0, min_width=180)
+        self.said = gr.Markdown(summary(first()), container=True, elem_classes="verdict")
+
+    def connect(self, tabs: list[TechniqueTab], compare: CompareTab, tune: TuneTab) -> None:
+        """Every choice fills the other tabs."""
+        self.tabs, self.tune = tabs, tune
+        data, widgets = tune.data, tune.recipe.widgets
+        shares = [widgets["held_out"], widgets["validation"]]
+        own = [self.instruction, self.inputs, self.output]
+        samples = [tab.study.rows.sample for tab in tabs if tab.study] + [compare.rows.sample]
+        fields = [*(tab.study.form for tab in tabs if tab.study), compare.form]
+        references = [one.widgets["reference"] for one in fields]
+        self.pickers = len(samples)
+        forms = [one for tab in tabs for one in tab.form.inputs]
+        shown = [self.line, self.said, *self.cards.values(), *own, data.source, *data.shown]
+        filled = [*shown, *samples, *references, compare.variants, compare.kept, compare.first, *forms]
+        for name, card in self.cards.items():
+            listen(card.click, self._sample(name), self.visitor, shares, filled, name=f"ui_start_{name}")
+        listen(
+            self.file.upload,
+            self._upload,
+            self.visitor,
+            [self.file, self.instruction, *shares],
+            filled,
+            name="ui_start_file",
+        )
+        listen(
+            self.use.click, self._columns, self.visitor, [data.source, *own, *shares], filled, name="ui_start_columns"
+        )
+        self.filled, self.shares, self.state = filled, shares, [data.source, data.mapping]
+
+    def on_load(self, after: Any) -> None:
+        """After a reload the task in hand is in every tab again."""
+        listen(after, self._reload, self.visitor, [*self.state, *self.shares], self.filled, name="ui_start_reload",
+               show_progress="hidden")  # fmt: skip
+
+    def _sample(self, name: str) -> Any:
+        def chosen(who: Caller, *shares: float) -> list[Any]:
+            return self._fill(who, FIRST[name], SAMPLES[FIRST[name]], *shares)
+
+        return chosen
+
+    def _upload(self, who: Caller, path: str, instruction: str, *shares: float) -> list[Any]:
+        source = save_upload(who.owner, Path(path))
+        Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
+        return self._fill(who, source, Columns(instruction=instruction or ""), *shares)
+
+    def _columns(
+        self, who: Caller, source: str, instruction: str, inputs: list[str], output: str | None, *shares: float
+    ) -> list[Any]:
+        if not source:
+            raise UserError("choose a task or upload a file first", field="data")
+        return self._fill(
+            who, source, Columns(input=tuple(inputs), output=output or "", instruction=instruction or ""), *shares
+        )
+
+    def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> list[Any]:
+        nothing = [gr.skip()] * len(self.filled)
+        if source in ("", SOURCE):
+            return nothing
+        try:
+            return self._fill(who, source, Columns(**columns) if columns else mapping(source, Columns()), *shares)
+        except AppError:  # it is not there any more
+            return nothing
+
+    def _fill(self, who: Caller, source: str, columns: Columns, *shares: float) -> list[Any]:
+        """What goes into every tab. Raises UserError."""
+        table = open_table(who.owner, source)
+        found = resolve(columns, table)
+        if found.messages or not found.input:
+            raise UserError(
+                f"{table.name} holds {'conversations' if found.messages else 'plain texts'}, on which no prompt is compared; take "
+                "them to the Fine-tune tab, or choose the columns"
+            )
+        task = begin(source, table, found.input, found.output, found.instruction)
+        names = list(table.columns)
+        asked = gr.Dropdown(choices=names, value=list(found.input))
+        right = gr.Dropdown(choices=names, value=found.output)
+        own = [found.instruction, asked, right]
+        picked = gr.Dropdown(choices=choices_of(who), value=source.removeprefix("sample:"))
+        compared = pretty(task.variants)
+        forms = [one for tab in self.tabs for one in tab.form.show(task.settings[tab.technique.name])]
+        cards = [gr.Button(variant=_variant(name, source)) for name in self.cards]
+        data = self.tune.data.inspected(who, source, found, *shares)
+        shown = [in_hand(task), summary(task), *cards, *own, source, *data]
+        return [*shown, *[picked] * self.pickers, *[found.output] * self.pickers, *[compared] * 3, *forms]
+
+
+def _variant(card: str, source: str) -> Any:
+    """The card of the task in hand stands out."""
+    return "primary" if FIRST[card] == source else "secondary"
+
+
+assert set(CARDS) == set(SAMPLE_TITLES)
