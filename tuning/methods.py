@@ -121,7 +121,9 @@ def _start_from_text(model: Any, recipe: Any, tokenizer: Any) -> None:
             weight = encoder.embedding.weight
             weight.copy_(words.repeat(weight.shape[0] // len(ids), 1).to(weight.dtype))
             return
-        found = base(input_ids=read, use_cache=True).past_key_values
+        from prompts.backends.packing import cache_of
+
+        found = cache_of(base(input_ids=read, use_cache=True))
         keys = [torch.stack([layer.keys[0], layer.values[0]]) for layer in found.layers]  # (2, heads, tokens, width)
         flat = torch.stack(keys).permute(3, 0, 1, 2, 4).reshape(len(ids), -1)
         if flat.shape == encoder.embedding.weight.shape:

@@ -11,7 +11,7 @@ import torch
 from transformers import LogitsProcessor
 
 from prompts.backends import Sampling
-from prompts.backends.packing import Packed, Reader, packs
+from prompts.backends.packing import Packed, Reader, kept_as, packs
 from prompts.backends.plan import Batch
 from prompts.loading import Loaded
 
@@ -91,7 +91,7 @@ def _padded(
     inputs = reader.inputs(rows)
     output = reader.model.generate(
         **inputs,
-        past_key_values=reader.cache(len(rows)),
+        **{kept_as(reader.model): reader.cache(len(rows))},
         max_new_tokens=longest,
         do_sample=False,
         temperature=None,

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from prompts.backends.packing import Packed, Reader, packs
+from prompts.backends.packing import Packed, Reader, cache_of, kept_as, packs
 from prompts.backends.plan import Batch
 from prompts.loading import Loaded
 
@@ -79,9 +79,10 @@ def _padded_scores(reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     position = (mask.cumsum(-1) - 1).clamp(min=0)
     prefix, leaves = len(reader.prefix), len(tree.tokens)
+    kept = kept_as(model)
     first = model(
         input_ids=ids[:, prefix:], attention_mask=mask, position_ids=position[:, prefix:],
-        past_key_values=reader.cache(len(rows)), use_cache=True, logits_to_keep=1,
+        use_cache=True, logits_to_keep=1, **{kept: reader.cache(len(rows))},
     )  # fmt: skip
     if not leaves:
         return tree.scores(first.logits[:, -1], first.logits[:, :0])
@@ -93,7 +94,7 @@ def _padded_scores(reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -
     then = model(
         input_ids=branches, attention_mask=bias[:, None],
         position_ids=position[:, -1:] + 1 + torch.tensor(tree.depths, device=ids.device),
-        past_key_values=first.past_key_values, use_cache=True,
-        cache_position=torch.arange(mask.shape[1], mask.shape[1] + leaves, device=ids.device),
+        use_cache=True, cache_position=torch.arange(mask.shape[1], mask.shape[1] + leaves, device=ids.device),
+        **{kept: cache_of(first)},
     )  # fmt: skip
     return tree.scores(first.logits[:, -1], then.logits)

@@ -3,6 +3,7 @@ Imported on first use: it needs torch.
 """
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -27,6 +28,17 @@ def packs(model: Any) -> bool:
     return model.device.type == "cpu" and config.model_type in PACKABLE and not getattr(config, "sliding_window", None)
 
 
+def kept_as(model: Any) -> str:
+    """What a model's call names the cache of keys and values: `cache` since transformers 5.24, before it `past_key_values`."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return "cache" if "cache" in inspect.signature(type(base).forward).parameters else "past_key_values"
+
+
+def cache_of(output: Any) -> Any:
+    """The cache in a model's output, by either name."""
+    return output["cache" if "cache" in output else "past_key_values"]
+
+
 class Reader:
     """Reads prompts (token ids) with one model whose adapter is already chosen; the common start is read once."""
 
@@ -39,7 +51,7 @@ class Reader:
     def _read_prefix(self) -> Any:
         cache = DynamicCache(config=self.model.config.get_text_config(decoder=True))
         ids = torch.tensor([self.prefix], device=self.model.device)
-        self.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        self.model(input_ids=ids, use_cache=True, logits_to_keep=1, **{kept_as(self.model): cache})
         return cache
 
     def cache(self, rows: int) -> Any:
