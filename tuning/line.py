@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from statistics import median
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -19,6 +20,7 @@ from prompts.quotas import quotas_here
 from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
 DAY = 86_400.0  # seconds
+LAST = 20  # works whose time counts as usual
 USED = "device.jsonl"
 FORECAST = "forecast.json"  # of a run, as tuning/forecast.py writes it
 
@@ -132,13 +134,22 @@ def starts_in(work: Work) -> float | None:
 
 
 def remaining(work: Work) -> float | None:
-    """Seconds that a work still needs: by its last step, else by its forecast; None where it has neither."""
+    """Seconds that a work still needs: by its last step, else by its forecast, else what is usual here; None where nothing is."""
     events: list[dict[str, Any]] = work.events()
     for event in reversed(events):
         if event.get("remaining") is not None:
             return max(0.0, float(event["remaining"]) - (time.time() - event["time"]))
     file = work.folder / FORECAST
-    return float(read_json(file)["seconds"]) if file.is_file() else None
+    return float(read_json(file)["seconds"]) if file.is_file() else usual_seconds()
+
+
+def usual_seconds() -> float | None:
+    """The median of how long the last works of anybody had the device; None before any had it."""
+    lines = [
+        json.loads(line) for file in home().glob(f"owners/*/{USED}") for line in file.read_text("utf-8").splitlines()
+    ]
+    last = sorted(lines, key=lambda line: line["time"])[-LAST:]
+    return float(median(line["seconds"] for line in last)) if last else None
 
 
 def in_line(work: Work, state: str) -> dict[str, Any]:

@@ -162,6 +162,10 @@ def test_the_line_is_in_order_and_says_when_it_starts() -> None:
     assert in_line(third, "queued") == {"place_in_line": 3, "starts_in_seconds": 42.0}
     assert line_words(in_line(third, "queued")) == "place 3 in line; starts in about 42 s"
     assert in_line(ladder, "queued")["starts_in_seconds"] is None
+    with (owner_folder("local") / "device.jsonl").open("w") as file:
+        file.writelines(json.dumps({"time": at, "seconds": at, "work": "x"}) + "\n" for at in (5.0, 7.0, 90.0))
+    assert in_line(ladder, "queued")["starts_in_seconds"] == 49.0, "who tells nothing takes as long as is usual here"
+    (owner_folder("local") / "device.jsonl").unlink()
     locks[0].release()
     assert in_line(third, "queued") == {"place_in_line": 2, "starts_in_seconds": 12.0}, "who died is passed"
     (second.folder / "cancel").touch()

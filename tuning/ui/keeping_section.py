@@ -34,8 +34,8 @@ def use(found: dict[str, Any]) -> str:
     table = f"\n\n| Visitor | MB | At work | Device, minutes in 24 h |\n|---|---:|---:|---:|{rows}" if rows else ""
     waiting = "; ".join(f"{one['kind']} of {one['visitor']}{_left(one)}" for one in line) or "nobody"
     return (
-        f"Device: **{now}**. In line: {waiting}. Disk: {found['free_gb']:,.1f} GB free. {len(found['visitors'])} visitors keep "
-        f"something.{table}"
+        f"Device: **{now}**. In line: {waiting}. Disk: {found['free_gb']:,.1f} GB free. Visitors who keep "
+        f"something: {len(found['visitors'])}.{table}"
     )
 
 
