@@ -44,11 +44,12 @@ def page(chromium: str, url: str) -> Iterator[Any]:
 
 @pytest.mark.usefixtures("embedded")
 def test_refining_keeps_every_version(page: Any) -> None:
+    open_tab(page, "Iterative refinement")
     page.get_by_role("textbox", name="Task What").first.fill("Name a colour.")
     page.get_by_label("Feedback on the last output").fill("A dark one")
     ask = page.get_by_role("button", name="Ask the model").first
     ask.click()
-    page.get_by_text(re.compile(r"tokens out .* finished")).first.wait_for(timeout=90_000)
+    page.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for(timeout=90_000)
     ask.click()  # now the feedback makes the second version
     page.wait_for_function(
         "() => [...document.querySelectorAll('textarea')].some(t => t.value.includes('- A dark one'))"
@@ -56,6 +57,7 @@ def test_refining_keeps_every_version(page: Any) -> None:
     tree = page.get_by_role("navigation", name="Tree of versions")
     tree.get_by_text("2: A dark one").wait_for()
     page.reload()
+    open_tab(page, "Iterative refinement")
     tree.get_by_text("1: first request").wait_for()
 
 
@@ -89,9 +91,9 @@ def test_a_long_answer_can_be_stopped(page: Any) -> None:
 
 def test_training_survives_a_reload_and_shows_its_result(page: Any, tiny: str) -> None:
     open_tab(page, "Fine-tune")
-    page.get_by_label("Sample data").click()
+    page.get_by_label("Sample data").filter(visible=True).first.click()
     page.get_by_role("option", name=re.compile("Customer-support")).click()
-    page.get_by_text(re.compile("225 rows")).wait_for()
+    page.get_by_text(re.compile("support_emails.jsonl: 225 rows")).wait_for()
     page.get_by_label("Base model").fill(tiny)
     page.keyboard.press("Enter")
     page.get_by_label("Longest row (tokens)").fill("1024")
@@ -172,7 +174,7 @@ def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> 
         for name, task in (("one", "Positive or negative?"), ("two", "Is the mood positive or negative?"))
     ]
     code = panel.locator(".cm-content").first
-    code.click()
+    code.click(position={"x": 20, "y": 10})
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(json.dumps(variants))
     panel.get_by_role("button", name="Compare", exact=True).click()
@@ -195,9 +197,9 @@ def test_a_prompt_is_what_a_soft_prompt_starts_as(page: Any) -> None:
 
 def test_a_sweep_shows_its_trials_and_its_best(page: Any, tiny: str) -> None:
     open_tab(page, "Fine-tune")
-    page.get_by_label("Sample data").click()
+    page.get_by_label("Sample data").filter(visible=True).first.click()
     page.get_by_role("option", name=re.compile("Arithmetic|word problems", re.IGNORECASE)).click()
-    page.get_by_text(re.compile("106 rows")).first.wait_for()
+    page.get_by_text(re.compile("word_problems.jsonl: 106 rows")).first.wait_for()
     page.get_by_label("Base model").fill(tiny)
     page.keyboard.press("Enter")
     page.get_by_label("Longest row (tokens)").fill("1024")
@@ -243,7 +245,7 @@ def test_markup_of_strangers_is_shown_and_does_not_run(page: Any, tmp_path: Path
         "technique": "few_shot",
         "settings": {"task": "Which?", "input": "{{ text }}", "max_new_tokens": 2},
     }
-    panel.locator(".cm-content").first.click()
+    panel.locator(".cm-content").first.click(position={"x": 20, "y": 10})
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(json.dumps([variant]))
     panel.get_by_role("button", name="Compare", exact=True).click()
