@@ -20,9 +20,13 @@ def prompt_tabs(visitor: Any, on_device: OnDevice, first: Beginning, pages: Any)
     """Builds the tabs inside the current gr.Tabs `pages`, opened on a task; returns them so that the page can fill their lists."""
     made = []
     for technique in TECHNIQUES:
-        with gr.Tab(technique.title, id=technique.name):
-            made.append(TechniqueTab(technique, visitor, on_device, first.settings[technique.name]))
+        with gr.Tab(technique.title, id=technique.name) as page:
+            tab = TechniqueTab(technique, visitor, on_device, first.settings[technique.name])
             next_step(technique.name, pages)
+        if tab.tree:  # what a load puts into a page that was never open is not drawn
+            listen(page.select, tree_views, visitor, [tab.tree.tree], tab.tree.shown, name="ui_tree_select",
+                   show_progress="hidden")  # fmt: skip
+        made.append(tab)
     return made
 
 
