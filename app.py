@@ -18,7 +18,7 @@ from starlette.middleware import Middleware  # noqa: E402
 
 from prompts.addresses import guard  # noqa: E402
 from prompts.backends import OnDevice  # noqa: E402
-from prompts.home import new_id, on_space, shared_here  # noqa: E402
+from prompts.home import clear_scratch, new_id, on_space, shared_here, told_to_share  # noqa: E402
 from prompts.leases import LONGEST, Leases, Size  # noqa: E402
 from prompts.loading import warm_up as warm_libraries  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
@@ -43,6 +43,7 @@ from tuning.ui.start_tab import StartTab, first  # noqa: E402
 from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
 TITLE = "Prompt or Tune"
+AT_ONCE, THREADS = 8, 200  # calls of one event, of all visitors; threads that wait for answers, trainings and servers
 
 
 def device_wrapper() -> OnDevice:
@@ -122,20 +123,23 @@ def warm_up() -> None:
 
 
 def tidy_up() -> None:
-    """Removes what was not changed for as long as this machine keeps it, now and every day."""
+    """Removes what was not changed for as long as this machine keeps it, and files for downloads, now and every hour."""
+    again = threading.Timer(3600, tidy_up)
+    again.daemon = True
+    again.start()
+    clear_scratch()
     if days := quotas_here().days:
         expire(days)
-        again = threading.Timer(86_400, tidy_up)
-        again.daemon = True
-        again.start()
 
 
 if __name__ == "__main__":
     if shared_here():
         guard()
-    page = build().queue(max_size=100)
+    page = build().queue(max_size=200, default_concurrency_limit=AT_ONCE, api_open=False)
     threading.Timer(3.0, warm_up).start()
     threading.Thread(target=tidy_up, daemon=True).start()
     careful = {"middleware": [Middleware(SafeHeaders), Middleware(BoundedBodies)]}
-    page.launch(theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False, app_kwargs=careful,
-                enable_monitoring=False, max_file_size=limits_here().max_bytes)  # fmt: skip
+    page.launch(
+        theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False, app_kwargs=careful,
+        enable_monitoring=False, share=told_to_share(), max_threads=THREADS, max_file_size=limits_here().max_bytes,
+    )  # fmt: skip

@@ -14,10 +14,15 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
+import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from prompts.errors import NotFound, UserError
 
+EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 LOCAL = "local"  # the owner on one's own machine
 _OWNER = re.compile(r"[a-z0-9][a-z0-9_-]{0,95}")
 _RUN = re.compile(r"[a-z0-9]{4,40}")
@@ -36,6 +41,11 @@ def lent_here() -> bool:
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
+def told_to_share() -> bool:
+    """Is Gradio to make a public link? It is never left to Gradio, which makes one in some notebooks by itself."""
+    return os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
+
+
 LOOPBACK = ("", "127.0.0.1", "localhost", "::1")
 
 
@@ -43,8 +53,7 @@ def shared_here() -> bool:
     """Can others than this machine's own user reach the app? Then visitors are kept apart, and nobody gets the machine's token:
     on a Space, and where Gradio is told to share it or to listen beyond loopback.
     """
-    told = os.environ.get("GRADIO_SHARE", "").lower() in ("1", "true")
-    return on_space() or told or os.environ.get("GRADIO_SERVER_NAME", "") not in LOOPBACK
+    return on_space() or told_to_share() or os.environ.get("GRADIO_SERVER_NAME", "") not in LOOPBACK
 
 
 def home() -> Path:
@@ -83,6 +92,22 @@ def account_owner(name: str) -> str:
     plain = name.lower()
     word = re.sub(r"[^a-z0-9_-]", "-", plain)
     return f"hf-{word}" + ("" if word == plain else f"-{hashlib.sha256(plain.encode()).hexdigest()[:8]}")
+
+
+SCRATCH, SCRATCH_SECONDS = "prompt-or-tune-", 3600
+
+
+def scratch() -> Path:
+    """A new folder for files to download: Gradio copies what it serves, and an hour later the folder goes."""
+    return Path(tempfile.mkdtemp(prefix=SCRATCH))
+
+
+def clear_scratch() -> None:
+    """Removes the folders of `scratch` that are older than an hour."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        with suppress(OSError):
+            if folder.stat().st_mtime < time.time() - SCRATCH_SECONDS:
+                shutil.rmtree(folder)
 
 
 def new_id() -> str:

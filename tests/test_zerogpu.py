@@ -112,7 +112,7 @@ def test_a_training_in_slices_ends_as_one_piece_does_and_a_lost_grant_costs_its_
 def test_who_has_no_quota_is_told_and_others_go_on(url: str, device: Device, folder: Path) -> None:
     device.left["ben"] = 2.0
     ben, cleo = client(url, "ben"), client(url, "cleo")
-    with pytest.raises(Exception, match=r"You have exceeded your .*quota .*What was done is kept"):
+    with pytest.raises(Exception, match=r"You have exceeded your .*quota .*Go on when there is more"):
         ben.predict(task="x", model="ana/tiny", max_new_tokens=4, api_name="/few_shot")
     run = started(ben, folder, num_train_epochs=1)
     state = ended(ben, run)

@@ -1,15 +1,20 @@
 """What an owner has here: how much, what is at work, and how all of it goes."""
 
+import math
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from prompts.errors import UserError
 from prompts.home import owner_folder
 from prompts.quotas import check_stored, quotas_here, stored_bytes
 from tuning.line import check_minutes
+from tuning.recipe import Recipe
 from tuning.work import ACTIVE, CANCEL, Work
 
 KINDS = ("runs", "sweeps", "ladders")  # folders of what a process works on
@@ -25,15 +30,36 @@ def at_work(owner: str) -> Iterator[Work]:
                 yield work
 
 
-def check_may_start(owner: str) -> None:
-    """Raises UserError where the owner has too much at work or keeps too much."""
+@contextmanager
+def may_start(owner: str, besides: str = "") -> Iterator[None]:
+    """Around the start of a work, one at a time for each owner. Raises as `check_may_start`."""
+    folder = owner_folder(owner)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "start.lock"):
+        check_may_start(owner, besides)
+        yield
+
+
+def check_may_start(owner: str, besides: str = "") -> None:
+    """Raises UserError where the owner has too much at work, `besides` aside, has had the device for too long or keeps too much."""
     most = quotas_here().at_work
-    if most and (found := len(list(at_work(owner)))) >= most:
+    if most and (found := sum(work.id != besides for work in at_work(owner))) >= most:
         raise UserError(
             f"{found} of your runs, sweeps and ladders are at work or in line, and {most} may be; wait, or cancel one"
         )
     check_minutes(owner)
     check_stored(owner)
+
+
+def check_steps(recipe: Recipe, rows: int) -> None:
+    """Raises UserError where a run on so many rows would take more steps than are allowed."""
+    most, batch = quotas_here().steps, recipe.effective_batch_size
+    steps = math.ceil(math.ceil(rows / batch) * recipe.num_train_epochs)
+    if most and steps > most:
+        raise UserError(
+            f"{steps:,} steps, and {most:,} are allowed; take fewer epochs, a larger batch or fewer rows",
+            field="num_train_epochs",
+        )
 
 
 def my_data(owner: str) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 home/device.lock               locked by the process that has the device
 home/device.json               whose work that is
-owners/<owner>/device.jsonl    {"time", "seconds", "work"} of each time the owner had it; a killed process leaves no line
+used/<owner>.jsonl             {"time", "seconds", "work"} of each time the owner had it, for a day, also when all else of theirs
+                               is deleted; a killed process leaves no line
 """
 
 import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -21,7 +23,6 @@ from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
 DAY = 86_400.0  # seconds
 LAST = 20  # works whose time counts as usual
-USED = "device.jsonl"
 FORECAST = "forecast.json"  # of a run, as tuning/forecast.py writes it
 
 
@@ -73,18 +74,25 @@ def device(work: Work) -> Iterator[Hold]:
 
 
 def _note(hold: Hold) -> None:
-    if not hold.work.folder.exists():  # deleted meanwhile
-        return
     line = {"time": time.time(), "seconds": round(time.time() - hold.began, 1), "work": hold.work.id}
-    with (owner_folder(hold.work.owner) / USED).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    file = used_file(hold.work.owner)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    kept = [*(one for one in _lines(file) if one["time"] > time.time() - DAY), line]
+    file.write_text("".join(json.dumps(one) + "\n" for one in kept), encoding="utf-8")
+
+
+def used_file(owner: str) -> Path:
+    """Raises NotFound for a name that is no owner's."""
+    return home() / "used" / f"{owner_folder(owner).name}.jsonl"
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
 
 
 def used_seconds(owner: str) -> float:
     """How long an owner has had the device within the last 24 hours."""
-    file = owner_folder(owner) / USED
-    lines = [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
-    return float(sum(line["seconds"] for line in lines if line["time"] > time.time() - DAY))
+    return float(sum(line["seconds"] for line in _lines(used_file(owner)) if line["time"] > time.time() - DAY))
 
 
 def check_minutes(owner: str) -> None:
@@ -145,9 +153,7 @@ def remaining(work: Work) -> float | None:
 
 def usual_seconds() -> float | None:
     """The median of how long the last works of anybody had the device; None before any had it."""
-    lines = [
-        json.loads(line) for file in home().glob(f"owners/*/{USED}") for line in file.read_text("utf-8").splitlines()
-    ]
+    lines = [line for file in home().glob("used/*.jsonl") for line in _lines(file)]
     last = sorted(lines, key=lambda line: line["time"])[-LAST:]
     return float(median(line["seconds"] for line in last)) if last else None
 

@@ -23,8 +23,9 @@ from prompts.settings import build
 from tuning import run as runs
 from tuning.data.columns import Columns, resolve
 from tuning.evaluate import evaluate
-from tuning.keeping import check_may_start
+from tuning.keeping import check_steps, may_start
 from tuning.launch.start import start_run
+from tuning.line import device
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
 from tuning.work import ACTIVE, CANCEL, Event, Work, durable, read_json, write_json
@@ -61,9 +62,17 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: S
         raise UserError("a sweep chooses by the validation loss; set validation above 0", field="validation")
     if recipe.hub_model_id:
         raise UserError("a sweep publishes nothing by itself; publish its best run afterwards", field="hub_model_id")
-    check_may_start(owner)
     columns = resolve(columns, table)
     tried = combinations(search, recipe)
+    for values in tried:
+        check_steps(recipe.changed(**values), len(table.rows))
+    with may_start(owner):
+        return _written(owner, table, recipe, columns, search, tried)
+
+
+def _written(
+    owner: str, table: Table, recipe: Recipe, columns: Columns, search: Search, tried: list[dict[str, Any]]
+) -> Sweep:
     sweep = Sweep(owner, new_id(), Path())
     sweep = Sweep(owner, sweep.id, owner_folder(owner, "sweeps", sweep.id))
     try:
@@ -124,10 +133,13 @@ class _Trials:
             yield {"event": "cancelled"}
             return
         if best := snapshot(self._sweep)["best"]:
-            self._sweep.set_state("evaluating")
             run = runs.find(self._sweep.owner, best)
             if run.numbers("held_out"):
-                yield from evaluate(run, token=self._token, on_device=self._on_device)
+                with device(self._sweep) as hold:
+                    self._sweep.set_state("evaluating")
+                    for event in evaluate(run, token=self._token, on_device=self._on_device) if hold.mine else ():
+                        yield event
+                        hold.check()
         self._sweep.set_state("finished", self._left_out(best))
         yield {"event": "finished", "best": best}
 
@@ -164,6 +176,7 @@ class _Trials:
             document = self._sweep.document
             recipe = build(Recipe, document["recipe"]).changed(**trials[at]["values"])
             run = runs.create(owner, self._sweep.table, recipe, build(Columns, document["columns"]))
+            (run.folder / "part_of").write_text(self._sweep.id, encoding="utf-8")
             trials[at]["run"] = run.id
             write_json(self._sweep.folder / "trials.json", trials)
         start_run(run, self._token, self._on_device, measure=False)

@@ -85,15 +85,23 @@ class Work:
         shutil.rmtree(self.folder)
 
     def make_ready(self) -> Self:
-        """For another process to go on with it. Raises UserError where it is at work or finished."""
+        """For another process to go on with it. Raises UserError where it is at work or finished, or no more may be started."""
+        from tuning.keeping import may_start
+
         if (state := self.status()["state"]) not in ("cancelled", "failed", "dead"):
             raise UserError(
                 f"{self.what} {self.id} is {state}; only a cancelled, failed or dead {self.what} can be resumed",
                 field=self.what,
             )
-        (self.folder / CANCEL).unlink(missing_ok=True)
-        self.set_state("starting")
+        with may_start(self.owner, besides=self.part_of()):
+            (self.folder / CANCEL).unlink(missing_ok=True)
+            self.set_state("starting")
         return self
+
+    def part_of(self) -> str:
+        """The id of a work that this one belongs to and that counts for it; empty for none."""
+        file = self.folder / "part_of"
+        return file.read_text("utf-8") if file.is_file() else ""
 
     def set_state(self, state: str, reason: str = "") -> None:
         document = {"state": state, "time": time.time(), **({"reason": reason} if reason else {})}

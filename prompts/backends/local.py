@@ -11,6 +11,7 @@ from typing import Any
 from prompts.backends import OnDevice, Sampling, Thinking, identity
 from prompts.backends.plan import Batch, plan_batches
 from prompts.errors import UserError
+from prompts.home import lent_here
 from prompts.hub_adapters import hub_adapter
 from prompts.kinds import read_labels
 from prompts.leases import Size
@@ -28,7 +29,7 @@ class LocalBackend:
         self._stream, self._batch, self._labels = (on_device(f) for f in (stream_replies, batch_replies, batch_labels))
 
     def _loaded(self) -> Loaded:
-        return opened(*self._who)[0]
+        return opened(*self._who, here=not lent_here())[0]
 
     def render(self, prompt: Prompt, thinking: Thinking = "default") -> Rendered:
         loaded = self._loaded()
@@ -74,7 +75,7 @@ class LocalBackend:
 
     def scores_labels(self) -> bool:
         """Can `labels` be asked? Of causal models it can."""
-        loaded, adapter = opened(*self._who)
+        loaded, adapter = opened(*self._who, here=not lent_here())
         return loaded.kind == "causal" and not is_soft(adapter)
 
     def labels(
@@ -186,12 +187,15 @@ def located(model: str, owner: str, token: str | None) -> tuple[str, Path | None
     return source, adapter
 
 
-def opened(model: str, owner: str, token: str | None) -> tuple[Loaded, Path | None]:
-    """A model's name -> what is loaded, and the adapter to switch on. Raises as `locate` and `load` do."""
+def opened(model: str, owner: str, token: str | None, *, here: bool = True) -> tuple[Loaded, Path | None]:
+    """A model's name -> what is loaded, and the adapter to switch on; not `here`: all but the model. Raises as `locate`, `load`."""
     source, adapter = located(model, owner, token)
     labels = read_labels(adapter or (Path(source) if Path(source).is_dir() else None))
     apart = adapter if adapter_type(adapter) not in ("", "LORA") else None  # PEFT puts one type on a base
-    return load(source, token=token, labels=labels, apart=apart), adapter
+    loaded = load(source, token=token, labels=labels, apart=apart)
+    if here:
+        loaded.read(token)
+    return loaded, adapter
 
 
 def stamp(folder: Path) -> str:

@@ -1,7 +1,6 @@
 """The Compare tab: rows, variants, a scorer; scores with intervals, and a verdict under each pair."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from prompts.backends import OnDevice
 from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
+from prompts.home import scratch
 from prompts.settings import build
 from prompts.start import Beginning
 from prompts.ui import compare_views as views
@@ -224,6 +224,6 @@ def pretty(variants: Any) -> str:
 
 
 def _saved(document: dict[str, Any]) -> str:
-    path = Path(tempfile.mkdtemp()) / f"comparison-{document['id'][:8]}.json"
+    path = scratch() / f"comparison-{document['id'][:8]}.json"
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
     return str(path)

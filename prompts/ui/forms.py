@@ -3,8 +3,9 @@
 import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, get_args, get_origin
 
 import gradio as gr
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from prompts.errors import AppError, UserError
+from prompts.quotas import allowed
 from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
 from prompts.ui.visitor import caller
 
@@ -177,12 +179,15 @@ def endpoint(
     text: str,
     extra: Mapping[str, tuple[Any, Any, str]] | None = None,
     personal: bool = False,
+    costs: bool | None = None,
 ) -> None:
     """Publishes `run(caller, settings, **extra)` as API endpoint and MCP tool `name`, its parameters from the model.
 
     `extra`: name -> (type, default, help) of parameters that are no settings. `run` may be a generator. `personal`: it
-    works on what belongs to the caller, so the caller has to be known.
+    works on what belongs to the caller, so the caller has to be known. `costs`: it takes long, so that quotas hold; None: of
+    generators.
     """
+    costs = inspect.isgeneratorfunction(run) if costs is None else costs
     fields = {} if model is None else model.model_fields
     kinds = {
         field: (_api_type(info.annotation), _api_default(info), info.description or "")
@@ -197,9 +202,9 @@ def endpoint(
         if personal and who.shared:
             raise UserError("over MCP a Space cannot tell callers apart; give your token in the header X-HF-Token")
         more = {field: given.pop(field) for field in extra or {}}
-        return run(who, build(model, given), **more) if model else run(who, **more)
+        return who.owner, partial(run, who, build(model, given), **more) if model else partial(run, who, **more)
 
-    function = _like(run, call)
+    function = _like(run, call, costs=costs)
     function.__name__ = name
     arguments = "\n".join(f"    {field}: {kinds[field][2]}" for field in ordered)
     function.__doc__ = f"{text}\n\nArgs:\n{arguments}" if arguments else text
@@ -207,7 +212,8 @@ def endpoint(
     defaults = {field: kinds[field][1] for field in ordered} | dict.fromkeys(_SPECIAL)
     returned = list[dict[str, Any]] if name.startswith("list_") else dict[str, Any]
     _sign(function, annotations, defaults, returned)
-    gr.api(function, api_name=name, api_description=text)
+    unlimited = None if inspect.isgeneratorfunction(run) or not costs else "default"  # streams wait more than they work
+    gr.api(function, api_name=name, api_description=text, concurrency_limit=unlimited)
 
 
 def listen(
@@ -226,9 +232,12 @@ def listen(
 
     def call(given: tuple[Any, ...]) -> Any:
         request, token, profile, secret, *rest = given
-        return run(caller(request, token, profile, secret or ""), *rest)
+        who = caller(request, token, profile, secret or "")
+        if who.shared:  # the page has a secret or a session
+            raise UserError("this page's calls need the page: use the public endpoints")
+        return who.owner, partial(run, who, *rest)
 
-    function = _like(run, call)
+    function = _like(run, call, costs=inspect.isgeneratorfunction(run))
     function.__name__ = name
     _sign(function, annotations, dict.fromkeys([*_SPECIAL, "profile"]), None)
     return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)
@@ -245,19 +254,26 @@ def stops(button: Any, event: Any, status: Any, said: str, *, name: str) -> None
     ended.then(stopped, None, status, api_name=f"ui_stop_{name}", api_visibility=PRIVATE)
 
 
-def _like(run: Callable[..., Any], call: Callable[[tuple[Any, ...]], Any]) -> Callable[..., Any]:
+Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
+
+
+def _like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., Any]:
     """A function of positional values around `call`; a generator where `run` is one, which Gradio has to see."""
     if inspect.isgeneratorfunction(run):
 
         def streaming(*values: Any) -> Iterator[Any]:
             with spoken():
-                yield from call(values)
+                owner, do = call(values)
+                with allowed(owner) if costs else nullcontext():
+                    yield from do()
 
         return streaming
 
     def plain(*values: Any) -> Any:
         with spoken():
-            return call(values)
+            owner, do = call(values)
+            with allowed(owner) if costs else nullcontext():
+                return do()
 
     return plain
 

@@ -1,16 +1,15 @@
 """A technique on one's own rows: the study of its tab."""
 
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from prompts.errors import UserError
 from prompts.experiment import Rated, first_row
+from prompts.home import scratch
 from prompts.refining.optimise import OptimiseSettings, optimising
 from prompts.settings import build
 from prompts.studies import Study
@@ -158,6 +157,6 @@ class StudySection:
 
 
 def _saved(document: dict[str, Any]) -> str:
-    path = Path(tempfile.mkdtemp()) / f"{document['study']}.json"
+    path = scratch() / f"{document['study']}.json"
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
     return str(path)

@@ -9,7 +9,6 @@ from prompts import library
 from prompts.asking import Asked, ask, rendered_prompt
 from prompts.backends import OnDevice, open_backend
 from prompts.exports import FORMS, export
-from prompts.quotas import check_pace
 from prompts.studies import study_of
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
@@ -25,8 +24,7 @@ from prompts.ui.visitor import Caller
 
 
 def opener(who: Caller, on_device: OnDevice, key: str = "") -> Any:
-    """A model's name -> its backend, for this caller. Raises UserError where the caller asks too often."""
-    check_pace(who.owner)
+    """A model's name -> its backend, for this caller."""
     return lambda name: open_backend(name, who.owner, token=who.token, key=key or who.key, on_device=on_device)
 
 

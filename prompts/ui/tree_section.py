@@ -1,14 +1,13 @@
 """The tree of versions in the refinement tab: going back, branching, naming, comparing, edits without a model, feedback on rows."""
 
 import shutil
-import tempfile
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from prompts.errors import NotFound, UserError
+from prompts.home import scratch
 from prompts.refining import tree as trees
 from prompts.scoring import GRADED
 from prompts.statistics import paired
@@ -137,7 +136,7 @@ def tree_views(who: Caller, tree: str, version: int | None = None) -> list[Any]:
         return [gr.Dropdown(choices=[], value=None), NONE, gr.Dropdown(choices=[], value=None), chosen, gr.skip()]
     listed = [(_label(one), one.number) for one in reversed(found.versions)]
     number = version or found.versions[-1].number
-    file = Path(tempfile.mkdtemp()) / f"versions-{found.id[:6]}.yaml"  # a copy: no file of an owner's folder is served
+    file = scratch() / f"versions-{found.id[:6]}.yaml"  # a copy: no file of an owner's folder is served
     shutil.copy(trees.file_of(who.owner, found.id), file)
     return [
         gr.Dropdown(choices=listed, value=number), drawn(found, number), gr.Dropdown(choices=listed, value=None), chosen,

@@ -32,6 +32,8 @@ def caller(request: Any, oauth: Any, profile: Any = None, secret: str = "") -> C
     if headers.get("x-gradio-user") == "mcp":  # Gradio serves all MCP callers from one session
         return Caller("anon-mcp", token, key, shared=True)
     seed = secret or str(getattr(request, "session_hash", "") or "")
+    if not seed:
+        return Caller("anon-nobody", token, key, shared=True)
     return Caller("anon-" + hashlib.sha256(seed.encode()).hexdigest()[:40], token, key)
 
 
@@ -44,6 +46,8 @@ def _account(token: str | None) -> str | None:
 
     from prompts.errors import UserError, WorldError
 
+    if not token.isascii():
+        raise UserError("the Hub does not know this token", field="token")
     try:
         return str(HfApi(token=token).whoami(cache=True)["name"])
     except HfHubHTTPError:

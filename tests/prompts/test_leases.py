@@ -101,7 +101,7 @@ def test_a_failure_crosses_as_itself(model: str, kind: type[Exception], text: st
 
 @pytest.mark.parametrize(("title", "message", "kind", "text"), [
     ("ZeroGPU worker error", "GPU task aborted", LostLease, "taken away in the middle"),
-    ("ZeroGPU quota exceeded", "You have 3s left.", WorldError, "You have 3s left. What was done is kept"),
+    ("ZeroGPU quota exceeded", "You have 3s left.", WorldError, "You have 3s left. Go on when there is more"),
     ("ZeroGPU queue timeout", "No GPU", WorldError, "no GPU was free within a minute"),
     ("ZeroGPU illegal duration", "(90s) is larger than the maximum", WorldError, "PROMPT_OR_TUNE_LEASE_SECONDS"),
     ("ZeroGPU client error", "Expired ZeroGPU proxy token", WorldError, "reload the page, then go on"),

@@ -162,10 +162,11 @@ def test_the_line_is_in_order_and_says_when_it_starts() -> None:
     assert in_line(third, "queued") == {"place_in_line": 3, "starts_in_seconds": 42.0}
     assert line_words(in_line(third, "queued")) == "place 3 in line; starts in about 42 s"
     assert in_line(ladder, "queued")["starts_in_seconds"] is None
-    with (owner_folder("local") / "device.jsonl").open("w") as file:
+    line.used_file("local").parent.mkdir()
+    with line.used_file("local").open("w") as file:
         file.writelines(json.dumps({"time": at, "seconds": at, "work": "x"}) + "\n" for at in (5.0, 7.0, 90.0))
     assert in_line(ladder, "queued")["starts_in_seconds"] == 49.0, "who tells nothing takes as long as is usual here"
-    (owner_folder("local") / "device.jsonl").unlink()
+    line.used_file("local").unlink()
     locks[0].release()
     assert in_line(third, "queued") == {"place_in_line": 2, "starts_in_seconds": 12.0}, "who died is passed"
     (second.folder / "cancel").touch()
@@ -190,7 +191,7 @@ def test_minutes_are_counted_and_then_used_up(monkeypatch: pytest.MonkeyPatch) -
     with device(work):
         time.sleep(0.05)
     assert 0 < line.used_seconds("local") < 2 and line.used_seconds("other") == 0
-    with (owner_folder("local") / "device.jsonl").open("a") as file:
+    with line.used_file("local").open("a") as file:
         file.write(json.dumps({"time": time.time() - 90_000, "seconds": 9_000, "work": "x"}) + "\n")
         file.write(json.dumps({"time": time.time() - 80_000, "seconds": 59.9, "work": "x"}) + "\n")
     assert 59.9 < line.used_seconds("local") < 62, "what is older than a day counts no more"
@@ -206,6 +207,11 @@ def test_minutes_are_counted_and_then_used_up(monkeypatch: pytest.MonkeyPatch) -
     assert work.status()["reason"].startswith("2 minutes of this device in 24 hours are allowed")
     with pytest.raises(UserError, match="they are used up; go on tomorrow"):
         check_may_start("local")
+    with pytest.raises(UserError, match="they are used up; go on tomorrow"):
+        work.make_ready()
+    forget("local")
+    with pytest.raises(UserError, match="they are used up"):
+        check_may_start("local")  # also for who deleted everything
 
 
 def test_only_the_owner_sees_the_use_of_an_app(monkeypatch: pytest.MonkeyPatch) -> None:

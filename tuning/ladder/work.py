@@ -30,7 +30,7 @@ from prompts.settings import build
 from prompts.techniques.few_shot import Example
 from tuning import run as runs
 from tuning.evaluate import held_rows, text_of
-from tuning.keeping import check_may_start
+from tuning.keeping import may_start
 from tuning.kinds import kind_in
 from tuning.ladder.climb import asked
 from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground
@@ -66,7 +66,6 @@ class Ladder(Work):
 
 def create(run: runs.Run, settings: LadderSettings) -> Ladder:
     """Checks what can be checked without a model, and writes the folder. Raises UserError, WorldError."""
-    check_may_start(run.owner)
     held = held_rows(run)
     adapter_folder(run.owner, run.id)
     check(settled(settings, held.references))
@@ -75,8 +74,9 @@ def create(run: runs.Run, settings: LadderSettings) -> Ladder:
     ladder = Ladder(run.owner, new_id(), Path())
     ladder = Ladder(run.owner, ladder.id, owner_folder(run.owner, "ladders", ladder.id))
     try:
-        (ladder.folder / "rungs").mkdir(parents=True)
-        ladder.set_state("starting")
+        with may_start(run.owner):
+            (ladder.folder / "rungs").mkdir(parents=True)
+            ladder.set_state("starting")
         durable(ladder.folder)
         document = {"run": run.id, "settings": settings.to_json(), "created": time.time(), "rows": len(held.rows),
                     "scorer": settled(settings, held.references).scorer}  # fmt: skip

@@ -1,15 +1,13 @@
 """Starts a run where it belongs: here (tuning/launch/start.py), or as a Job on Hugging Face that a child process follows."""
 
-import math
 from collections.abc import Callable
 
 from prompts.backends import OnDevice, identity
 from prompts.errors import UserError
 from prompts.home import shared_here
-from prompts.quotas import quotas_here
 from prompts.rows import Table
 from tuning.data.columns import Columns
-from tuning.keeping import check_may_start
+from tuning.keeping import check_steps, may_start
 from tuning.launch.jobs import JobSettings, prepare
 from tuning.launch.process import spawn
 from tuning.launch.start import start_run
@@ -38,24 +36,12 @@ def begin_new(
 
 def made(owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None) -> Run:
     """A new run, whose repository is made first where its recipe names one. Raises as `begin_new`."""
-    check_may_start(owner)
-    run = create(owner, table, recipe, columns)
-    _or_nothing(run, lambda: _check_steps(run))
+    with may_start(owner):
+        run = create(owner, table, recipe, columns)
+    _or_nothing(run, lambda: check_steps(recipe, len(run.numbers("train"))))
     if recipe.hub_model_id:
         _or_nothing(run, lambda: reserve(run, token))
     return run
-
-
-def _check_steps(run: Run) -> None:
-    """Raises UserError where the run would take more steps than are allowed."""
-    recipe, most = run.recipe, quotas_here().steps
-    batch = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps
-    steps = math.ceil(math.ceil(len(run.numbers("train")) / batch) * recipe.num_train_epochs)
-    if most and steps > most:
-        raise UserError(
-            f"{steps:,} steps, and {most:,} are allowed; take fewer epochs, a larger batch or fewer rows",
-            field="num_train_epochs",
-        )
 
 
 def _or_nothing(run: Run, do: Callable[[], None]) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import queue
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from prompts.errors import UserError
+from prompts.home import scratch
 from prompts.rows import SAMPLE_TITLES, SUFFIXES
 from prompts.settings import build
 from prompts.ui.forms import Form, form, listen
@@ -244,7 +244,7 @@ def told_meanwhile(work: Callable[[Progress], Any]) -> Iterator[Any]:
 
 
 def _report(name: str, documents: list[dict[str, Any]], done: list[dict[str, Any]]) -> str:
-    folder = Path(tempfile.mkdtemp())
+    folder = scratch()
     file = folder / "data-report.json"
     file.write_text(
         json.dumps({"data": name, "findings": documents, "fixed": done}, ensure_ascii=False, indent=1), "utf-8"

@@ -144,7 +144,7 @@ def _data_endpoints() -> None:
     endpoint(FixSettings, fix_data, name="fix_data", personal=True,
              extra={"data": (str, Parameter.empty, "The source that /inspect_data returned, or a sample, which is copied.")},
              text="Fix what inspection found (drop, merge, mask ...) or take the last fix back. Returns what is left.")  # fmt: skip
-    endpoint(PreviewSettings, preview_tokens, name="preview_tokens", personal=True, extra=DATA,
+    endpoint(PreviewSettings, preview_tokens, name="preview_tokens", personal=True, costs=True, extra=DATA,
              text="Show which tokens will be learned, read and cut, the worst rows first, and what that costs.")  # fmt: skip
 
 
@@ -204,7 +204,7 @@ def publish_endpoints(on_device: OnDevice) -> None:
     endpoint(
         Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>)."
     )
-    endpoint(RunSettings, partial(forecast_run, on_device), name="forecast", personal=True, extra=DATA,
+    endpoint(RunSettings, partial(forecast_run, on_device), name="forecast", personal=True, costs=True, extra=DATA,
              text="Measure, by a few real steps, how long a run will take, its peak memory and its cost elsewhere.")  # fmt: skip
     endpoint(RunSettings, partial(start_run, on_device), name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
@@ -214,7 +214,7 @@ def publish_endpoints(on_device: OnDevice) -> None:
              text="Stop a run after its current step; its checkpoint stays.")  # fmt: skip
     endpoint(None, resume_run, name="resume_run", personal=True, extra=RUN,
              text="Continue a cancelled, failed or dead run from its last checkpoint.")  # fmt: skip
-    endpoint(None, follow_run, name="follow_run", personal=True, extra=RUN,
+    endpoint(None, follow_run, name="follow_run", personal=True, costs=False, extra=RUN,
              text="Stream a run's events from its first: steps, losses, decisions, scores. Ends when the run does.")  # fmt: skip
     endpoint(None, lambda who, chosen: compare_runs([runs.find(who.owner, run) for run in chosen]), name="compare_runs",
              personal=True, extra={"chosen": (list[str], Parameter.empty, "The runs' ids, two or more.")},

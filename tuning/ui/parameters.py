@@ -1,13 +1,13 @@
 """Parameters that several endpoints share: a call's data, a run."""
 
 import shutil
-import tempfile
 from inspect import Parameter
 from typing import Any
 
 import gradio as gr
 
 from prompts.errors import UserError
+from prompts.home import scratch
 from prompts.rows import FORMATS
 from prompts.ui.endpoints import uploaded
 from prompts.ui.visitor import Caller
@@ -28,7 +28,7 @@ RUN = {"run": (str, Parameter.empty, "The run's id, as /start_run and /list_runs
 
 def to_download(path: str | None) -> str | None:
     """A copy of an owner's file where Gradio may serve it from: a folder of its own, under the system's temporary one."""
-    return shutil.copy(path, tempfile.mkdtemp()) if path else None
+    return str(shutil.copy(path, scratch())) if path else None
 
 
 def source_of(who: Caller, file: Any, data: str, dataset: str) -> str:

@@ -1,14 +1,13 @@
 """The public endpoints on results: evaluation, the ladder, publication."""
 
-import tempfile
 from collections.abc import Iterator
 from inspect import Parameter
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from prompts.backends import OnDevice
+from prompts.home import scratch
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
@@ -28,7 +27,7 @@ LADDER = {"ladder": (str, Parameter.empty, "The ladder's id, as /ladder returns 
 
 
 def _exported(who: Caller, settings: Export, run: str) -> Iterator[dict[str, Any]]:
-    folder = Path(tempfile.mkdtemp()) / f"export-{run[-6:]}"
+    folder = scratch() / f"export-{run[-6:]}"
     for event in exported_file(runs.find(who.owner, run), settings, folder, token=who.token):
         if event["event"] == "exported":
             del event["folder"]

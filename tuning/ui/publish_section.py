@@ -1,12 +1,11 @@
 """Taking a fine-tune along: as a file in any form, or to the Hub."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from prompts.home import scratch
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from tuning import run as runs
@@ -45,7 +44,7 @@ class PublishSection:
 
     def _download(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
         found, settings = runs.find(who.owner, chosen(run)), self.export_form.read(values)
-        folder = Path(tempfile.mkdtemp()) / f"{settings.form}-{found.id[:6]}"
+        folder = scratch() / f"{settings.form}-{found.id[:6]}"
         for event in exported_file(found, settings, folder, token=who.token):
             if event["event"] == "exported":
                 yield views.exported(event), gr.File(value=event["file"], visible=True)
