@@ -8,14 +8,27 @@ import importlib
 import ipaddress
 import os
 import socket
+import time
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from prompts.errors import UserError, WorldError
 
+LONGEST, MOST = 600.0, 50_000_000  # seconds and bytes of one answer of a server that a visitor names
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
 
 def is_public(address: str) -> bool:
-    return ipaddress.ip_address(address).is_global
+    """Also of an IPv4 address that an IPv6 one holds."""
+    found = ipaddress.ip_address(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        if found in NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return found.is_global and not found.is_multicast
 
 
 def public_address(host: str) -> str:
@@ -42,10 +55,34 @@ def guard() -> None:
 
     class PublicOnly(http.HTTPTransport):
         def handle_request(self, request: Any) -> Any:
-            if (host := request.url.host) != hub:
-                request.url = request.url.copy_with(host=public_address(host))
-                request.extensions = {**request.extensions, "sni_hostname": host}
-            return super().handle_request(request)
+            if (host := request.url.host) == hub:
+                return super().handle_request(request)
+            asked = http.Request(  # a copy: redirects are relative to what was asked
+                request.method, request.url.copy_with(host=public_address(host)), headers=request.headers, stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": host},
+            )  # fmt: skip
+            answer = super().handle_request(asked)
+            answer.stream = bounded(answer.stream)
+            return answer
+
+    class Bounded(http.SyncByteStream):
+        def __init__(self, stream: Any) -> None:
+            self._stream = stream
+
+        def __iter__(self) -> Iterator[bytes]:
+            until, size = time.monotonic() + LONGEST, 0
+            for piece in self._stream:
+                size += len(piece)
+                if size > MOST or time.monotonic() > until:
+                    raise WorldError(
+                        f"the server sent more than {MOST // 1_000_000} MB, or for more than {LONGEST / 60:.0f} minutes"
+                    )
+                yield piece
+
+        def close(self) -> None:
+            self._stream.close()
+
+    bounded = Bounded
 
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return

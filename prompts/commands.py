@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 from prompts.errors import UserError, WorldError
+from prompts.home import shared_here
 from prompts.settings import Settings, user_error
 
 DONE, WORLD, USER = 0, 1, 2
@@ -44,6 +45,10 @@ def main(program: str, commands: Mapping[str, Command], arguments: Iterable[str]
         print(_usage(program, commands), file=sys.stderr)
         return DONE if words in (["-h"], ["--help"]) else USER
     command = commands[name]
+    if shared_here():  # as a child of an app that others reach
+        from prompts.addresses import guard
+
+        guard()
     try:
         flags = _parse(f"python -m {program} {name}", command, words[len(name.split()) :])
         document = command.run(flags, lambda line: print(line, file=sys.stderr, flush=True))

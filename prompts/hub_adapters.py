@@ -8,9 +8,8 @@ from pathlib import Path
 
 from prompts.errors import UserError
 from prompts.home import ADAPTER_CONFIG, hub_token, shared_here
-from prompts.loading import hub_errors
 from prompts.models import parse
-from prompts.weights import check_size
+from prompts.weights import check_size, hub_errors
 
 FRESH_SECONDS = 300  # after which the Hub is asked again
 KEPT = 1000  # repositories that are remembered

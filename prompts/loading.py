@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -12,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from prompts.errors import UserError, WorldError
+from prompts.errors import UserError
 from prompts.home import hub_token, lent_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
-from prompts.models import EMBEDDED_COMMAND, EMBEDDED_FILE
-from prompts.weights import check_size, fetch
+from prompts.models import EMBEDDED_FILE
+from prompts.weights import check_size, fetch, hub_errors
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
 # (transformers issue 40357). And around its import: a second thread may find half of the module.
@@ -234,43 +233,6 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logging.set_verbosity(level)
-
-
-@contextmanager
-def hub_errors(source: str) -> Iterator[None]:
-    """Turns what the Hub client and transformers raise into sentences."""
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-
-    try:
-        yield
-    except GatedRepoError:
-        raise WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token") from None
-    except (RepositoryNotFoundError, HFValidationError):
-        raise UserError(f"there is no model {source!r} on the Hub, or it is private", field="model") from None
-    except (OSError, ValueError) as error:
-        raise _explained(source, error) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise UserError(f"{source} has broken weights ({error}); download it again", field="model") from None
-
-
-def _explained(source: str, error: Exception) -> UserError | WorldError:
-    text = " ".join(f"{error} {error.__cause__ or ''} {error.__context__ or ''}".split())
-    if "access a gated repo" in text:
-        return WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token")
-    if "is not a valid model identifier" in text or "404" in text:
-        return UserError(f"there is no model {source!r} on the Hub, or it is private", field="model")
-    if "safetensors" in text and ("no file" in text or "does not appear" in text):
-        return UserError(f"{source} has no safetensors weights; pickled weights are not loaded", field="model")
-    if "trust_remote_code" in text or "custom code" in text:
-        return UserError(f"{source} needs its own code to run, which is refused here", field="model")
-    if re.search(r"connect|offline|resolve|LocalEntryNotFound|timed out", text, re.IGNORECASE):
-        return WorldError(
-            f"the Hub cannot be reached to fetch {source}; check the network, or use the embedded model "
-            f"({EMBEDDED_COMMAND})"
-        )
-    return UserError(f"{source} cannot be loaded: {text[:300]}", field="model")
 
 
 @cache

@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+import re
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prompts.errors import UserError
+from prompts.errors import UserError, WorldError
 from prompts.home import EMBEDDED_HUB_ID, home, hub_token, shared_here
+from prompts.models import EMBEDDED_COMMAND
 from prompts.rows import limits_here
 
 KEPT = 1000  # repositories that are remembered
@@ -57,3 +60,40 @@ def fetch(source: str, token: str | None = None) -> None:
     patterns = [f"*{ending}" for ending in FETCHED]
     with suppress(Exception):
         snapshot_download(source, token=hub_token(token), allow_patterns=patterns, ignore_patterns=["*/*"])
+
+
+@contextmanager
+def hub_errors(source: str) -> Iterator[None]:
+    """Turns what the Hub client and transformers raise into sentences."""
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+
+    try:
+        yield
+    except GatedRepoError:
+        raise WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token") from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise UserError(f"there is no model {source!r} on the Hub, or it is private", field="model") from None
+    except (OSError, ValueError) as error:
+        raise _explained(source, error) from error
+    except Exception as error:
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise UserError(f"{source} has broken weights ({error}); download it again", field="model") from None
+
+
+def _explained(source: str, error: Exception) -> UserError | WorldError:
+    text = " ".join(f"{error} {error.__cause__ or ''} {error.__context__ or ''}".split())
+    if "access a gated repo" in text:
+        return WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token")
+    if "is not a valid model identifier" in text or "404" in text:
+        return UserError(f"there is no model {source!r} on the Hub, or it is private", field="model")
+    if "safetensors" in text and ("no file" in text or "does not appear" in text):
+        return UserError(f"{source} has no safetensors weights; pickled weights are not loaded", field="model")
+    if "trust_remote_code" in text or "custom code" in text:
+        return UserError(f"{source} needs its own code to run, which is refused here", field="model")
+    if re.search(r"connect|offline|resolve|LocalEntryNotFound|timed out", text, re.IGNORECASE):
+        return WorldError(
+            f"the Hub cannot be reached to fetch {source}; check the network, or use the embedded model "
+            f"({EMBEDDED_COMMAND})"
+        )
+    return UserError(f"{source} cannot be loaded: {text[:300]}", field="model")

@@ -33,11 +33,10 @@ def _account(owner: str, token: str | None) -> str:
         return "visitor without an account"
     if token:
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import HfHubHTTPError
 
         try:
             return "PRO account" if HfApi(token=token).whoami(cache=True).get("isPro") else "free account"
-        except HfHubHTTPError:  # then what is certain is said
+        except Exception:  # the Hub cannot be asked: then what is certain is said
             pass
     return "free account"
 

@@ -1,5 +1,6 @@
 """The held-out rows, base against tuned: the same model with the adapter off and on, through the prompting backends."""
 
+import math
 import random
 import threading
 from collections import Counter
@@ -152,7 +153,7 @@ def _checked_base(run: Run, token: str | None, on_device: OnDevice) -> str:
 def _losses(run: Run, classes: Labels | None, token: str | None, on_device: OnDevice) -> dict[str, Any]:
     """{"base": {"loss", "perplexity"}, "tuned": ...}; a classifier's base has none, for its classes are new."""
     from tuning.execute import encoded
-    from tuning.losses import held_out_loss
+    from tuning.losses import held_out_losses
 
     _, parts = encoded(run, token)
     rows = list(parts["held_out"].rows)
@@ -160,12 +161,16 @@ def _losses(run: Run, classes: Labels | None, token: str | None, on_device: OnDe
         return {}
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
     found = {
-        side: on_device(held_out_loss)(names[side], run.owner, token, rows, classes)
+        side: list(on_device(held_out_losses)(names[side], run.owner, token, rows, classes))
         for side in SIDES
         if not (classes and side == "base")
     }
+    means = {
+        side: sum(loss for loss, _ in parts) / max(1, sum(weight for _, weight in parts))
+        for side, parts in found.items()
+    }
     return {
-        side: {"loss": round(loss, 4), "perplexity": round(perplexity, 2)} for side, (loss, perplexity) in found.items()
+        side: {"loss": round(mean, 4), "perplexity": round(math.exp(min(mean, 700)), 2)} for side, mean in means.items()
     }
 
 

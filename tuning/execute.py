@@ -10,6 +10,8 @@ from filelock import FileLock, Timeout
 
 from prompts.backends import OnDevice, identity
 from prompts.errors import AppError, UserError, WorldError
+from prompts.models import locate
+from prompts.weights import fetch
 from tuning.autopilot import is_out_of_memory
 from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
@@ -44,7 +46,7 @@ def execute(
             raise UserError(f"run {run.id} is {state}; only a new or resumed run can be executed", field="run")
         try:
             with (
-                closing(_in_line(run, lambda: _work(run, token, on_device, then))) as work,
+                closing(_in_line(run, lambda: _work(run, token, on_device, then), token)) as work,
                 closing(tracked(run, work, token)) as events,
             ):
                 for event in events:
@@ -66,13 +68,16 @@ def _write_down(run: Run, error: BaseException) -> None:
         run.append({"event": "failed", "reason": _reason(error), "trace": traceback.format_exc()[-4000:]})
 
 
-def _in_line(run: Run, work: Callable[[], Iterator[Event]]) -> Generator[Event, None, None]:
+def _in_line(run: Run, work: Callable[[], Iterator[Event]], token: str | None) -> Generator[Event, None, None]:
     """One training at a time on this machine, whoever owns it, in order of arrival, for as long as its owner may."""
     yield {"event": "queued"}
-    with device(run) as hold:
-        for event in work():
-            yield event
-            hold.check()
+    fetch(locate(run.recipe.model, run.owner)[0], token)
+    with device(run):
+        yield from work()
+    if run.recipe.hub_model_id and run.status_written() == "evaluating":  # others may train meanwhile
+        yield from afterwards(run, token=token)
+        run.set_state("finished")
+        yield {"event": "finished"}
 
 
 def _work(
@@ -106,7 +111,7 @@ def _work(
                 return
     if run.recipe.hub_model_id:
         run.set_state("evaluating")
-        yield from afterwards(run, token=token)
+        return
     run.set_state("finished")
     yield {"event": "finished"}
 

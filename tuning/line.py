@@ -7,8 +7,9 @@ used/<owner>.jsonl             {"time", "seconds", "work"} of each time the owne
 """
 
 import json
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -31,8 +32,21 @@ class Hold:
 
     def __init__(self, work: Work, *, mine: bool) -> None:
         self.work, self.mine, self.began = work, mine, time.time()
+        self.over, self._then = threading.Event(), lambda: None
         most = quotas_here().minutes
         self._left = 60 * most - used_seconds(work.owner) if most else float("inf")
+
+    def then(self, stop: Callable[[], None]) -> None:
+        """What to do besides when the work is asked to stop: it may wait for somebody who says nothing."""
+        self._then = stop
+
+    def watch(self) -> None:
+        """Looks every second, until the work is asked to stop or `over`."""
+        while not self.over.wait(1.0):
+            self.check()
+            if self.work.asked_to_stop():
+                self._then()
+                return
 
     def check(self) -> None:
         """Asks the work to stop where its owner's minutes are used up."""
@@ -65,9 +79,11 @@ def device(work: Work) -> Iterator[Hold]:
     hold = Hold(work, mine=mine)
     if mine:
         write_json(home() / "device.json", {"owner": work.owner, "kind": work.folder.parent.name, "work": work.id})
+        threading.Thread(target=hold.watch, name="watch", daemon=True).start()
     try:
         yield hold
     finally:
+        hold.over.set()
         if mine:
             _note(hold)
         lock.release()

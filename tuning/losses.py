@@ -1,5 +1,6 @@
 """The loss on held-out rows with the adapter off and on. Imported on first use: it needs torch."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,22 +18,17 @@ from tuning.trainer import micro_batches
 ROWS, TOKENS = 8, 2048  # of one forward pass
 
 
-def held_out_loss(
+def held_out_losses(
     name: str, owner: str, token: str | None, rows: list[EncodedRow], labels: Labels | None
-) -> tuple[float, float]:
-    """(mean loss of the answers' tokens, or of the classes; its perplexity) of a model by name. Runs inside the device's lease.
-
-    Raises UserError where the model cannot read the rows.
+) -> Iterator[tuple[float, int]]:
+    """(summed loss of the answers' tokens, or of the classes; how many) of some rows after the other, of a model by name. Runs
+    inside the device's lease. Raises UserError where the model cannot read the rows.
     """
     loaded, adapter = opened(name, owner, token)
     objective = _objective(loaded, labels)
-    total, weight = 0.0, 0
     with loaded.using(adapter) as model, torch.inference_mode():
         for batch in micro_batches(rows, ROWS, TOKENS):
-            total += float(objective.loss_sum(model, batch))
-            weight += objective.weight(batch)
-    loss = total / max(1, weight)
-    return loss, float(torch.tensor(loss).exp())
+            yield float(objective.loss_sum(model, batch)), objective.weight(batch)
 
 
 def _objective(loaded: Loaded, labels: Labels | None) -> Any:
@@ -43,17 +39,15 @@ def _objective(loaded: Loaded, labels: Labels | None) -> Any:
     return Answers(loaded.tokenizer) if loaded.kind == "seq2seq" else AfterSoftPrompt(loaded.tokenizer)
 
 
-def text_losses(name: str, owner: str, token: str | None, texts: list[str]) -> list[tuple[float, int]]:
+def text_losses(name: str, owner: str, token: str | None, texts: list[str]) -> Iterator[tuple[float, int]]:
     """(summed loss, tokens) of each text, read by a causal model from its first token on. Runs inside the device's lease."""
     loaded, adapter = opened(name, owner, token)
     objective = AfterSoftPrompt(loaded.tokenizer)
-    found = []
     with loaded.using(adapter) as model, torch.inference_mode():
         for text in texts:
             ids = tuple(loaded.tokenizer(text)["input_ids"])
             row = EncodedRow(ids, 1)
-            found.append((float(objective.loss_sum(model, [row])), row.learned))
-    return found
+            yield float(objective.loss_sum(model, [row])), row.learned
 
 
 def base_now(base: str, tuned: str, owner: str, token: str | None) -> dict[str, Any]:
@@ -67,8 +61,8 @@ def base_now(base: str, tuned: str, owner: str, token: str | None) -> dict[str, 
 
 
 SIZES = {
-    held_out_loss: Size(lambda *args: len(args[3])),
-    text_losses: Size(lambda *args: len(args[3])),
+    held_out_losses: Size(lambda *args: len(args[3]), parts_at=3),
+    text_losses: Size(lambda *args: len(args[3]), parts_at=3),
     base_now: Size(),
 }
 

@@ -54,7 +54,8 @@ class Publish(Export):
     )  # fmt: skip
     delete_run: bool = knob(
         False, title="Delete the run here afterwards", advanced=True, place=18,
-        help="Once it is published and was loaded again: its rows, checkpoints and adapter leave this machine.",
+        help="Once it is published and was loaded again: its copy of the rows, checkpoints and adapter leave this machine. "
+             "Data that you uploaded stays until you delete it.",
     )  # fmt: skip
     update: bool = knob(
         False, title="Add to an existing repository", advanced=True, place=17,

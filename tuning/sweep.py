@@ -137,9 +137,7 @@ class _Trials:
             if run.numbers("held_out"):
                 with device(self._sweep) as hold:
                     self._sweep.set_state("evaluating")
-                    for event in evaluate(run, token=self._token, on_device=self._on_device) if hold.mine else ():
-                        yield event
-                        hold.check()
+                    yield from evaluate(run, token=self._token, on_device=self._on_device) if hold.mine else ()
         self._sweep.set_state("finished", self._left_out(best))
         yield {"event": "finished", "best": best}
 

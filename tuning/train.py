@@ -106,6 +106,7 @@ def prepared(
     if shown := list(parts[watched_part(parts) or "train"].rows[: recipe.sample_rows]):
         from tuning.samples import samples
 
+        watch.samples = len(shown)
         watch.sample = lambda: samples(trainer.model, tokenizer, task, shown, packed=objective.packed)
     return trainer, tokenizer
 

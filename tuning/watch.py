@@ -29,6 +29,7 @@ class Watch:
         self.stopped = False
         self.paused = False  # stopped because the time is over, by time.monotonic()
         self._until, self._longest, self.last_rows = until, 0.0, 0
+        self._sampling, self.samples = 0.0, 0  # seconds that sample answers took, and how many there are
         self._began = self._step_began = self._busy = 0.0
         self._first_step = self._tokens_before = 0
         self._losses: list[float] = []
@@ -68,7 +69,10 @@ class Watch:
                 if watch.stopped and not _epoch_is_over(state):  # measured now, it would not go on as if uninterrupted
                     control.should_evaluate = control.should_save = False
                     return
-                if answers := watch.sample():
+                began = time.perf_counter()
+                answers = watch.sample()
+                watch._sampling = max(watch._sampling, time.perf_counter() - began)
+                if answers:
                     watch.emit({"event": "sample", "step": state.global_step, "epoch": state.epoch, "answers": answers})
 
             def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
@@ -99,7 +103,7 @@ class Watch:
         ends_epoch = step % math.ceil(len(self.trainer.train_dataset) / batch) == 0
         if ends_epoch or step == state.max_steps:
             rows = len(self.trainer.eval_dataset or ()) + (self.last_rows if step == state.max_steps else 0)
-            needed += self._longest * rows / batch
+            needed += self._longest * rows / batch + (self._sampling or self._longest * self.samples)
         return time.monotonic() + needed > self._until
 
     def _step(self, state: Any, logs: dict[str, float]) -> None:

@@ -1,17 +1,19 @@
 """Answers from any OpenAI-compatible server: vLLM, TGI, llama.cpp, Ollama, or Inference Providers' router."""
 
+import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from prompts.backends import Sampling, Thinking
 from prompts.backends.plan import Batch
 from prompts.errors import UserError, WorldError
 from prompts.messages import Finish, Prompt, Reply
 
+T = TypeVar("T")
 TIMEOUT = 120.0  # seconds without a byte from the server
 AT_ONCE = 8  # requests in flight
 PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds before a request is tried again
@@ -34,7 +36,8 @@ class RemoteBackend:
         started = time.perf_counter()
         text, thought, used, finish = "", "", None, "length"
         with server_errors(self._url):
-            for chunk in self._client.chat_completion(**self._arguments(prompt, sampling), stream=True):
+            asking = self._client.chat_completion(**self._arguments(prompt, sampling), stream=True)
+            for chunk in interruptible(asking, stop):
                 used = getattr(chunk, "usage", None) or used
                 for choice in chunk.choices or []:
                     thought += getattr(choice.delta, "reasoning_content", None) or ""
@@ -44,6 +47,9 @@ class RemoteBackend:
                     yield _reply(text, used, started, "cancelled")
                     return
                 yield _reply(_with_thought(thought, text), used, started, "running")
+            if stop.is_set():
+                yield _reply(_with_thought(thought, text), used, started, "cancelled")
+                return
         yield _reply(_with_thought(thought, text.strip()), used, started, "stop" if finish == "stop" else "length")
 
     def fingerprint(self) -> str:
@@ -60,7 +66,7 @@ class RemoteBackend:
         pool = ThreadPoolExecutor(AT_ONCE)
         try:
             waiting = {pool.submit(self._ask, prompts[at], sampling, stop): at for at in rows}
-            for done in as_completed(waiting):
+            for done in interruptible(as_completed(waiting), stop):
                 if (reply := done.result()) is not None:
                     yield waiting[done], reply
         finally:
@@ -102,6 +108,34 @@ class RemoteBackend:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
+
+
+def interruptible(items: Iterable[T], stop: threading.Event) -> Iterator[T]:
+    """The items as they come from a thread of their own, until `stop` is set: a server that says nothing holds nobody up."""
+    found: queue.Queue[tuple[bool, Any]] = queue.Queue()
+
+    def take() -> None:
+        try:
+            for item in items:
+                found.put((True, item))
+                if stop.is_set():
+                    break
+            found.put((False, None))
+        except BaseException as error:
+            found.put((False, error))
+
+    threading.Thread(target=take, daemon=True).start()
+    while not stop.is_set():
+        try:
+            more, item = found.get(timeout=0.2)
+        except queue.Empty:
+            continue
+        if more:
+            yield item
+        elif item is None:
+            return
+        else:
+            raise item
 
 
 def _with_thought(thought: str, text: str) -> str:

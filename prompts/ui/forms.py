@@ -2,8 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_args, get_origin
@@ -12,9 +11,9 @@ import gradio as gr
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from prompts.errors import AppError, UserError
-from prompts.quotas import allowed
+from prompts.errors import UserError
 from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
+from prompts.ui.calls import like
 from prompts.ui.visitor import caller
 
 PRIVATE = "private"
@@ -156,15 +155,6 @@ def _shown(value: Any) -> Any:
     return value
 
 
-@contextmanager
-def spoken() -> Iterator[None]:
-    """Expected failures as messages on the page and to API callers; anything else keeps its traceback."""
-    try:
-        yield
-    except AppError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-
-
 _SPECIAL = {
     "request": gr.Request | None,
     "oauth_token": gr.OAuthToken | None,
@@ -204,7 +194,7 @@ def endpoint(
         more = {field: given.pop(field) for field in extra or {}}
         return who.owner, partial(run, who, build(model, given), **more) if model else partial(run, who, **more)
 
-    function = _like(run, call, costs=costs)
+    function = like(run, call, costs=costs)
     function.__name__ = name
     arguments = "\n".join(f"    {field}: {kinds[field][2]}" for field in ordered)
     function.__doc__ = f"{text}\n\nArgs:\n{arguments}" if arguments else text
@@ -237,7 +227,7 @@ def listen(
             raise UserError("this page's calls need the page: use the public endpoints")
         return who.owner, partial(run, who, *rest)
 
-    function = _like(run, call, costs=inspect.isgeneratorfunction(run))
+    function = like(run, call, costs=inspect.isgeneratorfunction(run))
     function.__name__ = name
     _sign(function, annotations, dict.fromkeys([*_SPECIAL, "profile"]), None)
     return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)
@@ -252,30 +242,6 @@ def stops(button: Any, event: Any, status: Any, said: str, *, name: str) -> None
 
     ended = button.click(None, None, None, cancels=[event], api_name=f"ui_cancel_{name}", api_visibility=PRIVATE)
     ended.then(stopped, None, status, api_name=f"ui_stop_{name}", api_visibility=PRIVATE)
-
-
-Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
-
-
-def _like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., Any]:
-    """A function of positional values around `call`; a generator where `run` is one, which Gradio has to see."""
-    if inspect.isgeneratorfunction(run):
-
-        def streaming(*values: Any) -> Iterator[Any]:
-            with spoken():
-                owner, do = call(values)
-                with allowed(owner) if costs else nullcontext():
-                    yield from do()
-
-        return streaming
-
-    def plain(*values: Any) -> Any:
-        with spoken():
-            owner, do = call(values)
-            with allowed(owner) if costs else nullcontext():
-                return do()
-
-    return plain
 
 
 def _sign(function: Any, annotations: Mapping[str, Any], defaults: Mapping[str, Any], returned: Any) -> None:

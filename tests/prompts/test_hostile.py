@@ -24,7 +24,21 @@ from tuning.data.hub import hub_data, save_dataset
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1", "localhost", "::1", "10.1.2.3", "169.254.169.254", "192.168.0.1", "0.0.0.0", "fd00::1", "2130706433"],
+    [
+        "127.0.0.1",
+        "localhost",
+        "::1",
+        "10.1.2.3",
+        "169.254.169.254",
+        "192.168.0.1",
+        "0.0.0.0",
+        "fd00::1",
+        "2130706433",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "::ffff:10.0.0.1",
+        "224.0.0.1",
+    ],
 )
 def test_private_addresses_are_told(host: str) -> None:
     with pytest.raises((UserError, WorldError), match="private address|cannot be found"):
@@ -111,15 +125,15 @@ def test_a_repository_of_absurd_size_is_asked_about_and_not_fetched(hub: Any, mo
 def test_a_data_set_that_names_files_elsewhere_is_not_followed(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.url)
     inside, server, private = serve("127.0.0.1")
-    for path, why in (
-        (f"{private}/rows.jsonl", "outside of its repository"),
-        ("/etc/hostname", "relative paths|repository"),
-    ):
+    for path in (
+        f"{private}/rows.jsonl", "/etc/hostname", f"zip://x::{private}/a.zip", "zip://x::file:///etc/a.zip", "ftp://127.0.0.1/x",
+        "../other/rows.jsonl",
+    ):  # fmt: skip
         page = f"---\nconfigs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {path}\n---\n"
         hub.repos["datasets/ana/evil"] = Repo(
             False, [("b" * 40, {"README.md": page.encode(), "rows.jsonl": b'{"a": "b"}\n'})]
         )
-        with pytest.raises(UserError, match=why):
+        with pytest.raises(UserError, match="outside of its repository"):
             save_dataset("ana", hub_data("ana/evil"))
     assert inside.asked == 0
     server.shutdown()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from prompts.errors import UserError, WorldError
 from prompts.files.binary import plain
@@ -10,6 +11,23 @@ from prompts.home import hub_token
 from prompts.rows import Row, Table, limits_here, store
 from prompts.settings import Settings, knob
 from tuning.data.sources import save
+
+ELSEWHERE = "the data set names files outside of its repository, which are not read"
+INSIDE = {
+    "hf",
+    "file",
+    "local",
+    "memory",
+    "dir",
+    "zip",
+    "tar",
+    "gzip",
+    "generic",
+    "filecache",
+    "blockcache",
+    "simplecache",
+    "cached",
+}
 
 
 class HubData(Settings):
@@ -47,29 +65,54 @@ def save_dataset(owner: str, asked: HubData, token: str | None = None) -> str:
     return save(owner, read)
 
 
-def _only_its_own_files() -> None:
-    """A data set's page may name files at any address; only what lies in its repository is read."""
+def _only_its_own_files(asked: HubData, token: str | None) -> None:
+    """A data set's page may name files at any address; only what lies in its repository is read. Raises UserError."""
     from fsspec import AbstractFileSystem, register_implementation
+    from fsspec.registry import known_implementations
+    from huggingface_hub import hf_hub_download, metadata_load
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        page = hf_hub_download(
+            asked.dataset, "README.md", repo_type="dataset", revision=asked.revision or None, token=hub_token(token)
+        )
+        about = metadata_load(page) or {}
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError):
+        about = {}  # none, or what is wrong is said where the data set is opened
+    for path in _paths(about.get("configs")):
+        if "://" in path or "::" in path or ".." in path or path.startswith(("/", "\\")):
+            raise UserError(ELSEWHERE, field="dataset")
 
     class Elsewhere(AbstractFileSystem):
         def __init__(self, *_: Any, **__: Any) -> None:
-            raise UserError("the data set names files outside of its repository, which are not read", field="dataset")
+            raise UserError(ELSEWHERE, field="dataset")
 
-    for protocol in ("http", "https"):
+    for protocol in set(known_implementations) - INSIDE:
         register_implementation(protocol, Elsewhere, clobber=True)
+
+
+def _paths(found: Any) -> Iterator[str]:
+    """Every text under `data_files` or `data_dir` of a page's configs."""
+    if isinstance(found, str):
+        yield found
+    for inner in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
+        yield from _paths(inner)
 
 
 def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
-    _only_its_own_files()
+    _only_its_own_files(asked, token)
     part, _, most = asked.part.partition("[:")
     try:
         found = load_dataset(
             asked.dataset, asked.config or None, split=part, streaming=True, token=hub_token(token),
             revision=asked.revision or None,
         )  # fmt: skip
+        for name, feature in (found.features or {}).items():
+            if hasattr(feature, "decode"):  # a picture or a sound may be named by a path of this machine
+                found = found.cast_column(name, type(feature)(decode=False))
         for number, row in enumerate(found):
             if most and number >= _number(most):
                 return
@@ -85,7 +128,7 @@ def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
         raise UserError(f"{asked.dataset}: {_first(error)}", field="part") from None
     except OSError as error:
         raise WorldError(f"the Hub cannot be reached to read {asked.dataset}: {_first(error)}") from error
-    except RuntimeError as error:
+    except (RuntimeError, ImportError, BadZipFile) as error:
         raise UserError(f"{asked.dataset} cannot be read: {_first(error)}", field="dataset") from None
 
 

@@ -63,7 +63,7 @@ def _losses(
     """{side: [(summed loss, tokens) of each text]}."""
     from tuning.losses import text_losses
 
-    return {side: on_device(text_losses)(names[side], run.owner, token, texts) for side in SIDES}
+    return {side: list(on_device(text_losses)(names[side], run.owner, token, texts)) for side in SIDES}
 
 
 def _general(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:

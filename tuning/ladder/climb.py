@@ -23,6 +23,8 @@ def asked(ground: Ground, rung: Rung, stopped: Callable[[], bool]) -> Iterator[E
             if stopped():
                 ground.stop.set()
                 return
+        if stopped():
+            return
         done += total
     scores = _scores(ground, rung)
     document = {

@@ -116,11 +116,12 @@ def ladder_events(
             with device(ladder) as hold:
                 if hold.mine:
                     ladder.set_state("evaluating")
-                    for event in _climbed(ladder, ground_of(ladder, token, key, on_device)):
+                    ground = ground_of(ladder, token, key, on_device)
+                    hold.then(ground.stop.set)
+                    for event in _climbed(ladder, ground):
                         if event["event"] != "asking" or event["done"] in (event["of"], 1):
                             ladder.append(event)
                         yield event
-                        hold.check()
             if ladder.asked_to_stop():
                 ladder.set_cancelled()
             else:

@@ -71,7 +71,8 @@ def _own(token: str | None) -> str:
         token = get_token()
     if not token:
         raise UserError(
-            "a Job runs in your own account: sign in, or give a token that may run Jobs and write repos", field="token"
+            "a Job runs in your own account: give a token of yours that may run Jobs and write repos (a sign-in may not)",
+            field="token",
         )
     return token
 

@@ -1,0 +1,44 @@
+"""What stands around every call of a visitor: quotas, and expected failures as messages."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import gradio as gr
+
+from prompts.errors import AppError
+from prompts.quotas import allowed
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Expected failures as messages on the page and to API callers; anything else keeps its traceback."""
+    try:
+        yield
+    except AppError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
+
+
+def like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., Any]:
+    """A function of positional values around `call`; a generator where `run` is one, which Gradio has to see."""
+    if inspect.isgeneratorfunction(run):
+
+        def streaming(*values: Any) -> Iterator[Any]:
+            with spoken():
+                owner, do = call(values)
+                with allowed(owner) if costs else nullcontext():
+                    yield from do()
+
+        return streaming
+
+    def plain(*values: Any) -> Any:
+        with spoken():
+            owner, do = call(values)
+            with allowed(owner) if costs else nullcontext():
+                return do()
+
+    return plain
