@@ -1,13 +1,16 @@
-"""What a visitor brought, as rows: owners/<owner>/uploads/<id>/ (tuning/data/sources.py writes it)."""
+"""What a visitor brought, as rows: owners/<owner>/uploads/<id>/; tuning/data/sources.py adds what was fixed."""
 
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prompts.errors import NotFound
-from prompts.home import owner_folder
-from prompts.rows import Table, stored
+from prompts.errors import NotFound, WorldError
+from prompts.home import new_id, owner_folder
+from prompts.quotas import check_stored
+from prompts.rows import Limits, Table, read_table, stored
 
 UPLOAD = "upload:"
 ABOUT, FIXED = "about.json", "fixed"
@@ -39,3 +42,44 @@ def uploads(owner: str) -> list[tuple[str, str]]:
     """(name, source) of what an owner brought, the newest first."""
     files = sorted(owner_folder(owner, "uploads").glob(f"*/{ABOUT}"), key=lambda file: -file.stat().st_mtime)
     return [(str(json.loads(file.read_text("utf-8"))["name"]), f"{UPLOAD}{file.parent.name}") for file in files]
+
+
+def save_upload(owner: str, path: Path, name: str | None = None, limits: Limits | None = None) -> str:
+    """Reads a file into the owner's folder and returns its source name. Raises UserError for what is wrong with it."""
+
+    def read(folder: Path) -> Table:
+        table = read_table(path, limits, keep=folder)
+        safe = re.sub(r"[^\w .-]", "_", Path(name or table.name).name)[-100:]
+        return Table(safe, table.columns, table.rows, table.notes)
+
+    return save(owner, read)
+
+
+def save(owner: str, read: Callable[[Path], Table]) -> str:
+    """A new upload, whose rows `read` writes into its folder; nothing is left of one that fails."""
+    check_stored(owner)
+    upload = new_id()
+    folder = owner_folder(owner, "uploads", upload)
+    try:
+        folder.mkdir(parents=True)
+        describe(folder, read(folder))
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise WorldError(f"the upload cannot be kept: {error.strerror}; free some disk space and try again") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return f"{UPLOAD}{upload}"
+
+
+def describe(folder: Path, table: Table) -> None:
+    """Writes what `described` reads."""
+    about = {"name": table.name, "columns": table.columns, "notes": table.notes}
+    (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+
+
+def delete_upload(owner: str, source: str) -> dict[str, Any]:
+    """Removes what an owner brought; runs keep their copy of the rows that they learned from. Raises NotFound."""
+    folder = upload_folder(owner, source)
+    shutil.rmtree(folder)
+    return {"data": source, "status": "deleted"}

@@ -25,7 +25,7 @@ PUBLIC = {
     "/score_model", "/score_history",
     "/version_tree", "/context_ledger", "/reasoning_grid", "/few_shot_risk", "/optimise_prompt",
     "/list_trees", "/add_version", "/show_tree", "/delete_tree", "/list_prompts", "/save_prompt", "/load_prompt", "/delete_prompt",
-    "/my_data", "/delete_my_data", "/usage",
+    "/my_data", "/delete_my_data", "/delete_data", "/usage",
 }  # fmt: skip
 
 

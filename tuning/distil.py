@@ -24,9 +24,9 @@ from prompts.scoring import score
 from prompts.settings import Settings, knob
 from prompts.techniques.few_shot import build as zero_shot
 from prompts.templates import fill, template_of
+from prompts.uploads import save
 from prompts.voting import majority, meaning
 from tuning.data.columns import Columns, as_text, asking, turn_of
-from tuning.data.sources import save
 from tuning.ladder.report import best, snapshot
 from tuning.ladder.rungs import RUNGS, TITLES, Ground
 from tuning.ladder.work import Ladder, ground_of

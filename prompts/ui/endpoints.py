@@ -35,7 +35,10 @@ def given_table(who: Caller, file: Any, rows: list[dict[str, Any]], sample: str)
     if sum(map(bool, (file, rows, sample))) != 1:
         raise UserError("give one of file, rows and sample", field="file")
     if file:
-        return read_table(uploaded(file))
+        path = uploaded(file)
+        table = read_table(path)
+        path.unlink(missing_ok=True)  # the rows are read
+        return table
     if sample:
         return named_table(sample, who.owner)
     columns = tuple(dict.fromkeys(name for row in rows for name in row))

@@ -11,7 +11,7 @@ from prompts.home import adapters
 from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.ui.forms import listen
 from prompts.ui.visitor import Caller
-from prompts.uploads import uploads
+from prompts.uploads import save_upload, uploads
 
 
 class RowsPicker:
@@ -34,8 +34,16 @@ class RowsPicker:
 
     def on_load(self, demo: Any, visitor: Any, name: str) -> None:
         """After a load: the visitor's runs are in the list."""
+        listen(self.file.upload, self._keep, visitor, [self.file], [self.sample, self.file], name=f"{name}_file")
         listen(demo.load, lambda who: gr.Dropdown(choices=choices_of(who)), visitor, [], self.sample, name=name,
                show_progress="hidden")  # fmt: skip
+
+    @staticmethod
+    def _keep(who: Caller, path: str) -> list[Any]:
+        """The file becomes the visitor's data, under its name in the list; Gradio's copy goes."""
+        source = save_upload(who.owner, Path(path))
+        Path(path).unlink(missing_ok=True)
+        return [gr.Dropdown(choices=choices_of(who), value=source), None]
 
 
 def choices_of(who: Caller) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,11 +14,13 @@ import pytest
 from prompts import addresses
 from prompts.addresses import guard, public_address
 from prompts.backends import Sampling, open_backend
+from prompts.backends.remote import interruptible
 from prompts.errors import UserError, WorldError
 from prompts.loading import load_tokenizer
 from prompts.messages import from_dicts
 from prompts.ui import bodies
 from prompts.ui.bodies import BoundedBodies
+from prompts.weights import check_size
 from tests.hub_server import Repo
 from tuning.data.hub import hub_data, save_dataset
 
@@ -181,3 +184,31 @@ def test_bodies_are_bounded_in_size_and_time(monkeypatch: pytest.MonkeyPatch) ->
     assert status == 200 and len(received) == 2, "files have limits of their own"
     _, _, received = through([(0, b"a"), (5, b"b")], "/gradio_api/upload")
     assert received[-1] == {"type": "http.disconnect"}, "who stalls is gone"
+
+
+def test_a_private_model_that_lies_here_is_opened_to_who_may_see_it(hub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.repos["ana/secret"] = Repo(True, [("c" * 40, {"config.json": b"{}"})])
+    monkeypatch.setenv("SYSTEM", "spaces")
+    check_size("ana/secret", "hf_writer")
+    for token in (None, "hf_nobody"):
+        with pytest.raises((UserError, WorldError)):
+            load_tokenizer("ana/secret", token)
+    assert not any("/resolve/" in line for line in hub.requests), (
+        "nobody looks into the cache before the Hub has said yes"
+    )
+
+
+def test_a_server_that_says_nothing_is_left_when_it_is_told_to_stop() -> None:
+    stop, silent = threading.Event(), threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        silent.wait(20)
+        yield 2
+
+    began, found = time.monotonic(), []
+    threading.Timer(0.3, stop.set).start()
+    for item in interruptible(items(), stop):
+        found.append(item)
+    silent.set()
+    assert found == [1] and time.monotonic() - began < 2

@@ -117,6 +117,7 @@ def test_what_the_platform_refuses_is_a_sentence(title: str, message: str, kind:
         on_device(length)("a", "abc")
 
 
+@pytest.mark.slow
 def test_slices_end_as_one_piece_and_grants_lost_without_a_step_end_it(tiny: str) -> None:
     settings = recipe(tiny, num_train_epochs=2, per_device_train_batch_size=1, gradient_accumulation_steps=1)
     whole = executed(runs.create("local", table(), settings, COLUMNS))

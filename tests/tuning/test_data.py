@@ -8,12 +8,13 @@ import pytest
 
 from prompts.errors import NotFound, UserError
 from prompts.rows import Limits, Table, read_table
+from prompts.uploads import save_upload
 from tests.conftest import shared
 from tests.tiny import tiny_tokenizer
 from tuning.data.columns import Columns, conversations, guess, resolve
 from tuning.data.encode import encode
 from tuning.data.inspect import inspection
-from tuning.data.sources import SAMPLES, open_table, save_upload
+from tuning.data.sources import SAMPLES, open_table
 from tuning.data.split import fingerprint, split
 
 

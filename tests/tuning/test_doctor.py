@@ -8,6 +8,7 @@ import pytest
 
 from prompts.errors import UserError
 from prompts.rows import Row, Table
+from prompts.uploads import save_upload
 from tests.tuning import planted
 from tuning.data.bias import Screen, decisive
 from tuning.data.columns import Columns
@@ -15,7 +16,7 @@ from tuning.data.doctor import FINDINGS, Finding, examine
 from tuning.data.duplicates import find_groups
 from tuning.data.fixes import Fix
 from tuning.data.personal import find, mask
-from tuning.data.sources import fix_source, open_table, patches, save_upload
+from tuning.data.sources import fix_source, open_table, patches
 
 COLUMNS = Columns(input=("text",), output="label")
 

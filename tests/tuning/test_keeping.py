@@ -9,15 +9,15 @@ import pytest
 from filelock import FileLock
 
 from prompts import library
-from prompts.errors import UserError
-from prompts.home import account_owner, owner_folder, shared_here
-from prompts.quotas import Pace, expire, quotas_here, stored_bytes
+from prompts.errors import NotFound, UserError
+from prompts.home import account_owner, owner_folder, shared_here, told_to_share
+from prompts.quotas import RUNNING, Pace, allowed, expire, quotas_here, stored_bytes
 from prompts.techniques import technique
 from prompts.ui.visitor import caller
+from prompts.uploads import delete_upload, save_upload, uploads
 from tests.tuning.test_train import COLUMNS, recipe, table
 from tuning import line
 from tuning import run as runs
-from tuning.data.sources import save_upload
 from tuning.hub import hub_api
 from tuning.keeping import check_may_start, forget, my_data
 from tuning.launch.begin import made
@@ -233,3 +233,43 @@ def test_only_the_owner_sees_the_use_of_an_app(monkeypatch: pytest.MonkeyPatch) 
     for other in ("local", "anon-0123456789abcdef", "hf-c-d", ""):
         with pytest.raises(UserError, match="only this app's owner"):
             check_admin(other)
+
+
+def test_who_has_much_running_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPT_OR_TUNE_QUOTA_AT_ONCE", "2")
+    with allowed("ana"), allowed("ana"):
+        with pytest.raises(UserError, match="2 of your calls are being answered"), allowed("ana"):
+            pass
+        with allowed("ben"):
+            pass
+    with allowed("ana"):
+        assert RUNNING._running == {"ana": 1}
+    assert not RUNNING._running, "who has nothing running is forgotten"
+
+
+def test_a_resumed_work_counts_and_a_sweeps_trial_counts_for_its_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMPT_OR_TUNE_QUOTA_AT_WORK", "1")
+    sweep, trial = waiting("sweeps", "a" * 20), waiting("runs", "b" * 20, "cancelled")
+    with pytest.raises(UserError, match="1 of your runs, sweeps and ladders are at work"):
+        trial.make_ready()
+    assert trial.status_written() == "cancelled"
+    (trial.folder / "part_of").write_text(sweep.id)
+    assert trial.make_ready().status_written() == "starting"
+
+
+def test_one_upload_is_deleted_by_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\na,b\n")
+    source = save_upload("ana", file)
+    assert uploads("ana") == [("rows.csv", source)] and uploads("ben") == []
+    with pytest.raises(NotFound):
+        delete_upload("ben", source)
+    assert delete_upload("ana", source)["status"] == "deleted" and uploads("ana") == []
+
+
+def test_an_app_is_shared_where_it_is_told_to_and_never_by_gradio_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not told_to_share()
+    monkeypatch.setenv("KAGGLE_KERNEL_RUN_TYPE", "Interactive")
+    assert not told_to_share(), "where Gradio would share by itself, the app says no"
+    monkeypatch.setenv("GRADIO_SHARE", "True")
+    assert told_to_share() and shared_here()

@@ -10,6 +10,7 @@ from pydantic_settings import CliPositionalArg
 from prompts.commands import Command, Flags
 from prompts.errors import UserError
 from prompts.home import LOCAL
+from prompts.uploads import delete_upload
 from tuning.cli.common import DATA, OwnerFlags, Show, hub_token, progress, table_of
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, fixed, patched
@@ -62,6 +63,10 @@ def _fix(flags: FixFlags, show: Show) -> Any:
     return {"rows": len(table.rows), "written": flags.to, "fixed": [patch_sentence(one) for one in done]}
 
 
+class DropFlags(OwnerFlags):
+    data: CliPositionalArg[str] = Field(description="The source, upload:<id>.")
+
+
 class ForgetFlags(OwnerFlags):
     sure: bool = Field(False, description="Needed: nothing of it comes back.")
 
@@ -75,6 +80,9 @@ def _forget(flags: ForgetFlags, show: Show) -> Any:
 COMMANDS = {
     "my-data": Command(OwnerFlags, lambda flags, show: my_data(flags.owner), "Say what this app keeps of you."),
     "usage": Command(Flags, lambda flags, show: usage(), "Say what everybody keeps here, and who has the device."),
+    "delete-data": Command(
+        DropFlags, lambda flags, show: delete_upload(flags.owner, flags.data), "Delete data that was uploaded."
+    ),
     "delete-my-data": Command(
         ForgetFlags, _forget, "Stop what is at work and delete everything that this app keeps of you."
     ),

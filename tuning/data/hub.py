@@ -10,7 +10,7 @@ from prompts.files.binary import plain
 from prompts.home import hub_token
 from prompts.rows import Row, Table, limits_here, store
 from prompts.settings import Settings, knob
-from tuning.data.sources import save
+from prompts.uploads import save
 
 ELSEWHERE = "the data set names files outside of its repository, which are not read"
 INSIDE = {

@@ -5,17 +5,13 @@ fixed, patches.json and the folder fixed/ with the rows as they are then.
 """
 
 import json
-import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-from prompts.errors import UserError, WorldError
-from prompts.home import new_id, owner_folder
-from prompts.quotas import check_stored
-from prompts.rows import Limits, Table, read_table, sample_table, store
+from prompts.errors import UserError
+from prompts.rows import Table, sample_table, store
 from prompts.start import USES
-from prompts.uploads import ABOUT, FIXED, UPLOAD, described, upload_folder, uploaded_table
+from prompts.uploads import FIXED, describe, described, save, upload_folder, uploaded_table
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, Patch, fixed, patched, read_patches
 
@@ -31,39 +27,6 @@ SAMPLES = {
 def mapping(source: str, columns: Columns) -> Columns:
     """The mapping given, or the one a sample is meant for where none is given."""
     return SAMPLES.get(source, columns) if columns == Columns() else columns
-
-
-def save_upload(owner: str, path: Path, name: str | None = None, limits: Limits | None = None) -> str:
-    """Reads a file into the owner's folder and returns its source name. Raises UserError for what is wrong with it."""
-
-    def read(folder: Path) -> Table:
-        table = read_table(path, limits, keep=folder)
-        safe = re.sub(r"[^\w .-]", "_", Path(name or table.name).name)[-100:]
-        return Table(safe, table.columns, table.rows, table.notes)
-
-    return save(owner, read)
-
-
-def save(owner: str, read: Callable[[Path], Table]) -> str:
-    """A new upload, whose rows `read` writes into its folder; nothing is left of one that fails."""
-    check_stored(owner)
-    upload = new_id()
-    folder = owner_folder(owner, "uploads", upload)
-    try:
-        folder.mkdir(parents=True)
-        _describe(folder, read(folder))
-    except OSError as error:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise WorldError(f"the upload cannot be kept: {error.strerror}; free some disk space and try again") from error
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return f"{UPLOAD}{upload}"
-
-
-def _describe(folder: Path, table: Table) -> None:
-    about = {"name": table.name, "columns": table.columns, "notes": table.notes}
-    (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
 
 
 def open_table(owner: str, source: str) -> Table:
@@ -106,7 +69,7 @@ def _write_fixed(folder: Path, done: list[Patch]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     if done:
         partial.mkdir()
-        _describe(partial, patched(described(folder), done, keep=partial))
+        describe(partial, patched(described(folder), done, keep=partial))
     shutil.rmtree(folder / FIXED, ignore_errors=True)
     if done:
         partial.rename(folder / FIXED)

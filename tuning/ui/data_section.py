@@ -16,13 +16,14 @@ from prompts.rows import SAMPLE_TITLES, SUFFIXES
 from prompts.settings import build
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
+from prompts.uploads import save_upload
 from tuning.data.columns import Columns, resolve
 from tuning.data.doctor import Finding, Progress, examine
 from tuning.data.fixes import Fix
 from tuning.data.hub import HubData, save_dataset
 from tuning.data.inspect import inspection
 from tuning.data.preview import preview
-from tuning.data.sources import fix_source, mapping, open_table, patches, save_upload
+from tuning.data.sources import fix_source, mapping, open_table, patches
 from tuning.recipe import Reading
 from tuning.ui import data_views as views
 

@@ -1,5 +1,6 @@
 """Your data in this app: how much it is, how long it is kept, and a button that removes it."""
 
+from inspect import Parameter
 from typing import Any
 
 import gradio as gr
@@ -7,6 +8,7 @@ import gradio as gr
 from prompts.errors import UserError
 from prompts.ui.forms import endpoint, listen
 from prompts.ui.visitor import Caller
+from prompts.uploads import delete_upload, uploads
 from tuning.keeping import forget, my_data
 from tuning.ui.views import duration
 from tuning.usage import check_admin, usage
@@ -53,11 +55,20 @@ class KeepingSection:
                 self.look = gr.Button("What is kept of me?", size="md", scale=0, min_width=180)
                 self.sure = gr.Checkbox(label="Yes, all of it: data, runs, prompts, ladders", min_width=280)
                 self.delete = gr.Button("Delete everything of mine", variant="stop", size="md", scale=0, min_width=220)
+            with gr.Row():
+                self.data = gr.Dropdown(
+                    [],
+                    label="Data that you brought",
+                    min_width=280,
+                    info="Runs keep their copy of the rows they learned from.",
+                )
+                self.drop = gr.Button("Delete this data", size="md", scale=0, min_width=160)
         with gr.Accordion("Use of this app (for its owner)", open=False):
             self.used = gr.Markdown("", elem_classes="quiet")
             self.owner = gr.Button("Show the use", size="md", scale=0, min_width=140)
         listen(self.owner.click, _usage, visitor, [], self.used, name="ui_usage")
-        listen(self.look.click, lambda who: sentence(my_data(who.owner)), visitor, [], self.said, name="ui_my_data")
+        listen(self.look.click, _looked, visitor, [], [self.said, self.data], name="ui_my_data")
+        listen(self.drop.click, _dropped, visitor, [self.data], [self.said, self.data], name="ui_delete_data")
         listen(self.delete.click, self._delete, visitor, [self.sure], [self.said, self.sure], name="ui_delete_my_data")
 
     def _delete(self, who: Caller, sure: bool) -> list[Any]:
@@ -65,6 +76,17 @@ class KeepingSection:
             raise UserError("tick the box first: nothing of it comes back")
         gone = forget(who.owner)
         return [f"Removed: {gone['bytes'] / 1_000_000:,.1f} MB. Reload the page to start anew.", False]
+
+
+def _looked(who: Caller) -> list[Any]:
+    return [sentence(my_data(who.owner)), gr.Dropdown(choices=uploads(who.owner), value=None)]
+
+
+def _dropped(who: Caller, source: str | None) -> list[Any]:
+    if not source:
+        raise UserError("look what is kept of you, and choose the data first")
+    delete_upload(who.owner, source)
+    return _looked(who)
 
 
 def _usage(who: Caller) -> str:
@@ -78,6 +100,9 @@ def publish_keeping_endpoints() -> None:
              text="For this app's owner: what each visitor keeps and has at work, who has the device, who waits.")  # fmt: skip
     endpoint(None, lambda who: my_data(who.owner), name="my_data", personal=True,
              text="What this app keeps of you: bytes, how many runs, uploads and so on, and the quotas.")  # fmt: skip
+    endpoint(None, lambda who, data: delete_upload(who.owner, data), name="delete_data", personal=True,
+             extra={"data": (str, Parameter.empty, "The source, as /inspect_data returns it.")},
+             text="Delete data that you brought; runs keep their copy of the rows that they learned from.")  # fmt: skip
     endpoint(None, _forget, name="delete_my_data", personal=True,
              extra={"sure": (bool, False, "true: all of it goes, and nothing of it comes back.")},
              text="Stop what is at work and delete everything that this app keeps of you.")  # fmt: skip

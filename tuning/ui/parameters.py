@@ -11,8 +11,8 @@ from prompts.home import scratch
 from prompts.rows import FORMATS
 from prompts.ui.endpoints import uploaded
 from prompts.ui.visitor import Caller
+from prompts.uploads import save_upload
 from tuning.data.hub import hub_data, save_dataset
-from tuning.data.sources import save_upload
 
 DATA = {
     "file": (gr.FileData | None, None, f"{FORMATS}; leave empty to use data or dataset."),

@@ -13,8 +13,9 @@ from prompts.ui.forms import listen
 from prompts.ui.rows_picker import choices_of
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
+from prompts.uploads import save_upload
 from tuning.data.columns import Columns, resolve
-from tuning.data.sources import SAMPLES, mapping, open_table, save_upload
+from tuning.data.sources import SAMPLES, mapping, open_table
 from tuning.ui.tune_tab import TuneTab
 
 CARDS = {
