@@ -1,5 +1,6 @@
 """A data set of the Hub -> one visitor's upload, read as a stream; nothing of it stays in the Hub client's cache."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,11 @@ def _only_its_own_files(asked: HubData, token: str | None) -> None:
     """A data set's page may name files at any address; only what lies in its repository is read. Raises UserError."""
     from fsspec import AbstractFileSystem, register_implementation
     from fsspec.registry import known_implementations
-    from huggingface_hub import hf_hub_download, metadata_load
+    from huggingface_hub import HfApi, metadata_load
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        page = hf_hub_download(
+        page = HfApi(endpoint=os.environ.get("HF_ENDPOINT")).hf_hub_download(
             asked.dataset, "README.md", repo_type="dataset", revision=asked.revision or None, token=hub_token(token)
         )
         about = metadata_load(page) or {}
