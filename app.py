@@ -29,7 +29,7 @@ from prompts.ui.bodies import BoundedBodies  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
-from prompts.ui.next_step import next_step  # noqa: E402
+from prompts.ui.next_step import PAGES, next_step  # noqa: E402
 from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
@@ -77,9 +77,9 @@ def build() -> gr.Blocks:
                 start.build()
                 next_step("start", pages)
             tabs = prompt_tabs(visitor, on_device, first(), pages)
-            others: dict[str, Any] = {"Compare": compare, "Fine-tune": tune, "Ladder": ladder, "Monitor": monitor}
-            for title, other in others.items():
-                with gr.Tab(title, id=(name := title.lower().replace("-", "_"))):
+            others: dict[str, Any] = {"compare": compare, "fine_tune": tune, "ladder": ladder, "monitor": monitor}
+            for name, other in others.items():
+                with gr.Tab(dict(PAGES)[name], id=name):
                     other.build()
                     next_step(name, pages)
         start.connect(tabs, compare, tune)

@@ -9,7 +9,7 @@ from prompts.experiment import text_of
 from prompts.refining.operators import choices
 from prompts.rows import SAMPLE_TITLES, Table
 from prompts.scoring import Scoring, settled
-from prompts.techniques import AskSettings, technique
+from prompts.techniques import TECHNIQUES, AskSettings
 from prompts.techniques.few_shot import Example
 from prompts.templates import template_of
 
@@ -82,12 +82,11 @@ def _settings(
 ) -> dict[str, AskSettings]:
     common = {"task": task, "input": template, "max_new_tokens": room}
     more: dict[str, dict[str, Any]] = {
-        "iterative_refinement": {},
         "contextual": {"constraints": "Answer with the label alone." if labels else "Give the answer alone."},
         "chain_of_thought": {"max_new_tokens": REASONING},
         "few_shot": {"examples": examples, "k": 0},
     }
-    return {name: technique(name).settings(**{**common, **given}) for name, given in more.items()}
+    return {one.name: one.settings(**{**common, **more.get(one.name, {})}) for one in TECHNIQUES}
 
 
 def _examples(rows: Sequence[Any], inputs: Sequence[str], answers: Sequence[str]) -> tuple[Example, ...]:

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, sync_playwright
 from tests.serving import ROOT, serving
 
 TABS = [
+    "Start",
     "Iterative refinement",
     "Contextual prompting",
     "Chain of thought",
@@ -42,7 +43,7 @@ def fill(page: Page, name: str) -> None:
         page.get_by_label("At most (rows)").fill("20")
         page.get_by_role("button", name="Compare", exact=True).click()
         page.get_by_text("data fingerprint").wait_for(timeout=120_000)
-    elif name not in ("Ladder", "Monitor"):  # those need a run
+    elif name not in ("Start", "Ladder", "Monitor"):  # those need a run
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         panel.get_by_role("button", name="Ask the model").click()
         panel.get_by_text(" tokens out ").wait_for(timeout=120_000)

@@ -63,7 +63,7 @@ def test_refining_keeps_every_version(page: Any) -> None:
 
 @pytest.mark.usefixtures("embedded")
 def test_each_technique_answers_and_shows_its_exact_prompt(page: Any) -> None:
-    for name in TABS[1:4]:
+    for name in TABS[2:5]:
         open_tab(page, name)
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         panel.get_by_role("button", name="Show the prompt").click()
@@ -256,3 +256,31 @@ def test_markup_of_strangers_is_shown_and_does_not_run(page: Any, tmp_path: Path
     page.wait_for_timeout(2000)
     assert page.evaluate("window.ran") is None
     assert page.locator("[href^='javascript:']").count() == 0 and page.locator("img[src='x'][onerror]").count() == 0
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_path: Path) -> None:
+    rows = tmp_path / "cities.csv"
+    rows.write_text(
+        "question,answer\n" + "".join(f"In which city is street {n}?,{('Bern', 'Graz')[n % 2]}\n" for n in range(30))
+    )
+    page.get_by_role("button", name="Translate into Spanish").click()
+    page.get_by_text("hardly knows Spanish").wait_for()
+    page.get_by_role("button", name="Use your data").click()
+    page.get_by_label("What should the model do with a row?").fill("Name the city.")
+    page.locator("#start-file input[type=file]").set_input_files(rows)
+    page.get_by_text(re.compile("Task: cities.csv · 30 rows · Name the city")).wait_for()
+    for _ in range(2):
+        for name in TABS[1:5]:
+            page.get_by_role("button", name=f"Next: {name}").filter(visible=True).click()
+            task = (
+                page.get_by_role("tabpanel").filter(visible=True).first.get_by_role("textbox", name="Task What").first
+            )
+            expect(task).to_have_value("Name the city. Answer with one of these: Bern, Graz.", timeout=20_000)
+        open_tab(page, "Compare")
+        panel = page.get_by_role("tabpanel").filter(visible=True).first
+        expect(panel.get_by_label("Sample data")).to_have_value("Your data: cities.csv")
+        open_tab(page, "Fine-tune")
+        page.get_by_text(re.compile("cities.csv: 30 rows")).wait_for()
+        page.reload()
+        page.get_by_text(re.compile("Task: cities.csv")).wait_for()

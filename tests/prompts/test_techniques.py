@@ -9,7 +9,10 @@ from prompts import library
 from prompts.backends.scripted import ScriptedBackend
 from prompts.errors import NotFound, UserError
 from prompts.messages import Rendered
-from prompts.techniques import technique
+from prompts.rows import sample_table
+from prompts.settings import build
+from prompts.start import USES, begin
+from prompts.techniques import TECHNIQUES, technique
 from prompts.techniques.chain_of_thought import ChainSettings, read
 from prompts.techniques.contextual import ContextualSettings, fit
 from prompts.techniques.few_shot import Example, FewShotSettings, shown
@@ -166,3 +169,29 @@ def test_long_documents_are_fitted_quickly_and_blank_ones_do_no_harm() -> None:
     )
     off = context(documents=DOCUMENTS, cards=["role"], role="x")
     assert fit(off, {"question": "q"}, BACKEND) == (off, [])
+
+
+TEAMS = "Which team should answer this e-mail? Answer with one of these: billing, delivery, login, refund, technical."
+
+
+@pytest.mark.parametrize(("name", "scorer", "task"), [
+    ("support_emails", "label", TEAMS),
+    ("word_problems", "number", "Answer with a number."), ("english_spanish", "chrf", "Translate into Spanish."),
+])  # fmt: skip
+def test_a_beginning_fits_every_technique(name: str, scorer: str, task: str) -> None:
+    inputs, output, instruction = USES[name]
+    found = begin(f"sample:{name}", sample_table(name), inputs, output, instruction)
+    assert found.scorer == scorer and found.rows > 100
+    assert {one.name for one in TECHNIQUES} == set(found.settings)
+    assert all(one.task == task for one in found.settings.values())
+    examples = found.settings["few_shot"].to_json()["examples"]
+    assert len(examples) == 4 and (scorer != "label" or len({one["output"] for one in examples}) == 4)
+    for variant in found.variants:
+        assert build(technique(variant["technique"]).settings, variant["settings"]).task == task
+        assert "examples" not in variant["settings"], "rows that are compared on are no examples"
+    assert bool(found.note) is (name != "support_emails"), "where the embedded model is weak, that is said"
+
+
+def test_a_beginning_needs_columns_that_are_there() -> None:
+    with pytest.raises(UserError, match="has no column 'spam'; it has subject, email, label"):
+        begin("sample:support_emails", sample_table("support_emails"), ("spam",), "label", "")
