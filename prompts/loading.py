@@ -112,8 +112,7 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
         with suppress(KeyError):
             _loaded.move_to_end(key)
         return known
-    with hub_errors(source):
-        fetch(source, token)
+    fetch(source, token)
     with LOAD_LOCK:
         if key not in _loaded:
             while len(_loaded) >= KEPT:
@@ -153,8 +152,7 @@ def clear() -> None:
 
 def config_at(source: str, token: str | None = None) -> Any:
     """A model's configuration. Raises as `load` does."""
-    with hub_errors(source):
-        check_size(source, token)
+    check_size(source, token)
     with LOAD_LOCK, hub_errors(source):
         from transformers import AutoConfig
 
@@ -171,8 +169,7 @@ def load_tokenizer(source: str, token: str | None = None, kind: Kind = "causal")
 
     Of a model that is no causal one, prompts are rendered as plain text (prompts/rendering.py).
     """
-    with hub_errors(source):
-        check_size(source, token)
+    check_size(source, token)
     with LOAD_LOCK, hub_errors(source):
         from transformers import AutoTokenizer
 

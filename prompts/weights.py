@@ -35,7 +35,8 @@ def check_size(source: str, token: str | None = None) -> None:
         found = api.model_info(source, files_metadata=True, token=hub_token(token))
     except Exception:
         if shared_here() and source != EMBEDDED_HUB_ID:
-            raise
+            with hub_errors(source):
+                raise
         return  # whatever it is, the fetch meets it again
     gigabytes = sum(file.size or 0 for file in found.siblings or () if file.rfilename.endswith(FETCHED)) / 1e9
     home().mkdir(parents=True, exist_ok=True)
@@ -76,6 +77,8 @@ def hub_errors(source: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise _explained(source, error) from error
     except Exception as error:
+        if "httpx" in type(error).__module__:
+            raise WorldError(f"the Hub cannot be reached to fetch {source}; try again later") from None
         if type(error).__name__ != "SafetensorError":
             raise
         raise UserError(f"{source} has broken weights ({error}); download it again", field="model") from None
