@@ -193,6 +193,9 @@ def test_a_private_model_that_lies_here_is_opened_to_who_may_see_it(hub: Any, mo
     for token in (None, "hf_nobody"):
         with pytest.raises((UserError, WorldError)):
             load_tokenizer("ana/secret", token)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(WorldError, match="the Hub cannot be reached"):
+        load_tokenizer("ana/other")
     assert not any("/resolve/" in line for line in hub.requests), (
         "nobody looks into the cache before the Hub has said yes"
     )
