@@ -20,6 +20,7 @@ from prompts.errors import AppError, NotFound, UserError, WorldError
 LONGEST = 60.0  # seconds that one grant may have: what every account is given
 SHORTEST = 10.0
 SAFE = 1.5  # how much longer than measured a call may take
+KEPT = 1000  # functions with a model, whose time is remembered
 LOSSES = 3  # grants lost one after the other without anything done, after which a call gives up
 Lend = Callable[..., Any]
 
@@ -121,8 +122,11 @@ class Leases:
         if inspect.isgeneratorfunction(function):
 
             def streamed(*args: Any, **more: Any) -> Iterator[Any]:
-                for part in self._parts(function, args):
-                    yield from self._streamed(function, part, more)
+                if self._sizes[function].parts_at is None:
+                    yield from self._streamed(function, args, more)
+                else:
+                    for part in self._parts(function, args):
+                        yield from self._patiently(function, part, more)
 
             return functools.wraps(function)(streamed)
         return functools.wraps(function)(functools.partial(self._called, function))
@@ -134,6 +138,23 @@ class Leases:
             raise found.error()
         self._learn(function, args, took)
         return found
+
+    def _patiently(self, function: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]) -> Iterator[Any]:
+        """A part as a whole, and again where its grant was lost; only what says that the call lives comes at once."""
+        for lost in range(LOSSES):
+            found = []
+            try:
+                for value in self._streamed(function, args, more):
+                    if value is None:
+                        yield None
+                    else:
+                        found.append(value)
+            except LostLease:
+                if lost + 1 == LOSSES:
+                    raise
+                continue
+            yield from found
+            return
 
     def _streamed(self, function: Callable[..., Any], args: tuple[Any, ...], more: dict[str, Any]) -> Iterator[Any]:
         with _said():
@@ -148,9 +169,7 @@ class Leases:
     def _parts(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
         """The arguments with as much of the list as fits one grant; of what was never measured, one item first."""
         at = self._sizes[function].parts_at
-        if at is None:
-            yield args
-            return
+        assert at is not None
         left = list(args[at])
         while left:
             count = 1
@@ -175,6 +194,8 @@ class Leases:
         units = max(1.0, self._sizes[function].units(*args))
         with self._lock:
             begin, _ = self._known.get(_key(function, args), (0.0, 0.0))
+            if len(self._known) >= KEPT:
+                self._known.clear()
             self._known[_key(function, args)] = max(begin, took.first), took.whole / units
 
 

@@ -38,6 +38,8 @@ class Loaded:
 
     def read(self, token: str | None) -> None:
         """Reads the model, once: where the process has the device with the rest, else on first use, which is inside a lease."""
+        if self.model is not None:  # not even for a moment behind somebody's answer
+            return
         with self.lock:
             if self.model is None:
                 self.model, _ = read_model(self.source, token, self.kind, self.labels, tokenizer=self.tokenizer)

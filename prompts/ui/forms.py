@@ -202,8 +202,8 @@ def endpoint(
     defaults = {field: kinds[field][1] for field in ordered} | dict.fromkeys(_SPECIAL)
     returned = list[dict[str, Any]] if name.startswith("list_") else dict[str, Any]
     _sign(function, annotations, defaults, returned)
-    unlimited = None if inspect.isgeneratorfunction(run) or not costs else "default"  # streams wait more than they work
-    gr.api(function, api_name=name, api_description=text, concurrency_limit=unlimited)
+    limit = "default" if costs else None  # what only looks is never behind what works
+    gr.api(function, api_name=name, api_description=text, concurrency_limit=limit)
 
 
 def listen(

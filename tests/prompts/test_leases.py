@@ -85,6 +85,13 @@ def test_a_call_asks_for_what_it_took_before_and_is_cut_into_what_fits() -> None
     assert list(on_device(answers)("slow", [[n] for n in range(5)])) == [0, 1, 2, 3, 4]
     assert platform.asked == [52, 10], "two of 15 s fit into a minute with a half to spare; afterwards it knows better"
     assert lease_seconds(on_device) == 60
+    platform.lose = 2
+    assert list(on_device(answers)("a", [[1, 2], [3]])) == [1, 2, 3], (
+        "a part whose grant is lost is asked again, and told once"
+    )
+    platform.lose = 9
+    with pytest.raises(LostLease):
+        list(on_device(answers)("a", [[1, 2], [3]]))
 
 
 @pytest.mark.parametrize(("model", "kind", "text"), [
