@@ -9,7 +9,8 @@ from tuning.hub import hub_api, hub_refusals
 from tuning.publish import full_name
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES, FILES = ("prompts", "tuning"), ("app.py", "requirements.txt", "README.md", "CHANGELOG.md", "LICENSE")
+PACKAGES = ("prompts", "tuning")
+FILES = ("app.py", "requirements.txt", "README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "LICENSE")
 
 
 class Deploy(Settings):

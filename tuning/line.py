@@ -120,6 +120,11 @@ def check_minutes(owner: str) -> None:
 
 def waiting() -> list[Work]:
     """Everybody's works that wait, the next first."""
+    return [work for _, work in _queue()]
+
+
+def _queue() -> list[tuple[float, Work]]:
+    """(since when, work) of all that wait, the next first."""
     found = []
     for file in home().glob("owners/*/*/*/status.json"):
         work = Work(file.parents[2].name, file.parent.name, file.parent)
@@ -128,13 +133,13 @@ def waiting() -> list[Work]:
                 found.append((work.since(), work))
         except (NotFound, OSError):
             continue  # deleted meanwhile
-    return [work for _, work in sorted(found, key=lambda pair: pair[0])]
+    return sorted(found, key=lambda pair: pair[0])
 
 
 def place(work: Work) -> int:
     """1 for the next in line; one that has just joined, or has left it, is counted by when it did."""
     mine = work.since()
-    return 1 + sum(other.id != work.id and other.since() < mine for other in waiting())
+    return 1 + sum(other.id != work.id and since < mine for since, other in _queue())
 
 
 def holder() -> Work | None:
@@ -152,7 +157,8 @@ def holder() -> Work | None:
 
 def starts_in(work: Work) -> float | None:
     """Seconds until a waiting work has the device, by what those before it tell of themselves; None where one tells nothing."""
-    before = [other for other in waiting() if other.since() < work.since()]
+    mine = work.since()
+    before = [other for since, other in _queue() if since < mine]
     left = [remaining(one) for one in (holder(), *before) if one is not None]
     return None if None in left else float(sum(one or 0 for one in left))
 
