@@ -169,6 +169,11 @@ def in_development(text: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 
+def asked_texts(settings: AskSettings) -> list[str]:
+    """As `shown_texts`, of a prompt as it is asked now: with k = 0 it shows no examples, whichever it has."""
+    return shown_texts(settings.changed(examples=(), k=None) if getattr(settings, "k", None) == 0 else settings)
+
+
 def shown_texts(settings: AskSettings) -> list[str]:
     """The texts that a prompt shows as examples: few-shot and worked examples, and the `Example:` lines of a refined prompt."""
     examples = [example.input for example in getattr(settings, "examples", ())]

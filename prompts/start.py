@@ -1,11 +1,12 @@
 """What the model should do, said once: from rows and their columns to the first settings of every technique."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from prompts.errors import UserError
 from prompts.experiment import text_of
+from prompts.held_out import keys_of
 from prompts.refining.operators import choices
 from prompts.rows import SAMPLE_TITLES, Table
 from prompts.scoring import Scoring, settled
@@ -54,8 +55,12 @@ class Beginning:
         ]
 
 
-def begin(source: str, table: Table, inputs: Sequence[str], output: str, instruction: str) -> Beginning:
-    """The settings with which every technique begins on these rows. Raises UserError where a column is missing."""
+def begin(
+    source: str, table: Table, inputs: Sequence[str], output: str, instruction: str, locked: Set[str] = frozenset()
+) -> Beginning:
+    """The settings with which every technique begins on these rows; `locked`: keys of rows that are no examples, for a run holds
+    them out (prompts/held_out.py). Raises UserError where a column is missing.
+    """
     if missing := [name for name in (*inputs, output) if name not in table.columns]:
         raise UserError(
             f"{table.name} has no column {missing[0]!r}; it has {', '.join(table.columns)}", field="columns"
@@ -73,7 +78,7 @@ def begin(source: str, table: Table, inputs: Sequence[str], output: str, instruc
     return Beginning(
         source, SAMPLE_TITLES.get(name, table.name), instruction, len(table.rows),
         (_shown(rows[0], inputs), answers[0]), scoring.scorer, WEAK.get(name, ""),
-        _settings(asked, template_of(inputs), labels, ROOM.get(scoring.scorer, LONG), _examples(rows, inputs, answers)),
+        _settings(asked, template_of(inputs), labels, ROOM.get(scoring.scorer, LONG), _examples(rows, inputs, answers, locked)),
     )  # fmt: skip
 
 
@@ -89,12 +94,15 @@ def _settings(
     return {one.name: one.settings(**{**common, **more.get(one.name, {})}) for one in TECHNIQUES}
 
 
-def _examples(rows: Sequence[Any], inputs: Sequence[str], answers: Sequence[str]) -> tuple[Example, ...]:
+def _examples(
+    rows: Sequence[Any], inputs: Sequence[str], answers: Sequence[str], locked: Set[str]
+) -> tuple[Example, ...]:
     """A few rows, with different answers as far as there are any."""
+    free = [at for at in range(len(rows)) if not keys_of([_shown(rows[at], inputs)]) & locked]
     first: dict[str, int] = {}
-    for at, answer in enumerate(answers):
-        first.setdefault(answer, at)
-    chosen = [*first.values(), *(at for at in range(len(rows)) if at not in set(first.values()))][:SHOWN]
+    for at in free:
+        first.setdefault(answers[at], at)
+    chosen = [*first.values(), *(at for at in free if at not in set(first.values()))][:SHOWN]
     return tuple(Example(input=_shown(rows[at], inputs), output=answers[at]) for at in chosen)
 
 

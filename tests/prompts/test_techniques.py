@@ -8,6 +8,8 @@ import pytest
 from prompts import library
 from prompts.backends.scripted import ScriptedBackend
 from prompts.errors import NotFound, UserError
+from prompts.experiment import asked_texts
+from prompts.held_out import keys_of
 from prompts.messages import Rendered
 from prompts.rows import sample_table
 from prompts.settings import build
@@ -190,6 +192,18 @@ def test_a_beginning_fits_every_technique(name: str, scorer: str, task: str) -> 
         assert build(technique(variant["technique"]).settings, variant["settings"]).task == task
         assert "examples" not in variant["settings"], "rows that are compared on are no examples"
     assert bool(found.note) is (name != "support_emails"), "where the embedded model is weak, that is said"
+
+
+def test_examples_are_no_rows_that_a_run_holds_out_and_those_not_shown_refuse_nothing() -> None:
+    inputs, output, instruction = USES["support_emails"]
+    table = sample_table("support_emails")
+    first = begin("sample:support_emails", table, inputs, output, instruction).settings["few_shot"]
+    assert isinstance(first, FewShotSettings)
+    locked = keys_of([first.examples[0].input])
+    after = begin("sample:support_emails", table, inputs, output, instruction, locked).settings["few_shot"]
+    assert isinstance(after, FewShotSettings) and after.examples[0].output == first.examples[0].output
+    assert first.examples[0] not in after.examples
+    assert asked_texts(first) == [] and asked_texts(first.changed(k=2)) == [one.input for one in first.examples]
 
 
 def test_a_beginning_needs_columns_that_are_there() -> None:

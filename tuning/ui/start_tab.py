@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from prompts.errors import AppError, UserError
+from prompts.held_out import locked_keys
 from prompts.rows import SAMPLE_TITLES, SUFFIXES, sample_table
 from prompts.start import FIRST, USES, Beginning, begin
 from prompts.ui.compare_tab import CompareTab, pretty
@@ -134,8 +135,9 @@ class StartTab:
 
     def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> list[Any]:
         nothing = [gr.skip()] * len(self.filled)
-        if source in ("", SOURCE):
+        if source in ("", SOURCE) and not locked_keys(who.owner):
             return nothing
+        source = source or SOURCE
         try:
             return self._fill(who, source, Columns(**columns) if columns else mapping(source, Columns()), *shares)
         except AppError:  # it is not there any more
@@ -150,7 +152,7 @@ class StartTab:
                 f"{table.name} holds {'conversations' if found.messages else 'plain texts'}, on which no prompt is compared; take "
                 "them to the Fine-tune tab, or choose the columns"
             )
-        task = begin(source, table, found.input, found.output, found.instruction)
+        task = begin(source, table, found.input, found.output, found.instruction, locked_keys(who.owner))
         names = list(table.columns)
         asked = gr.Dropdown(choices=names, value=list(found.input))
         right = gr.Dropdown(choices=names, value=found.output)
