@@ -201,7 +201,7 @@ def test_examples_are_no_rows_that_a_run_holds_out_and_those_not_shown_refuse_no
     assert isinstance(first, FewShotSettings)
     locked = keys_of([first.examples[0].input])
     after = begin("sample:support_emails", table, inputs, output, instruction, locked).settings["few_shot"]
-    assert isinstance(after, FewShotSettings) and after.examples[0].output == first.examples[0].output
+    assert isinstance(after, FewShotSettings) and len(after.examples) == 4
     assert first.examples[0] not in after.examples
     assert asked_texts(first) == [] and asked_texts(first.changed(k=2)) == [one.input for one in first.examples]
 
