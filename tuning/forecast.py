@@ -20,6 +20,7 @@ from tuning.data.columns import Columns, resolve
 from tuning.data.encode import Encoded
 from tuning.launch.measure import measured_apart
 from tuning.launch.process import measured
+from tuning.line import FORECAST
 from tuning.recipe import Recipe
 from tuning.run import Run
 from tuning.slices import RESERVE, lease_seconds
@@ -27,7 +28,6 @@ from tuning.train import prepared
 from tuning.watch import peak_memory_gb, unwatched
 from tuning.work import write_json
 
-FILE = "forecast.json"
 USUAL = 3  # steps on rows as they come; before them one that warms up, and one on the longest rows
 
 # Hugging Face Spaces and Jobs: USD per hour (huggingface.co/pricing) and the bf16 matrix peak of the hardware in TFLOP/s. The time
@@ -121,7 +121,7 @@ def tiers(parameters: int, tokens: float) -> list[dict[str, Any]]:
 
 def off(run: Run, seconds: float | None, memory: float | None) -> dict[str, float] | None:
     """How far a run's forecast was off, as fractions of what it came to; None where there was none."""
-    file = run.folder / FILE
+    file = run.folder / FORECAST
     if not file.is_file() or not seconds or not memory:
         return None
     said = json.loads(file.read_text("utf-8"))

@@ -27,7 +27,7 @@ from prompts.settings import build
 from tuning.data.columns import Columns, Conversations, conversations, resolve
 from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
-from tuning.line import in_line
+from tuning.line import FORECAST, in_line
 from tuning.recipe import Recipe
 from tuning.work import Event, Work, durable, read_json, write_json
 
@@ -103,10 +103,10 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
 
 
 def _remember_forecast(run: Run, recipe: Recipe, columns: Columns) -> None:
-    from tuning.forecast import FILE, kept
+    from tuning.forecast import kept
 
     if (file := kept(run.owner, recipe, columns, run.about["fingerprint"])).is_file():
-        shutil.copyfile(file, run.folder / FILE)
+        shutil.copyfile(file, run.folder / FORECAST)
 
 
 def used_columns(columns: Columns) -> tuple[str, ...]:

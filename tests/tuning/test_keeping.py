@@ -24,7 +24,7 @@ from tuning.launch.begin import made
 from tuning.launch.process import _environment
 from tuning.line import device, in_line
 from tuning.ui.keeping_section import use
-from tuning.ui.views import line_words
+from tuning.ui.words import line_words
 from tuning.usage import check_admin, usage
 from tuning.work import Work, write_json
 

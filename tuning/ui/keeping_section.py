@@ -10,7 +10,7 @@ from prompts.ui.forms import endpoint, listen
 from prompts.ui.visitor import Caller
 from prompts.uploads import delete_upload, uploads
 from tuning.keeping import forget, my_data
-from tuning.ui.views import duration
+from tuning.ui.words import duration
 from tuning.usage import check_admin, usage
 
 FOR_EVER = "It stays until you delete it."

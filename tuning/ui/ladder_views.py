@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from tuning.ui.views import STATES, line_words
+from tuning.ui.views import STATES
+from tuning.ui.words import line_words
 
 HEADERS = [
     "Rung", "Score", "95 % interval", "Against the rung below", "Against the best cheaper", "Tokens in / out",

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from prompts.ui.compare_views import matrices
+from tuning.ui.words import duration, line_words
 
 STATES = {
     "starting": "Starting…",
@@ -18,26 +19,6 @@ STATES = {
     "failed": "Failed",
     "dead": "Stopped without finishing",
 }
-
-
-def duration(seconds: float | None) -> str:
-    """75 -> "1 min 15 s"."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def line_words(state: dict[str, Any]) -> str:
-    """The place in line of a work that waits, and when its turn comes."""
-    seconds = state["starts_in_seconds"]
-    when = (
-        f"starts in about {duration(seconds)}"
-        if seconds is not None
-        else "those before it do not say yet how long they take"
-    )
-    return f"place {state['place_in_line']} in line; {when}"
 
 
 def progress_line(state: dict[str, Any]) -> str:
