@@ -1,6 +1,7 @@
 """The Space's entry: build the Blocks, queue, launch; nothing else."""
 
 import os
+import sys
 import threading
 
 from prompts.home import lent_here
@@ -43,7 +44,7 @@ from tuning.ui.start_tab import StartTab, first  # noqa: E402
 from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
 TITLE = "Prompt or Tune"
-AT_ONCE, THREADS = 8, 200  # calls of one event, of all visitors; threads that wait for answers, trainings and servers
+AT_ONCE, THREADS = 3, 200  # calls of one event, of all visitors; threads that wait for answers, trainings and servers
 
 
 def device_wrapper() -> OnDevice:
@@ -82,7 +83,6 @@ def build() -> gr.Blocks:
                 with gr.Tab(dict(PAGES)[name], id=name):
                     other.build()
                     next_step(name, pages)
-        start.connect(tabs, compare, tune)
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)
@@ -99,7 +99,7 @@ def build() -> gr.Blocks:
             show_progress="hidden",
         )  # fmt: skip
         fill_on_load(demo, tabs, visitor, greeted.then)
-        start.on_load(greeted.then)
+        start.connect(tabs, compare, tune, greeted.then)
         compare.on_load(demo)
         tune.on_load(demo, greeted.then)
         ladder.on_load(demo, greeted.then)
@@ -133,6 +133,7 @@ def tidy_up() -> None:
 
 
 if __name__ == "__main__":
+    sys.setswitchinterval(0.001)  # seconds: whoever only looks does not wait for those who compute
     if shared_here():
         guard()
     page = build().queue(max_size=200, default_concurrency_limit=AT_ONCE, api_open=False)

@@ -267,7 +267,9 @@ def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_pa
     page.get_by_role("button", name="Translate into Spanish").click()
     page.get_by_text("hardly knows Spanish").wait_for()
     page.get_by_role("button", name="Use your data").click()
-    page.get_by_label("What should the model do with a row?").fill("Name the city.")
+    asked = page.get_by_label("What should the model do with a row?")
+    expect(asked).to_have_value("Translate into Spanish.")  # what the sample filled is there before one writes
+    asked.fill("Name the city.")
     page.locator("#start-file input[type=file]").set_input_files(rows)
     page.get_by_text(re.compile("Task: cities.csv · 30 rows · Name the city")).wait_for()
     for _ in range(2):

@@ -8,6 +8,7 @@ import gradio as gr
 from prompts.errors import AppError, UserError
 from prompts.held_out import locked_keys
 from prompts.rows import SAMPLE_TITLES, SUFFIXES, sample_table
+from prompts.settings import build
 from prompts.start import FIRST, USES, Beginning, begin
 from prompts.ui.compare_tab import CompareTab, pretty
 from prompts.ui.forms import listen
@@ -80,8 +81,8 @@ class StartTab:
             self.use = gr.Button("Use these columns", size="md", scale=0, min_width=180)
         self.said = gr.Markdown(summary(first()), container=True, elem_classes="verdict")
 
-    def connect(self, tabs: list[TechniqueTab], compare: CompareTab, tune: TuneTab) -> None:
-        """Every choice fills the other tabs."""
+    def connect(self, tabs: list[TechniqueTab], compare: CompareTab, tune: TuneTab, after: Any) -> None:
+        """Every choice fills the other tabs; `after` a reload the task in hand fills them again."""
         self.tabs, self.tune = tabs, tune
         data, widgets = tune.data, tune.recipe.widgets
         shares = [widgets["held_out"], widgets["validation"]]
@@ -93,25 +94,20 @@ class StartTab:
         forms = [one for tab in tabs for one in tab.form.inputs]
         shown = [self.line, self.said, *self.cards.values(), *own, data.source, *data.shown]
         filled = [*shown, *samples, *references, compare.variants, compare.kept, compare.first, *forms]
-        for name, card in self.cards.items():
-            listen(card.click, self._sample(name), self.visitor, shares, filled, name=f"ui_start_{name}")
-        listen(
-            self.file.upload,
-            self._upload,
-            self.visitor,
-            [self.file, self.instruction, *shares],
-            filled,
-            name="ui_start_file",
-        )
-        listen(
-            self.use.click, self._columns, self.visitor, [data.source, *own, *shares], filled, name="ui_start_columns"
-        )
-        self.filled, self.shares, self.state = filled, shares, [data.source, data.mapping]
-
-    def on_load(self, after: Any) -> None:
-        """After a reload the task in hand is in every tab again."""
-        listen(after, self._reload, self.visitor, [*self.state, *self.shares], self.filled, name="ui_start_reload",
-               show_progress="hidden")  # fmt: skip
+        self.filled = filled
+        again = listen(after, self._reload, self.visitor, [data.source, data.mapping, *shares], filled,
+                       name="ui_start_reload", show_progress="hidden")  # fmt: skip
+        chosen: dict[str, tuple[Any, Any, list[Any]]] = {
+            name: (card.click, self._sample(name), shares) for name, card in self.cards.items()
+        }
+        chosen["file"] = (self.file.upload, self._upload, [self.file, self.instruction, *shares])
+        chosen["columns"] = (self.use.click, self._columns, [data.source, *own, *shares])
+        for name, (
+            trigger,
+            run,
+            inputs,
+        ) in chosen.items():  # what is chosen is not overwritten by what was in hand before
+            listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}", cancels=[again])
 
     def _sample(self, name: str) -> Any:
         def chosen(who: Caller, *shares: float) -> list[Any]:
@@ -139,7 +135,7 @@ class StartTab:
             return nothing
         source = source or SOURCE
         try:
-            return self._fill(who, source, Columns(**columns) if columns else mapping(source, Columns()), *shares)
+            return self._fill(who, source, build(Columns, columns) if columns else mapping(source, Columns()), *shares)
         except AppError:  # it is not there any more
             return nothing
 
