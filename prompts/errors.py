@@ -24,6 +24,12 @@ class UserError(AppError):
         self.field = field
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of a GPU or of this machine."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
 @contextmanager
 def about(what: str) -> Iterator[None]:
     """Puts `what` it is about before the sentence of a UserError."""

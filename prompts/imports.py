@@ -79,7 +79,10 @@ def promptfoo(document: dict[str, Any], path: Path) -> Imported:
     providers = document.get("providers") or document.get("targets") or []
     made.skipped += [f"provider {_name(provider)}: choose a model in the variant" for provider in _listed(providers)]
     defaults = document.get("defaultTest") or {}
-    for number, test in enumerate(document.get("tests") or [], 1):
+    if not isinstance(defaults, dict):
+        made.skipped.append("defaultTest: it is in another file, which is not read")
+        defaults = {}
+    for number, test in enumerate(_listed(document.get("tests") or []), 1):
         if not isinstance(test, dict):
             made.skipped.append(f"test {number}: tests in another file are not read")
             continue
@@ -128,7 +131,9 @@ def _variant(name: str, text: str) -> dict[str, Any]:
 def as_technique(messages: Any) -> dict[str, Any]:
     """Chat messages as a technique's settings. Raises UserError where none builds them."""
     turns = messages if isinstance(messages, list) else []
-    if not turns or not all(isinstance(m, dict) and isinstance(m.get("content"), str) for m in turns):
+    if not turns or not all(
+        isinstance(m, dict) and all(isinstance(m.get(part), str) for part in ("role", "content")) for m in turns
+    ):
         raise UserError("expected messages with role and content, as texts")
     system = "\n\n".join(m["content"] for m in turns if m["role"] in ("system", "developer"))
     rest = [m for m in turns if m["role"] not in ("system", "developer")]
@@ -144,7 +149,11 @@ def as_technique(messages: Any) -> dict[str, Any]:
 
 
 def _promptfoo_test(test: dict[str, Any], defaults: dict[str, Any], number: int, made: Imported) -> None:
-    row = {**(defaults.get("vars") or {}), **(test.get("vars") or {})}
+    given = [one.get("vars") or {} for one in (defaults, test)]
+    if not all(isinstance(one, dict) for one in given):
+        made.skipped.append(f"test {number}: its variables are in another file, which is not read")
+        return
+    row = {**given[0], **given[1]}
     if wrong := [name for name, value in row.items() if isinstance(value, list | dict)]:
         made.skipped.append(f"test {number}: {wrong[0]} is not a text; lists of values are not expanded")
         return

@@ -68,7 +68,11 @@ class Loaded:
         name = f"a{abs(hash((str(adapter), changed))):x}"
         if name not in self._adapters:
             with LOAD_LOCK:
-                self._load(adapter, name)
+                try:
+                    self._load(adapter, name)
+                except (RuntimeError, ValueError, KeyError) as error:  # its shapes or settings are another model's
+                    reason = str(error).splitlines()[0][:200]
+                    raise UserError(f"the adapter does not fit its base: {reason}", field="model") from error
             self._adapters[name] = None
             while len(self._adapters) > KEPT_ADAPTERS:
                 self.model.delete_adapter(self._adapters.popitem(last=False)[0])

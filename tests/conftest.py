@@ -74,3 +74,33 @@ def chromium() -> str:
         message = "no Chromium: apt-get install -y chromium"
         pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app, for all browser tests."""
+    from tests.serving import serving
+
+    folder = tmp_path_factory.mktemp("home")
+    SESSION_MODELS.mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(SESSION_MODELS)
+    with serving(folder) as found:
+        yield found
+
+
+@pytest.fixture
+def page(chromium: str, url: str) -> Iterator[Any]:
+    """The app in a window of 1440 pixels."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        found = browser.new_page(viewport={"width": 1440, "height": 900})
+        found.faults = []
+        found.on("console", lambda message: found.faults.append(message.text) if message.type == "error" else None)
+        found.set_default_timeout(20_000)
+        found.goto(url)
+        found.get_by_role("heading", name="Prompt or Tune").wait_for()
+        found.wait_for_timeout(1000)  # what the page fetches at first is in its fields
+        yield found
+        browser.close()

@@ -2,44 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.conftest import SESSION_MODELS
 from tests.screenshots import TABS, open_tab
-from tests.serving import serving
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("home")
-    SESSION_MODELS.mkdir(parents=True, exist_ok=True)
-    (folder / "models").symlink_to(SESSION_MODELS)
-    with serving(folder) as found:
-        yield found
-
-
-@pytest.fixture
-def page(chromium: str, url: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        found = browser.new_page(viewport={"width": 1440, "height": 900})
-        found.faults = []
-        found.on("console", lambda message: found.faults.append(message.text) if message.type == "error" else None)
-        found.set_default_timeout(20_000)
-        found.goto(url)
-        found.get_by_role("heading", name="Prompt or Tune").wait_for()
-        found.wait_for_timeout(1000)  # what the page fetches at first is in its fields
-        yield found
-        browser.close()
 
 
 @pytest.mark.usefixtures("embedded")

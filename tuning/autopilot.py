@@ -38,12 +38,6 @@ def check_losses(losses: Sequence[float], gradients: Sequence[float], learning_r
         )
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Of a GPU or of this machine."""
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
-
-
 class Relief:
     """What is done, one after the other, when memory runs out: half the rows of a pass, then gradient checkpointing."""
 

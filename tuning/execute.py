@@ -9,10 +9,9 @@ from contextlib import closing, suppress
 from filelock import FileLock, Timeout
 
 from prompts.backends import OnDevice, identity
-from prompts.errors import AppError, UserError, WorldError
+from prompts.errors import AppError, UserError, WorldError, is_out_of_memory
 from prompts.models import locate
 from prompts.weights import fetch
-from tuning.autopilot import is_out_of_memory
 from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS

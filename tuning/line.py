@@ -94,7 +94,9 @@ def _note(hold: Hold) -> None:
     file = used_file(hold.work.owner)
     file.parent.mkdir(parents=True, exist_ok=True)
     kept = [*(one for one in _lines(file) if one["time"] > time.time() - DAY), line]
-    file.write_text("".join(json.dumps(one) + "\n" for one in kept), encoding="utf-8")
+    partial = file.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(one) + "\n" for one in kept), encoding="utf-8")
+    partial.replace(file)
 
 
 def used_file(owner: str) -> Path:

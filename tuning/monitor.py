@@ -23,7 +23,7 @@ from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpair
 from tuning import run as runs
 from tuning.data.columns import Columns, Conversation, as_text, conversations, resolve
 from tuning.evaluate import Measure, room
-from tuning.work import Event
+from tuning.work import Event, json_line
 
 Record = dict[str, Any]
 
@@ -205,14 +205,19 @@ def _append(owner: str, record: Record) -> None:
 
 def history(owner: str, model: str) -> list[Record]:
     """What was measured of a model, the oldest first."""
-    file = _file(owner, model)
-    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
+    return _records(_file(owner, model))
+
+
+def _records(file: Path) -> list[Record]:
+    """The measurements in a file, without a line that a crash cut off."""
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    return [record for line in lines if (record := json_line(line)) is not None]
 
 
 def watched(owner: str) -> list[str]:
     """The names of the models that were measured, the latest first."""
     files = sorted(owner_folder(owner, "monitor").glob("*.jsonl"), key=lambda file: -file.stat().st_mtime)
-    return [json.loads(file.read_text("utf-8").splitlines()[-1])["model"] for file in files]
+    return [found[-1]["model"] for file in files if (found := _records(file))]
 
 
 def document(owner: str, model: str) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 from transformers import Trainer
 
+from prompts.errors import is_out_of_memory
 from prompts.loading import device
 from tuning import ranks
-from tuning.autopilot import Relief, is_out_of_memory
+from tuning.autopilot import Relief
 from tuning.data.encode import EncodedRow
 from tuning.objectives import Objective
 

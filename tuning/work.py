@@ -33,7 +33,7 @@ class Work:
         file = self.folder / "events.jsonl"
         if not file.is_file():
             return []
-        found = (_event(line) for line in file.read_text("utf-8", errors="replace").split("\n")[:-1])
+        found = (json_line(line) for line in file.read_text("utf-8", errors="replace").split("\n")[:-1])
         return [event for event in found if event]
 
     def status(self) -> dict[str, Any]:
@@ -115,8 +115,8 @@ class Work:
             file.write(json.dumps({"time": round(time.time(), 3), **event}).encode() + b"\n")
 
 
-def _event(line: str) -> Event | None:
-    """A line of events.jsonl; None for one that a crash cut off."""
+def json_line(line: str) -> Event | None:
+    """A line of a .jsonl file of ours; None for one that a crash cut off."""
     try:
         return dict(json.loads(line))
     except (json.JSONDecodeError, TypeError, ValueError):

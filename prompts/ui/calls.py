@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from prompts.errors import AppError
+from prompts.errors import AppError, is_out_of_memory
 from prompts.quotas import allowed
 
 
@@ -18,6 +18,10 @@ def spoken() -> Iterator[None]:
         yield
     except AppError as error:
         raise gr.Error(str(error), print_exception=False) from None
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise gr.Error("out of memory; ask shorter prompts or a smaller model") from None
 
 
 Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)

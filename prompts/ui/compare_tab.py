@@ -1,5 +1,6 @@
 """The Compare tab: rows, variants, a scorer; scores with intervals, and a verdict under each pair."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -154,8 +155,8 @@ class CompareTab:
             settings = tab.form.read(values)
             known = _parsed(text)
             given = {k: v for k, v in settings.to_json().items() if k not in ("feedback", "notes")}
-            names = {variant["name"] for variant in known}
-            name = next(n for n in (f"{tab.technique.title} {i}" for i in range(1, 99)) if n not in names)
+            names = {variant.get("name") for variant in known}
+            name = next(n for n in (f"{tab.technique.title} {i}" for i in itertools.count(1)) if n not in names)
             made = pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
             gr.Info(f"Added to Compare as {name!r}.")
             return [made, made]

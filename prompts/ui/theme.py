@@ -30,7 +30,10 @@ CSS = (
 .lens .c4 {background: #e0f2fe; color: #0c4a6e} .dark .lens .c4 {background: #082f49; color: #bae6fd}
 .legend {display: flex; flex-wrap: wrap; gap: 8px; margin-top: 8px; font-size: var(--text-sm)}
 .legend span {padding: 0 6px; border-radius: 3px}
-.tokens span {color: var(--body-text-color) !important}
+.tokens :is(span, .legend-item) {color: var(--body-text-color) !important}
+input.subdued {color: var(--body-text-color-subdued) !important}
+.block p[class^=svelte] {color: var(--body-text-color)}
+html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 .cards button {display: block; white-space: pre-line; text-align: left; padding: 16px 18px; line-height: 1.5;
   font-weight: 400; font-size: var(--text-md); border: 1px solid var(--border-color-primary);
   background: var(--block-background-fill); color: var(--body-text-color)}
@@ -39,6 +42,7 @@ CSS = (
 .cards button.primary {border: 2px solid var(--primary-600); padding: 15px 17px}
 .next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
+.gradio-container :focus-visible {outline: 2px solid var(--color-accent) !important; outline-offset: 1px}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
 """
     + charts.CSS
@@ -70,6 +74,12 @@ def theme() -> Any:
         block_info_text_color_dark="*neutral_400",
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_400",
+        block_label_text_color="*neutral_700",
+        block_label_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+        input_background_fill_dark="*neutral_800",
+        input_background_fill_focus_dark="*neutral_800",
         input_border_color="*neutral_400",
         input_border_color_dark="*neutral_600",
         button_primary_background_fill="*primary_700",

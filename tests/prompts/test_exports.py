@@ -186,6 +186,19 @@ def test_promptfoo_is_read_and_the_rest_is_listed(tmp_path: Path) -> None:
     assert [v["score"] for v in result["variants"]] == [0.5, 0.5]
 
 
+def test_what_promptfoo_keeps_in_other_files_is_listed(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    prompts = "prompts: ['Where is {{ town }}?', '[{\"content\": \"a message without a role\"}]']\n"
+    file.write_text(
+        f"{prompts}defaultTest: file://defaults.yaml\ntests: [{{vars: file://towns.yaml}}, {{vars: {{town: Bern}}}}]\n"
+    )
+    found = imports.read(file).document()
+    assert found["rows"] == [{"town": "Bern"}]
+    assert [line.partition(":")[0] for line in found["not_imported"]] == ["prompt 2", "defaultTest", "test 1"]
+    file.write_text("prompts: ['Where is {{ town }}?']\ntests: file://towns.yaml\n")
+    assert imports.read(file).document()["not_imported"] == ["test 1: tests in another file are not read"]
+
+
 def test_openai_files_are_read_and_the_rest_is_listed(tmp_path: Path) -> None:
     system_and_user = [{"role": "system", "content": "s"}, {"role": "user", "content": "{{ q }}"}]
     chat = [

@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from prompts.errors import UserError
+from prompts.errors import UserError, WorldError
 from prompts.models import BASE_FILE, hub_id
 from prompts.settings import Settings, knob
 from tuning.deploy import ROOT, code_files
@@ -63,7 +63,10 @@ def price(settings: JobSettings, token: str | None) -> dict[str, Any]:
     if found is None:
         names = ", ".join(item.name for item in offered)
         raise UserError(f"Jobs have no hardware {settings.flavor!r}; there are {names}", field="flavor")
-    minute = found.unit_cost_usd / {"minute": 1, "hour": 60, "second": 1 / 60}[found.unit_label]
+    minutes = {"minute": 1, "hour": 60, "second": 1 / 60}.get(found.unit_label)
+    if minutes is None:
+        raise WorldError(f"the Hub prices {settings.flavor} by the {found.unit_label}, which this app does not know")
+    minute = found.unit_cost_usd / minutes
     return {
         "flavor": found.name, "hardware": f"{found.pretty_name}, {found.cpu}, {found.ram}",
         "dollars_per_minute": round(minute, 6), "most_dollars": round(minute * settings.minutes, 4),

@@ -1,0 +1,92 @@
+"""What axe-core finds in the page, and the main path by keyboard alone."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.screenshots import TABS, open_tab
+
+pytestmark = pytest.mark.slow
+
+GRADIOS = {  # what Gradio's own markup lacks, and no style of ours can mend
+    ("aria-prohibited-attr", 'aria-label="Empty value"'),
+    ("scrollable-region-focusable", "virtual-table-viewport"),
+    ("scrollable-region-focusable", "cm-scroller"),
+}
+
+
+def unfold(page: Page) -> None:
+    """Opens every accordion in sight."""
+    closed = page.locator("button.label-wrap:not(.open)").filter(visible=True)
+    for _ in range(40):
+        if not closed.count():
+            return
+        closed.first.click()
+    raise AssertionError("accordions do not open")
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds that keeps people from using the page, Gradio's own aside."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return [
+        f"{found['id']}: {node['html'][:200]}"
+        for found in Axe().run(page).response["violations"]
+        if found["impact"] in ("serious", "critical")
+        for node in found["nodes"]
+        if not any(found["id"] == rule and part in node["html"] for rule, part in GRADIOS)
+    ]
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_any_tab(page: Any, look: str) -> None:
+    page.goto(f"{page.url}?__theme={look}")
+    page.get_by_role("heading", name="Prompt or Tune").wait_for()
+    found = {}
+    for name in TABS:
+        open_tab(page, name)
+        page.wait_for_timeout(500)
+        unfold(page)
+        page.wait_for_timeout(300)
+        found[name] = serious(page)
+    assert not any(found.values()), found
+
+
+def reach(page: Page, label: str) -> None:
+    """Presses Tab until what has the focus is called `label`, and is seen to have it."""
+    called = """() => { const e = document.activeElement;
+        return [e.getAttribute('aria-label'), e.textContent, ...(e.labels ? [...e.labels].map(l => l.textContent) : [])]
+            .filter(Boolean).map(t => t.trim()) }"""
+    for _ in range(250):
+        page.keyboard.press("Tab")
+        if any(name.startswith(label) for name in page.evaluate(called)):
+            style = "() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + s.boxShadow }"
+            assert page.evaluate(style) != "nonenone", f"{label} does not show that it has the focus"
+            return
+    raise AssertionError(f"Tab does not lead to {label!r}")
+
+
+def test_the_main_path_needs_no_mouse(page: Any, tiny: str) -> None:
+    reach(page, "Solve word problems")
+    page.keyboard.press("Enter")
+    page.get_by_text("poor at sums").wait_for()
+    reach(page, "Next: Iterative refinement")
+    page.keyboard.press("Enter")
+    reach(page, "Model")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(tiny)
+    page.keyboard.press("Enter")
+    reach(page, "Ask the model")
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for(timeout=90_000)
+    reach(page, "Fine-tune")
+    page.keyboard.press("Enter")
+    reach(page, "Base model")
+    page.keyboard.press("Control+A")
+    page.keyboard.type(tiny)
+    page.keyboard.press("Enter")
+    reach(page, "Start training")
+    page.keyboard.press("Enter")
+    page.get_by_text(re.compile("held-out rows, scored by")).first.wait_for(timeout=120_000)
