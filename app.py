@@ -30,6 +30,7 @@ from prompts.ui.bodies import BoundedBodies  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
+from prompts.ui.language import localise, translations  # noqa: E402
 from prompts.ui.next_step import PAGES, next_step  # noqa: E402
 from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
@@ -104,6 +105,7 @@ def build() -> gr.Blocks:
         tune.on_load(demo, greeted.then)
         ladder.on_load(demo, greeted.then)
         monitor.on_load(greeted.then)
+        localise(demo)
     return demo
 
 
@@ -141,6 +143,7 @@ if __name__ == "__main__":
     threading.Thread(target=tidy_up, daemon=True).start()
     careful = {"middleware": [Middleware(SafeHeaders), Middleware(BoundedBodies)]}
     page.launch(
-        theme=theme(), css=CSS, mcp_server=True, footer_links=["api", "settings"], run_history=False, app_kwargs=careful,
+        theme=theme(), css=CSS, i18n=translations(), mcp_server=True,
+        footer_links=["api", "settings"], run_history=False, app_kwargs=careful,
         enable_monitoring=False, share=told_to_share(), max_threads=THREADS, max_file_size=limits_here().max_bytes,
     )  # fmt: skip

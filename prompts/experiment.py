@@ -30,6 +30,17 @@ class Variant(Settings):
     )
 
 
+USUAL_REFERENCES = (
+    "reference",
+    "label",
+    "output",
+    "answer",
+    "completion",
+    "target",
+    "expected",
+)  # columns of right answers
+
+
 class Rated(Scoring):
     """Which rows of a table are asked, and how the answers are scored."""
 
@@ -38,7 +49,7 @@ class Rated(Scoring):
         title="Reference column",
         pick=True,
         place=10,
-        help="The right answers; empty: label, output, answer or reference.",
+        help=f"The right answers; empty: the first of {', '.join(USUAL_REFERENCES)}.",
     )
     development: float = knob(
         0.0, title="Development share", ge=0, le=0.9, step=0.05, place=30,
@@ -80,9 +91,6 @@ def read_experiment(path: Path) -> Experiment:
     if not isinstance(document, dict):
         raise UserError(f'{path.name}: expected {{"variants": [...], "scorer": ...}}')
     return build(Experiment, document)
-
-
-USUAL_REFERENCES = ("reference", "label", "output", "answer", "completion", "target", "expected")
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,6 @@ from prompts.techniques.base import slots
 
 Form = Literal["messages", "jinja_yaml", "transformers", "inference_client", "curl", "promptfoo"]
 FORMS: tuple[str, ...] = get_args(Form)
-SUFFIXES = {
-    "messages": "json", "jinja_yaml": "yaml", "transformers": "py", "inference_client": "py", "curl": "sh", "promptfoo": "yaml",
-}  # fmt: skip
 _SLOT = re.compile(r"{{\s*([A-Za-z_]\w*)\s*}}")
 
 

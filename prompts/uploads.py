@@ -10,7 +10,7 @@ from typing import Any
 from prompts.errors import NotFound, WorldError
 from prompts.home import new_id, owner_folder
 from prompts.quotas import check_stored
-from prompts.rows import Limits, Table, read_table, stored
+from prompts.rows import Table, read_table, stored
 
 UPLOAD = "upload:"
 ABOUT, FIXED = "about.json", "fixed"
@@ -44,11 +44,11 @@ def uploads(owner: str) -> list[tuple[str, str]]:
     return [(str(json.loads(file.read_text("utf-8"))["name"]), f"{UPLOAD}{file.parent.name}") for file in files]
 
 
-def save_upload(owner: str, path: Path, name: str | None = None, limits: Limits | None = None) -> str:
+def save_upload(owner: str, path: Path, name: str | None = None) -> str:
     """Reads a file into the owner's folder and returns its source name. Raises UserError for what is wrong with it."""
 
     def read(folder: Path) -> Table:
-        table = read_table(path, limits, keep=folder)
+        table = read_table(path, keep=folder)
         safe = re.sub(r"[^\w .-]", "_", Path(name or table.name).name)[-100:]
         return Table(safe, table.columns, table.rows, table.notes)
 

@@ -30,22 +30,38 @@ def intervals(dots: Sequence[Dot], *, title: str, low: float = 0.0, high: float 
     return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{lines}</figure>'
 
 
-def box(groups: Sequence[tuple[str, Sequence[float]]], *, title: str, low: float = 0.0, high: float = 1.0) -> str:
-    """A box plot for each group: lowest, quartiles, median and highest, and every value as a dot."""
+def box(groups: Sequence[tuple[str, Sequence[float]]], *, title: str) -> str:
+    """A box plot of shares for each group: lowest, quartiles, median and highest, and every value as a dot."""
     lines = ""
     for number, (label, values) in enumerate(groups):
         first, middle, third = quantiles(values if len(values) > 1 else [*values, *values], n=4, method="inclusive")
         kind = f"k{number % 3}"
-        dots = "".join(f'<b class="{kind} small" style="left:{_at(value, low, high)}"></b>' for value in values)
+        dots = "".join(f'<b class="{kind} small" style="left:{_at(value)}"></b>' for value in values)
         lines += (
             f'<div><span>{escape(label)}</span><span class="track">'
-            f'<i class="bar {kind}" style="left:{_at(min(values), low, high)};'
-            f'right:calc(100% - {_at(max(values), low, high)})"></i>'
-            f'<i class="box {kind}" style="left:{_at(first, low, high)};right:calc(100% - {_at(third, low, high)})"></i>'
-            f'<i class="median" style="left:{_at(middle, low, high)}"></i>{dots}</span>'
+            f'<i class="bar {kind}" style="left:{_at(min(values))};'
+            f'right:calc(100% - {_at(max(values))})"></i>'
+            f'<i class="box {kind}" style="left:{_at(first)};right:calc(100% - {_at(third)})"></i>'
+            f'<i class="median" style="left:{_at(middle)}"></i>{dots}</span>'
             f"<span>{min(values):.0%} to {max(values):.0%}, median {middle:.0%}</span></div>"
         )
     return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{lines}</figure>'
+
+
+def matrix(labels: Sequence[str], answers: Sequence[str], counts: Sequence[Sequence[int]], *, title: str) -> str:
+    """A confusion matrix whose cells are the darker, the larger their share of their row: labels down, answers across."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in answers)
+    lines = ""
+    for label, row in zip(labels, counts, strict=True):
+        cells = "".join(
+            f'<td class="{"k0" if label == answer else "k1"}" style="--share:{count / max(1, sum(row)):.2f}">{count}</td>'
+            for answer, count in zip(answers, row, strict=True)
+        )
+        lines += f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>'
+    table = f"<table><tr><td></td>{head}</tr>{lines}</table>"
+    return (
+        f'<figure class="chart matrix"><figcaption>{escape(title)}</figcaption><div tabindex="0">{table}</div></figure>'
+    )
 
 
 def difference(pieces: Sequence[Sequence[str]]) -> str:
@@ -58,7 +74,7 @@ def difference(pieces: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _at(value: float, low: float, high: float) -> str:
+def _at(value: float, low: float = 0.0, high: float = 1.0) -> str:
     return f"{min(100.0, max(0.0, 100 * (value - low) / (high - low))):.2f}%"
 
 
@@ -75,6 +91,11 @@ CSS = """
 .track b.small {top: 7px; width: 4px; height: 4px; margin-left: -2px}
 .track .zero {top: 0; bottom: 0; width: 1px; background: var(--body-text-color-subdued)}
 .track .k0 {background: var(--primary-600)} .track .k1 {background: #d97706} .track .k2 {background: #7c3aed}
+.chart.matrix > div {display: block; overflow-x: auto}
+.matrix table {border-collapse: separate; border-spacing: 2px} .matrix th {font-weight: 400; padding: 2px 8px; text-align: right}
+.matrix td {min-width: 44px; padding: 4px 8px; text-align: center; border-radius: 3px; color: var(--body-text-color)}
+.matrix td.k0 {background: rgba(13, 148, 136, calc(var(--share) * .5))}
+.matrix td.k1 {background: rgba(217, 119, 6, calc(var(--share) * .5))}
 .lens ins {background: #d9f2e4; color: #14532d} .lens del {background: #fde2e0; color: #7f1d1d}
 .dark .lens ins {background: #12372a; color: #bbf7d0} .dark .lens del {background: #3f1a1a; color: #fecaca}
 .steps li {margin: 2px 0} .steps mark {border-radius: 3px; padding: 0 3px}

@@ -74,12 +74,12 @@ class CompareTab:
             self.stop = gr.Button("Stop", size="md", scale=0, min_width=90)
         self.status = gr.Markdown("Nothing compared yet.", elem_classes="quiet status")
         self.verdict = gr.Markdown("The verdict appears here.", container=True, elem_classes="verdict")
-        self.chart = gr.BarPlot(None, x="variant", y="score", y_lim=[0, 1], height=260, label="Score", sort=None)
+        self.chart = gr.HTML("")
         self.scores = gr.Dataframe(
-            headers=["Variant", "Score", "95 % interval", "Unreadable", "Tokens in", "Tokens out", "Seconds", "From cache"],
-            datatype="str", interactive=False, wrap=True, show_search="none", label="Scores", elem_classes="rows",
+            headers=views.SCORES, datatype="str", interactive=False, wrap=True,
+             show_search="none", label="Scores", elem_classes="rows",
         )  # fmt: skip
-        self.matrix = gr.Markdown("", elem_classes="quiet")
+        self.matrix = gr.HTML("")
         self.only = gr.Radio(["all rows", "rows where they differ"], value="all rows", label="Replies side by side")
         self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
                                     show_search="none", label="Replies", elem_classes="rows")  # fmt: skip

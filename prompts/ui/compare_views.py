@@ -6,6 +6,7 @@ import gradio as gr
 
 from prompts.errors import UserError
 from prompts.statistics import agreement
+from prompts.ui import charts
 from prompts.ui.visitor import Caller
 
 MOST_SHOWN = 10_000  # rows in the page's table
@@ -21,40 +22,55 @@ def verdict_text(document: dict[str, Any]) -> str:
 
 def score_rows(document: dict[str, Any]) -> list[list[str]]:
     """One line a variant."""
+    rows = document["rows"]
     return [
         [
-            v["name"], f"{v['score']:.1%}", f"{v['interval'][0]:.1%} to {v['interval'][1]:.1%}", str(v["parse_failures"]),
-            _count(v["tokens_in"]), _count(v["tokens_out"]), f"{v['seconds']:.1f}", str(v["from_cache"]),
+            v["name"], f"{v['score']:.1%}", _interval(v), str(v["parse_failures"]), _a_row(v["tokens_in"], rows),
+            _a_row(v["tokens_out"], rows), f"{v['seconds']:.1f}", str(v["from_cache"]),
         ]
         for v in document["variants"]
     ]  # fmt: skip
 
 
-def _count(value: int | None) -> str:
-    return "not told" if value is None else f"{value:,}"
+SCORES = [
+    "Variant",
+    "Score",
+    "95 % interval",
+    "Unreadable",
+    "Tokens in, a row",
+    "Tokens out, a row",
+    "Seconds, all rows",
+    "From cache",
+]
 
 
-def chart(document: dict[str, Any]) -> Any:
-    import pandas as pd
+def _interval(variant: dict[str, Any]) -> str:
+    return f"{variant['interval'][0]:.1%} to {variant['interval'][1]:.1%}"
 
-    return pd.DataFrame(
-        {"variant": [v["name"] for v in document["variants"]], "score": [v["score"] for v in document["variants"]]}
-    )
+
+def _a_row(value: int | None, rows: int) -> str:
+    return "not told" if value is None else f"{value / rows:,.0f}"
+
+
+def chart(document: dict[str, Any]) -> str:
+    """Every variant's score with its interval."""
+    dots = [
+        charts.Dot(v["name"], v["score"], v["interval"][0], v["interval"][1], f"{v['score']:.1%}, {_interval(v)}")
+        for v in document["variants"]
+    ]
+    return charts.intervals(dots, title=f"Score on {document['rows']} rows, with its 95 % interval")
 
 
 def matrices(document: dict[str, Any]) -> str:
-    """Macro-F1 and the confusion matrix of each variant whose answers are labels."""
-    found = [v for v in document["variants"] if "matrix" in v]
-    lines: list[str] = []
-    for v in found:
-        names = [*v["labels"], "(none)"]
-        lines += [f"**{v['name']}**: macro-F1 {v['macro_f1']:.2f}; rows are references, columns answers", ""]
-        lines += [f"| | {' | '.join(names)} |", "|" + "---|" * (len(names) + 1)]
-        lines += [
-            f"| {label} | {' | '.join(map(str, row))} |" for label, row in zip(v["labels"], v["matrix"], strict=True)
-        ]
-        lines.append("")
-    return "\n".join(lines)
+    """Macro-F1 and the confusion matrix of each variant whose answers are labels, as HTML."""
+    return "".join(
+        charts.matrix(
+            v["labels"], [*v["labels"], "(none)"], v["matrix"],
+            title=f"{v['name']}: right answers down, the model's across; macro-F1 {v['macro_f1']:.2f}",
+        )
+        for v in document["variants"]
+        if "matrix" in v
+    )  # fmt: skip
 
 
 def replies(document: dict[str, Any] | None, only: str) -> Any:

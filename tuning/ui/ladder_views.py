@@ -15,7 +15,7 @@ HEADERS = [
 WIDTHS = ["135px", "60px", "100px", "175px", "175px", "95px", "105px", "95px", "80px", "90px"]
 
 
-def status_line(found: dict[str, Any], asking: dict[str, Any] | None = None) -> str:
+def status_line(found: dict[str, Any]) -> str:
     """Where a ladder stands, as Markdown."""
     ended = sum(line["status"] != "waiting" for line in found["rungs"])
     state = "Asking" if found["status"] == "evaluating" else STATES[found["status"]]
@@ -24,7 +24,7 @@ def status_line(found: dict[str, Any], asking: dict[str, Any] | None = None) -> 
         text += f" · {line_words(found)}"
     if found["status"] == "evaluating":
         now = next((line["title"] for line in found["rungs"] if line["status"] == "waiting"), "")
-        text += f" · now: {now}" + (f", {asking['done']} of {asking['of']} replies" if asking else "")
+        text += f" · now: {now}"
     return text + (f" · {found['reason']}" if found["reason"] else "")
 
 

@@ -34,7 +34,7 @@ class ResultSection:
                 wrap=True, max_height=420, show_search="none", label="Held-out rows, those lost first", elem_classes="rows",
                 column_widths=["50px", "70px", "70px", "130px", "150px", "220px", "640px"],
             )  # fmt: skip
-            self.matrix = gr.Markdown("")
+            self.matrix = gr.HTML("")
         with gr.Accordion("Harm and forgetting", open=False):
             gr.Markdown(
                 "General text, instructions, pairs of sentences that differ in the group named, and your rows with the people in "

@@ -135,7 +135,7 @@ def _mark(score: float) -> str:
 
 
 def matrix(evaluation: dict[str, Any] | None) -> str:
-    """Macro-F1 and the confusion matrix of the tuned side, as Markdown; empty where answers are no labels."""
+    """Macro-F1 and the confusion matrix of the tuned side, as HTML; empty where answers are no labels."""
     if not evaluation or "matrix" not in evaluation:
         return ""
     return matrices({"variants": [{"name": "Tuned", **evaluation}]})
