@@ -36,9 +36,9 @@ def public_address(host: str) -> str:
     try:
         found = sorted({str(item[4][0]) for item in socket.getaddrinfo(host, None)})
     except OSError:
-        raise WorldError(f"the server {host} cannot be found") from None
+        raise WorldError("the server {host} cannot be found", host=host) from None
     if not all(map(is_public, found)):
-        raise UserError(f"{host} is a private address; a Space asks public servers only", field="model")
+        raise UserError("{host} is a private address; a Space asks public servers only", host=host, field="model")
     return found[0]
 
 
@@ -75,7 +75,9 @@ def guard() -> None:
                 size += len(piece)
                 if size > MOST or time.monotonic() > until:
                     raise WorldError(
-                        f"the server sent more than {MOST // 1_000_000} MB, or for more than {LONGEST / 60:.0f} minutes"
+                        "the server sent more than {most} MB, or for more than {longest:.0f} minutes",
+                        most=MOST // 1_000_000,
+                        longest=LONGEST / 60,
                     )
                 yield piece
 

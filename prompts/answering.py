@@ -24,7 +24,9 @@ def side_of(name: str, technique: Technique, settings: AskSettings, task: Task, 
     """The prompts of every row. Raises UserError that names the row, or the columns where the settings use none."""
     if not slots(settings):
         columns = ", ".join(f"{{{{ {slot_name(column)} }}}}" for column in task.rows[0])
-        raise UserError(f" uses no column, so every row would be asked the same; write one of {columns}")
+        raise UserError(
+            " uses no column, so every row would be asked the same; write one of {columns}", columns=columns
+        )
     if getattr(settings, "feedback", "") or getattr(settings, "notes", ()):
         raise UserError(" has feedback left; ask once with it, then use the version it made")
     prompts, notes = [], []

@@ -39,7 +39,7 @@ def run(
     check(experiment)
     names = [variant.name for variant in experiment.variants]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"two variants are called {twice!r}; rename one", field="variants")
+        raise UserError("two variants are called {twice!r}; rename one", twice=twice, field="variants")
     experiment, task = task_of(experiment, table, [settings_of(variant) for variant in experiment.variants])
     for variant in experiment.variants:
         with about(f"variant {variant.name!r}: "):
@@ -92,7 +92,9 @@ def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: 
     if experiment.too_long == "stop":
         shown = ", ".join(str(task.numbers[at] + 1) for at in sorted(long)[:5])
         raise UserError(
-            f"{len(long)} rows do not fit the model's window (rows {shown}); shorten them, or set too_long to skip"
+            "{long} rows do not fit the model's window (rows {shown}); shorten them, or set too_long to skip",
+            long=len(long),
+            shown=shown,
         )
     keep = [at for at in range(len(task.rows)) if at not in long]
     if not keep:

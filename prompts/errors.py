@@ -8,20 +8,40 @@ AppError
 Anything else is a bug and keeps its traceback.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from numbers import Number
+from typing import Any, Self
 
 
 class AppError(Exception):
-    """An expected failure with a sentence for a person."""
+    """An expected failure with a sentence for a person.
+
+    `key` is the sentence in English, with slots as `str.format` has them for `values`, if there are any. Who shows it to a person
+    may have it in another language: `said`.
+    """
+
+    def __init__(self, key: str, /, *, field: str = "", **values: Any) -> None:
+        self.key, self.field, self.before = key, field, ""
+        self.values = {name: value if isinstance(value, str | Number) else str(value) for name, value in values.items()}
+        super().__init__(self.said())
+
+    def said(self, translations: Mapping[str, str] | None = None) -> str:
+        """The sentence, by `translations` of keys; English where there is none."""
+        sentence = (translations or {}).get(self.key, self.key)
+        text = sentence.format(**self.values) if self.values else sentence
+        return f"{self.before}{self.field}: {text}" if self.field else f"{self.before}{text}"
+
+    def after(self, what: str) -> Self:
+        """The same failure, with `what` it is about before its sentence."""
+        found = type(self)(self.key, field=self.field, **self.values)
+        found.before = f"{what}{self.before}"
+        found.args = (found.said(),)
+        return found
 
 
 class UserError(AppError):
     """The input has to change; `field` names the setting, column or row where that is known."""
-
-    def __init__(self, message: str, *, field: str = "") -> None:
-        super().__init__(f"{field}: {message}" if field else message)
-        self.field = field
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -36,7 +56,7 @@ def about(what: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f"{what}{error}") from None
+        raise error.after(what) from None
 
 
 class NotFound(UserError):

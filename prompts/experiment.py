@@ -83,13 +83,15 @@ class Experiment(Rated):
 def read_experiment(path: Path) -> Experiment:
     """An experiment from a JSON or YAML file. Raises UserError."""
     if not path.is_file():
-        raise UserError(f"there is no file {path}")
+        raise UserError("there is no file {path}", path=path)
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name} is neither JSON nor YAML: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(
+            "{name} is neither JSON nor YAML: {value}", name=path.name, value=" ".join(str(error).split())[:200]
+        ) from None
     if not isinstance(document, dict):
-        raise UserError(f'{path.name}: expected {{"variants": [...], "scorer": ...}}')
+        raise UserError('{name}: expected {{"variants": [...], "scorer": ...}}', name=path.name)
     return build(Experiment, document)
 
 
@@ -117,11 +119,21 @@ def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, develo
     references = [text_of(table.rows[at].get(column)) for at in numbers] if column else [""] * len(numbers)
     if needs_reference(rated) and (empty := [at + 1 for at, ref in zip(numbers, references, strict=True) if not ref]):
         first = ", ".join(map(str, empty[:5]))
-        raise UserError(f"{len(empty)} rows have no reference in {column!r} (rows {first}); fill or remove them")
+        raise UserError(
+            "{empty} rows have no reference in {column!r} (rows {first}); fill or remove them",
+            empty=len(empty),
+            column=column,
+            first=first,
+        )
     rated = settled(rated, references)
     labels = list(rated.labels) or sorted({text_of(row.get(column)) for row in table.rows} - {""})
     if rated.scorer == "label" and len(labels) > 100:
-        raise UserError(f"{column!r} holds {len(labels)} different answers, too many for labels", field="scorer")
+        raise UserError(
+            "{column!r} holds {labels} different answers, too many for labels",
+            column=column,
+            labels=len(labels),
+            field="scorer",
+        )
     return rated, Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
 
 
@@ -136,7 +148,9 @@ def reference_of(rated: Rated, table: Table) -> str:
     column = rated.reference or next((name for name in USUAL_REFERENCES if name in table.columns), "")
     if (not column and needs_reference(rated)) or (column and column not in table.columns):
         raise UserError(
-            f"which column of {table.name} holds the right answers? There are {', '.join(table.columns)}",
+            "which column of {name} holds the right answers? There are {names}",
+            name=table.name,
+            names=", ".join(table.columns),
             field="reference",
         )
     return column
@@ -158,7 +172,7 @@ def _held_out(
         kept = [at for at in kept if at not in set(shown)]
     if not kept:
         which = "development" if development else "held-out"
-        raise UserError(f"no {which} rows are left; change the development share", field="development")
+        raise UserError("no {which} rows are left; change the development share", which=which, field="development")
     if getattr(rated, "until_decided", False) or len(kept) > rated.most_rows:
         random.Random(rated.seed).shuffle(kept)
     if len(kept) > rated.most_rows:
@@ -212,4 +226,4 @@ def settings_of(variant: Variant) -> AskSettings:
     try:
         return build(technique(variant.technique).settings, variant.settings)
     except UserError as error:
-        raise UserError(f"variant {variant.name!r}: {error}", field="variants") from None
+        raise UserError("variant {name!r}: {error}", name=variant.name, error=error, field="variants") from None

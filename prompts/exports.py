@@ -25,7 +25,9 @@ def export(technique: Technique, settings: AskSettings, form: str, row: Mapping[
     Raises UserError for an unknown form, or a text that uses more of Jinja2 than plain slots.
     """
     if form not in FORMS:
-        raise UserError(f"there is no export {form!r}; there are {', '.join(FORMS)}", field="form")
+        raise UserError(
+            "there is no export {form!r}; there are {names}", form=form, names=", ".join(FORMS), field="form"
+        )
     if form == "messages":
         return json.dumps(technique.build(settings, row or {}).as_dicts(), ensure_ascii=False, indent=1)
     if form == "curl":

@@ -57,8 +57,10 @@ def check_examples(owner: str, examples: Sequence[str]) -> None:
         for number, keys in enumerate(wanted, 1):
             if keys & locked:
                 raise UserError(
-                    f"example {number} is a held-out row of run {file.parent.name}: a prompt that shows it could not be "
+                    "example {number} is a held-out row of run {name}: a prompt that shows it could not be "
                     "measured on it; choose another example, or delete the run",
+                    number=number,
+                    name=file.parent.name,
                     field="examples",
                 )
 
@@ -74,8 +76,12 @@ def check_unseen(owner: str, model: str, rows: Iterable[set[str]], numbers: Sequ
     known = [number + 1 for number, keys in zip(numbers, rows, strict=True) if keys & seen]
     if known:
         raise UserError(
-            f"{model} was trained on {len(known)} of {len(numbers)} rows (rows {', '.join(map(str, known[:5]))}): a score on them "
-            f"would be memory, not skill. Use its held-out rows, {model}, as the data, or rows that are new"
+            "{model} was trained on {known} of {numbers} rows (rows {names}): a score on them would "
+            "be memory, not skill. Use its held-out rows, {model}, as the data, or rows that are new",
+            model=model,
+            known=len(known),
+            numbers=len(numbers),
+            names=", ".join(map(str, known[:5])),
         )
 
 
@@ -98,5 +104,5 @@ def held_out_file(owner: str, run: str) -> Path:
     """The held-out rows of a run, as JSONL. Raises NotFound, or UserError where it held out none."""
     file = run_folder(owner, run) / ROWS
     if not file.is_file():
-        raise UserError(f"run {run.removeprefix(RUN_PREFIX)} holds out no rows", field="sample")
+        raise UserError("run {run} holds out no rows", run=run.removeprefix(RUN_PREFIX), field="sample")
     return file

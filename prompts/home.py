@@ -120,7 +120,7 @@ def run_folder(owner: str, run: str) -> Path:
     run = run.removeprefix(RUN_PREFIX)
     folder = owner_folder(owner, "runs", run) if _RUN.fullmatch(run) else None
     if folder is None or not (folder / "recipe.json").is_file():
-        raise NotFound(f"there is no run {run[:40]!r}", field="run")
+        raise NotFound("there is no run {value!r}", value=run[:40], field="run")
     return folder
 
 
@@ -128,7 +128,9 @@ def adapter_folder(owner: str, run: str) -> Path:
     """(owner, "run:<id>") -> the folder of its trained adapter. Raises NotFound, or UserError before it is trained."""
     folder = run_folder(owner, run) / "adapter"
     if not any((folder / name).is_file() for name in TRAINED):
-        raise UserError(f"run {run.removeprefix(RUN_PREFIX)} has no adapter yet: let it finish first", field="model")
+        raise UserError(
+            "run {run} has no adapter yet: let it finish first", run=run.removeprefix(RUN_PREFIX), field="model"
+        )
     return folder
 
 

@@ -46,7 +46,9 @@ def _look(repo: str, token: str | None) -> tuple[str, Path] | None:
         return None  # no adapter, or the Hub says no: then it says so again where the model is loaded
     base = json.loads(Path(config).read_text("utf-8")).get("base_model_name_or_path")
     if not base or parse(str(base)).kind != "hub":
-        raise UserError(f"{repo} is an adapter that names no base on the Hub; publish it merged", field="model")
+        raise UserError(
+            "{repo} is an adapter that names no base on the Hub; publish it merged", repo=repo, field="model"
+        )
     check_size(repo, token)
     with hub_errors(repo):
         folder = snapshot_download(repo, token=hub_token(token), ignore_patterns=["*.bin", "*.pt", "*.pkl"])

@@ -49,25 +49,27 @@ class Imported:
 def read(path: Path) -> Imported:
     """promptfoo YAML, OpenAI chat JSONL or OpenAI Evals JSONL. Raises UserError naming the line."""
     if not path.is_file():
-        raise UserError(f"there is no file {path}")
+        raise UserError("there is no file {path}", path=path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise UserError(f"{path.name} is not UTF-8") from None
+        raise UserError("{name} is not UTF-8", name=path.name) from None
     if path.suffix.lower() in (".yaml", ".yml"):
         return promptfoo(_yaml(text, path), path)
     if path.suffix.lower() == ".jsonl":
         return openai_jsonl(text, path)
-    raise UserError(f"{path.name}: import promptfoo's .yaml, or OpenAI's .jsonl (chat or Evals)")
+    raise UserError("{name}: import promptfoo's .yaml, or OpenAI's .jsonl (chat or Evals)", name=path.name)
 
 
 def _yaml(text: str, path: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{path.name} is not YAML: {' '.join(str(error).split())[:200]}") from None
+        raise UserError(
+            "{name} is not YAML: {value}", name=path.name, value=" ".join(str(error).split())[:200]
+        ) from None
     if not isinstance(found, dict):
-        raise UserError(f"{path.name}: expected prompts, providers and tests")
+        raise UserError("{name}: expected prompts, providers and tests", name=path.name)
     return found
 
 
@@ -198,9 +200,11 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             item = json.loads(line)
         except json.JSONDecodeError as error:
-            raise UserError(f"{path.name}, line {number}: not valid JSON: {error.msg}") from None
+            raise UserError(
+                "{name}, line {number}: not valid JSON: {msg}", name=path.name, number=number, msg=error.msg
+            ) from None
         if not isinstance(item, dict):
-            raise UserError(f"{path.name}, line {number}: expected an object")
+            raise UserError("{name}, line {number}: expected an object", name=path.name, number=number)
         yield number, item
 
 

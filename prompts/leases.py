@@ -220,11 +220,13 @@ class _said:
         if "aborted" in message:
             raise LostLease("the GPU was taken away in the middle; try again") from None
         if "quota" in title or "credits" in title:
-            raise WorldError(f"{message.strip()} Go on when there is more.") from None
+            raise WorldError("{message} Go on when there is more.", message=message.strip()) from None
         if "timeout" in title:
             raise WorldError("no GPU was free within a minute; try again") from None
         if "duration" in title:
-            raise WorldError(f"{message.strip()}; the Space's owner can lower PROMPT_OR_TUNE_LEASE_SECONDS") from None
+            raise WorldError(
+                "{message}; the Space's owner can lower PROMPT_OR_TUNE_LEASE_SECONDS", message=message.strip()
+            ) from None
         if "token" in message:
             raise WorldError("your pass for the GPU has expired: reload the page, then go on") from None
-        raise WorldError(f"the GPU cannot be had: {message}") from None
+        raise WorldError("the GPU cannot be had: {message}", message=message) from None

@@ -72,7 +72,9 @@ class Loaded:
                     self._load(adapter, name)
                 except (RuntimeError, ValueError, KeyError) as error:  # its shapes or settings are another model's
                     reason = str(error).splitlines()[0][:200]
-                    raise UserError(f"the adapter does not fit its base: {reason}", field="model") from error
+                    raise UserError(
+                        "the adapter does not fit its base: {reason}", reason=reason, field="model"
+                    ) from error
             self._adapters[name] = None
             while len(self._adapters) > KEPT_ADAPTERS:
                 self.model.delete_adapter(self._adapters.popitem(last=False)[0])
@@ -128,7 +130,9 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
             labels = labels or own_labels(config)
             if kind == "classifier" and labels is None:
                 raise UserError(
-                    f"{source} reads texts but writes none; fine-tune it to classify, or choose another", field="model"
+                    "{source} reads texts but writes none; fine-tune it to classify, or choose another",
+                    source=source,
+                    field="model",
                 )
             tokenizer = load_tokenizer(source, token, kind)
             _loaded[key] = Loaded(source, config, tokenizer, kind, labels)

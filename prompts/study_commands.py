@@ -64,7 +64,13 @@ def _settings(flags: Any, name: str) -> Any:
         return part(flags, about.settings)
     entry = library.load(flags.owner, flags.from_prompt)
     if entry.technique != name:
-        raise UserError(f"{flags.from_prompt!r} is a prompt of {entry.technique}, not of {name}", field="from_prompt")
+        raise UserError(
+            "{from_prompt!r} is a prompt of {technique}, not of {name}",
+            from_prompt=flags.from_prompt,
+            technique=entry.technique,
+            name=name,
+            field="from_prompt",
+        )
     return entry.settings
 
 

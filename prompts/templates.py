@@ -25,19 +25,30 @@ _environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoesca
 @lru_cache(maxsize=256)
 def _compiled(template: str) -> tuple[Any, tuple[str, ...]]:
     if len(template) > LONGEST_TEMPLATE:
-        raise UserError(f"the template has {len(template):,} characters; at most {LONGEST_TEMPLATE:,} are allowed")
+        raise UserError(
+            "the template has {template:,} characters; at most {longest_template:,} are allowed",
+            template=len(template),
+            longest_template=LONGEST_TEMPLATE,
+        )
     try:
         tree = _environment.parse(template)
     except TemplateSyntaxError as error:
-        raise UserError(f"the template cannot be read, line {error.lineno}: {error.message}") from None
+        raise UserError(
+            "the template cannot be read, line {lineno}: {message}", lineno=error.lineno, message=error.message
+        ) from None
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, _ALLOWED):
             raise UserError(
-                f"the template uses {type(node).__name__.lower()} in line {node.lineno}; "
-                "slots, conditions and simple filters are allowed"
+                "the template uses {name} in line {lineno}; slots, conditions and simple filters are allowed",
+                name=type(node).__name__.lower(),
+                lineno=node.lineno,
             )
         if isinstance(node, nodes.Filter) and node.name not in FILTERS:
-            raise UserError(f"the template uses the filter {node.name!r}; allowed are {', '.join(sorted(FILTERS))}")
+            raise UserError(
+                "the template uses the filter {name!r}; allowed are {names}",
+                name=node.name,
+                names=", ".join(sorted(FILTERS)),
+            )
     slots = tuple(sorted(meta.find_undeclared_variables(tree)))
     return _environment.from_string(template), slots
 
@@ -75,12 +86,17 @@ def fill(template: str, row: Mapping[str, Any], *, field: str = "") -> str:
         row = {slot_name(key): "" if value is None else value for key, value in row.items()}
         if missing := [slot for slot in slots if slot not in row]:
             known = ", ".join(map(str, row)) or "none: write the text itself, or give rows"
-            raise UserError(f"nothing fills the slot {missing[0]!r}; the columns are: {known}")
+            raise UserError("nothing fills the slot {value!r}; the columns are: {known}", value=missing[0], known=known)
         text = compiled.render(row)
     except UserError as error:
         raise UserError(str(error), field=field) if field else error from None
     except (UndefinedError, TemplateError, TypeError, ValueError) as error:
-        raise UserError(f"the template cannot be filled: {error}", field=field) from None
+        raise UserError("the template cannot be filled: {error}", error=error, field=field) from None
     if len(text) > LONGEST_TEXT:
-        raise UserError(f"the filled template has {len(text):,} characters; at most {LONGEST_TEXT:,}", field=field)
+        raise UserError(
+            "the filled template has {text:,} characters; at most {longest_text:,}",
+            text=len(text),
+            longest_text=LONGEST_TEXT,
+            field=field,
+        )
     return str(text)

@@ -65,7 +65,9 @@ def save(owner: str, read: Callable[[Path], Table]) -> str:
         describe(folder, read(folder))
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise WorldError(f"the upload cannot be kept: {error.strerror}; free some disk space and try again") from error
+        raise WorldError(
+            "the upload cannot be kept: {strerror}; free some disk space and try again", strerror=error.strerror
+        ) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

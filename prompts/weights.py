@@ -43,7 +43,13 @@ def check_size(source: str, token: str | None = None) -> None:
     most, free = limits_here().max_model_gb, shutil.disk_usage(home()).free / 1e9
     if gigabytes > min(most, free):
         room = f"at most {most} GB are fetched here" if most <= free else f"{free:.0f} GB of disk are free"
-        raise UserError(f"{source} has {gigabytes:,.0f} GB of files, and {room}; take a smaller model", field="model")
+        raise UserError(
+            "{source} has {gigabytes:,.0f} GB of files, and {room}; take a smaller model",
+            source=source,
+            gigabytes=gigabytes,
+            room=room,
+            field="model",
+        )
     if len(_fine) >= KEPT:
         _fine.clear()
     _fine[known] = time.monotonic()
@@ -71,32 +77,42 @@ def hub_errors(source: str) -> Iterator[None]:
     try:
         yield
     except GatedRepoError:
-        raise WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token") from None
+        raise WorldError(
+            "{source} is gated: ask for access on its page, then sign in or give a token", source=source
+        ) from None
     except (RepositoryNotFoundError, HFValidationError):
-        raise UserError(f"there is no model {source!r} on the Hub, or it is private", field="model") from None
+        raise UserError(
+            "there is no model {source!r} on the Hub, or it is private", source=source, field="model"
+        ) from None
     except (OSError, ValueError) as error:
         raise _explained(source, error) from error
     except Exception as error:
         if "httpx" in type(error).__module__:
-            raise WorldError(f"the Hub cannot be reached to fetch {source}; try again later") from None
+            raise WorldError("the Hub cannot be reached to fetch {source}; try again later", source=source) from None
         if type(error).__name__ != "SafetensorError":
             raise
-        raise UserError(f"{source} has broken weights ({error}); download it again", field="model") from None
+        raise UserError(
+            "{source} has broken weights ({error}); download it again", source=source, error=error, field="model"
+        ) from None
 
 
 def _explained(source: str, error: Exception) -> UserError | WorldError:
     text = " ".join(f"{error} {error.__cause__ or ''} {error.__context__ or ''}".split())
     if "access a gated repo" in text:
-        return WorldError(f"{source} is gated: ask for access on its page, then sign in or give a token")
+        return WorldError("{source} is gated: ask for access on its page, then sign in or give a token", source=source)
     if "is not a valid model identifier" in text or "404" in text:
-        return UserError(f"there is no model {source!r} on the Hub, or it is private", field="model")
+        return UserError("there is no model {source!r} on the Hub, or it is private", source=source, field="model")
     if "safetensors" in text and ("no file" in text or "does not appear" in text):
-        return UserError(f"{source} has no safetensors weights; pickled weights are not loaded", field="model")
+        return UserError(
+            "{source} has no safetensors weights; pickled weights are not loaded", source=source, field="model"
+        )
     if "trust_remote_code" in text or "custom code" in text:
-        return UserError(f"{source} needs its own code to run, which is refused here", field="model")
+        return UserError("{source} needs its own code to run, which is refused here", source=source, field="model")
     if re.search(r"connect|offline|resolve|LocalEntryNotFound|timed out", text, re.IGNORECASE):
         return WorldError(
-            f"the Hub cannot be reached to fetch {source}; check the network, or use the embedded model "
-            f"({EMBEDDED_COMMAND})"
+            "the Hub cannot be reached to fetch {source}; check the network, or use the embedded "
+            "model ({embedded_command})",
+            source=source,
+            embedded_command=EMBEDDED_COMMAND,
         )
-    return UserError(f"{source} cannot be loaded: {text[:300]}", field="model")
+    return UserError("{source} cannot be loaded: {value}", source=source, value=text[:300], field="model")

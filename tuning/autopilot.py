@@ -16,25 +16,34 @@ def check_losses(losses: Sequence[float], gradients: Sequence[float], learning_r
     step = len(losses)
     if not math.isfinite(losses[-1]):
         raise UserError(
-            f"the loss is not a number at step {step}: the learning rate ({learning_rate:g}) is likely too high; start again "
-            f"with {learning_rate / 3:.1g}, or lower max_grad_norm",
+            "the loss is not a number at step {step}: the learning rate ({learning_rate:g}) is "
+            "likely too high; start again with {learning_rate2:.1g}, or lower max_grad_norm",
+            step=step,
+            learning_rate=learning_rate,
+            learning_rate2=learning_rate / 3,
             field="learning_rate",
         )
     if step >= ZERO_STEPS and max(map(abs, losses[-ZERO_STEPS:])) < ZERO:
         raise UserError(
-            f"the loss is zero since step {step - ZERO_STEPS + 1}: nothing is left to learn, or no answer is learned at all; "
-            "look at the tokens of your rows"
+            "the loss is zero since step {step}: nothing is left to learn, or no answer is learned "
+            "at all; look at the tokens of your rows",
+            step=step - ZERO_STEPS + 1,
         )
     if step >= 2 * SMOOTH:
         means = [fmean(losses[at : at + SMOOTH]) for at in range(step - SMOOTH + 1)]
         if means[-1] > FLOOR and means[-1] > EXPLODED * min(means):
             raise UserError(
-                f"the loss exploded, from {min(means):.2f} to {means[-1]:.2f}; lower the learning rate (now {learning_rate:g})",
+                "the loss exploded, from {means:.2f} to {value:.2f}; lower the learning rate (now {learning_rate:g})",
+                means=min(means),
+                value=means[-1],
+                learning_rate=learning_rate,
                 field="learning_rate",
             )
     if step >= FLAT_STEPS and max(gradients[-FLAT_STEPS:]) < NO_GRADIENT:
         raise UserError(
-            f"no gradient has arrived for {FLAT_STEPS} steps, so nothing changes: the method or the layers do not fit this model"
+            "no gradient has arrived for {flat_steps} steps, so nothing changes: the method or the "
+            "layers do not fit this model",
+            flat_steps=FLAT_STEPS,
         )
 
 
@@ -53,7 +62,9 @@ class Relief:
             self.checkpointing = True
             return "out of memory with one row at a time: gradient checkpointing is on now, which is a third slower"
         raise UserError(
-            f"out of memory even with one row at a time and gradient checkpointing: the longest row has {longest:,} tokens. Lower "
-            f"max_length to {longest // 2:,}, or choose a smaller model",
+            "out of memory even with one row at a time and gradient checkpointing: the longest row "
+            "has {longest:,} tokens. Lower max_length to {longest2:,}, or choose a smaller model",
+            longest=longest,
+            longest2=longest // 2,
             field="max_length",
         )

@@ -75,7 +75,10 @@ def check(folder: Path, model: str, found: dict[str, Any]) -> str:
         return f"the base's logits are those from before the training within rounding ({apart / scale:.2%} apart)"
     moved = f" (revision {before['revision']} then, {found['revision']} now)" if before["revision"] else ""
     raise UserError(
-        f"{model} is no longer the model that this run was trained on{moved}: its logits differ, so its adapter would be measured "
-        "on another base. Bring the old base back, or train again",
+        "{model} is no longer the model that this run was trained on{moved}: its logits differ, "
+        "so its adapter would be measured on another base. Bring the old base back, or train "
+        "again",
+        model=model,
+        moved=moved,
         field="model",
     )

@@ -18,7 +18,7 @@ def compare_runs(runs: Sequence[Run]) -> dict[str, Any]:
     Raises UserError for fewer than two runs or more than MOST.
     """
     if not 2 <= len(runs) <= MOST:
-        raise UserError(f"choose 2 to {MOST} runs to compare, not {len(runs)}", field="runs")
+        raise UserError("choose 2 to {most} runs to compare, not {runs}", most=MOST, runs=len(runs), field="runs")
     return {
         "runs": [_line(run) for run in runs],
         "differences": differences(runs),

@@ -58,7 +58,11 @@ def deploy(settings: Deploy, *, token: str | None) -> dict[str, Any]:
         )
         there = set(api.list_repo_files(repo, repo_type="space", revision=commit.oid))
     if missing := sorted(set(here) - there):
-        raise WorldError(f"the Hub does not hold {', '.join(missing[:3])} of {repo}; deploy again with --update")
+        raise WorldError(
+            "the Hub does not hold {names} of {repo}; deploy again with --update",
+            names=", ".join(missing[:3]),
+            repo=repo,
+        )
     return {
         "repo": repo, "url": f"{api.endpoint}/spaces/{repo}", "revision": commit.oid, "private": settings.private,
         "hardware": settings.hardware or "as it is: the Hub's free one, if it is new", "files": len(here),
@@ -80,9 +84,13 @@ def _make(api: Any, repo: str, settings: Deploy) -> None:
         if error.response is None or error.response.status_code != 409:
             raise
         if not settings.update:
-            raise UserError(f"{repo} exists already; choose another name, or set update", field="repo_id") from None
+            raise UserError(
+                "{repo} exists already; choose another name, or set update", repo=repo, field="repo_id"
+            ) from None
         if (is_private := bool(api.repo_info(repo, repo_type="space").private)) != settings.private:
             is_now = "private" if is_private else "public"
-            raise UserError(f"{repo} exists and is {is_now}; set private to match it", field="private") from None
+            raise UserError(
+                "{repo} exists and is {is_now}; set private to match it", repo=repo, is_now=is_now, field="private"
+            ) from None
         if settings.hardware:
             api.request_space_hardware(repo, settings.hardware)

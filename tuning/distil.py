@@ -90,7 +90,10 @@ def distil(
     """
     if settings.agree > settings.samples:
         raise UserError(
-            f"{settings.agree} of {settings.samples} answers cannot agree; lower m or raise n", field="agree"
+            "{agree} of {samples} answers cannot agree; lower m or raise n",
+            agree=settings.agree,
+            samples=settings.samples,
+            field="agree",
         )
     ground = ground_of(ladder, token, key, on_device)
     if settings.references and ground.scoring.scorer == "judge":
@@ -151,7 +154,9 @@ def _rows(ladder: Ladder, table: Table | None, settings: Distil) -> tuple[list[R
         else:
             kept.append(row)
     if settings.references and any(run.columns.output not in row for row in kept):
-        raise UserError(f"the rows have no column {run.columns.output!r} with right answers", field="references")
+        raise UserError(
+            "the rows have no column {output!r} with right answers", output=run.columns.output, field="references"
+        )
     if not kept:
         raise UserError("no row is left to ask: they are empty, or held out by a run", field="rows")
     return kept[: settings.most_rows], found
@@ -162,7 +167,9 @@ def question(row: Row, columns: Columns) -> str:
     if columns.messages:
         return "\n".join(one.content for one in _asked(row, columns).messages)
     if missing := [name for name in columns.input if name not in row]:
-        raise UserError(f"the rows have no column {missing[0]!r}, which the run was trained on", field="rows")
+        raise UserError(
+            "the rows have no column {value!r}, which the run was trained on", value=missing[0], field="rows"
+        )
     return fill(template_of(columns.input), row)
 
 

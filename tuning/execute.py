@@ -39,10 +39,12 @@ def execute(
     try:
         alive = FileLock(run.folder / "alive.lock").acquire(timeout=5)
     except Timeout:
-        raise UserError(f"run {run.id} is being executed already", field="run") from None
+        raise UserError("run {id} is being executed already", id=run.id, field="run") from None
     with alive:
         if (state := run.status_written()) != "starting":
-            raise UserError(f"run {run.id} is {state}; only a new or resumed run can be executed", field="run")
+            raise UserError(
+                "run {id} is {state}; only a new or resumed run can be executed", id=run.id, state=state, field="run"
+            )
         try:
             with (
                 closing(_in_line(run, lambda: _work(run, token, on_device, then), token)) as work,

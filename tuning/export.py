@@ -64,7 +64,9 @@ def export(run: Run, settings: Export, folder: Path, *, token: str | None = None
             _to_gguf(run, folder, settings)
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise WorldError(f"the export cannot be written: {error.strerror or error}; free some disk space") from error
+        raise WorldError(
+            "the export cannot be written: {value}; free some disk space", value=error.strerror or error
+        ) from error
     check: dict[str, Any] | None = None
     same = settings.form == "adapter" or (whole and settings.form == "merged")  # what would be compared with itself
     if settings.check_rows and run.numbers("held_out") and not same:
@@ -119,7 +121,9 @@ def _merge(run: Run, folder: Path, token: str | None) -> None:
     model, tokenizer, kind, labels = opened(source, base, token, read_labels(source))
     if not hasattr(model, "merge_and_unload"):
         raise UserError(
-            f"{run.recipe.method} is no change of weights and cannot be merged; choose adapter", field="form"
+            "{method} is no change of weights and cannot be merged; choose adapter",
+            method=run.recipe.method,
+            field="form",
         )
     with model.disable_adapter():
         check_base(run.folder, run.recipe.model, fingerprint(model, tokenizer, kind))

@@ -31,7 +31,7 @@ def write_gguf(folder: Path, target: Path, quantization: Quantization, name: str
     for tensor, data in _tensors(folder, config, architecture):
         known = names.get_name(tensor, try_suffixes=(".weight", ".bias"))
         if known is None:
-            raise UserError(f"GGUF has no place for the tensor {tensor}", field="form")
+            raise UserError("GGUF has no place for the tensor {tensor}", tensor=tensor, field="form")
         array, kind = _stored(data, quantization)
         writer.add_tensor(known, array, raw_dtype=kind)
     writer.write_header_to_file()
@@ -44,8 +44,10 @@ def _check(config: dict[str, Any], tokens: dict[str, Any]) -> None:
     kind = config.get("model_type")
     if kind not in _ARCHITECTURES:
         raise UserError(
-            f"GGUF is written for {', '.join(_ARCHITECTURES)} models, not for {kind}; choose merged, and convert it with "
+            "GGUF is written for {names} models, not for {kind}; choose merged, and convert it with "
             "llama.cpp's convert_hf_to_gguf.py",
+            names=", ".join(_ARCHITECTURES),
+            kind=kind,
             field="form",
         )
     if (config.get("rope_parameters") or config.get("rope_scaling") or {}).get("rope_type", "default") != "default":

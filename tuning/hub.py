@@ -39,22 +39,30 @@ def hub_refusals(repo: str) -> Iterator[None]:
     try:
         yield
     except HFValidationError as error:
-        raise UserError(f"{repo!r} is not a valid name: {str(error).splitlines()[0]}", field="repo_id") from None
+        raise UserError(
+            "{repo!r} is not a valid name: {value}", repo=repo, value=str(error).splitlines()[0], field="repo_id"
+        ) from None
     except LocalTokenNotFoundError:
         raise UserError("no token: run `hf auth login`, set HF_TOKEN, or give one", field="token") from None
     except HfHubHTTPError as error:
         raise _refusal(repo, error) from None
     except (json.JSONDecodeError, KeyError) as error:
-        raise WorldError(f"the Hub's answer cannot be read ({str(error)[:80]}); nothing is lost, try again") from None
+        raise WorldError(
+            "the Hub's answer cannot be read ({value}); nothing is lost, try again", value=str(error)[:80]
+        ) from None
     except (OfflineModeIsEnabled, OSError) as error:
-        raise WorldError(f"the Hub cannot be reached: {str(error)[:200]}; nothing is lost, try again later") from None
+        raise WorldError(
+            "the Hub cannot be reached: {value}; nothing is lost, try again later", value=str(error)[:200]
+        ) from None
     except Exception as error:
         cause = error.__cause__ if isinstance(error, RuntimeError) else error  # how the client wraps a broken upload
         if isinstance(cause, HfHubHTTPError):
             raise _refusal(repo, cause) from None
         if "httpx" not in type(cause).__module__:
             raise
-        raise WorldError(f"the connection to the Hub broke: {str(cause)[:200]}; nothing is lost, try again") from None
+        raise WorldError(
+            "the connection to the Hub broke: {value}; nothing is lost, try again", value=str(cause)[:200]
+        ) from None
 
 
 def _refusal(repo: str, error: Any) -> UserError | WorldError:
@@ -64,5 +72,7 @@ def _refusal(repo: str, error: Any) -> UserError | WorldError:
     if status in _STATUS:
         return WorldError(_STATUS[status].format(repo=repo))
     if status >= 500 or status == 0:
-        return WorldError(f"the Hub failed (status {status}); nothing is lost, try again later")
-    return WorldError(f"the Hub refused (status {status}): {error.server_message or str(error)[:200]}")
+        return WorldError("the Hub failed (status {status}); nothing is lost, try again later", status=status)
+    return WorldError(
+        "the Hub refused (status {status}): {value}", status=status, value=error.server_message or str(error)[:200]
+    )

@@ -45,7 +45,9 @@ def check_may_start(owner: str, besides: str = "") -> None:
     most = quotas_here().at_work
     if most and (found := sum(work.id != besides for work in at_work(owner))) >= most:
         raise UserError(
-            f"{found} of your runs, sweeps and ladders are at work or in line, and {most} may be; wait, or cancel one"
+            "{found} of your runs, sweeps and ladders are at work or in line, and {most} may be; wait, or cancel one",
+            found=found,
+            most=most,
         )
     check_minutes(owner)
     check_stored(owner)
@@ -57,7 +59,9 @@ def check_steps(recipe: Recipe, rows: int) -> None:
     steps = math.ceil(math.ceil(rows / batch) * recipe.num_train_epochs)
     if most and steps > most:
         raise UserError(
-            f"{steps:,} steps, and {most:,} are allowed; take fewer epochs, a larger batch or fewer rows",
+            "{steps:,} steps, and {most:,} are allowed; take fewer epochs, a larger batch or fewer rows",
+            steps=steps,
+            most=most,
             field="num_train_epochs",
         )
 
@@ -81,7 +85,7 @@ def forget(owner: str) -> dict[str, Any]:
     until = time.monotonic() + WAIT
     while busy := list(at_work(owner)):
         if time.monotonic() > until:
-            raise UserError(f"{len(busy)} of your runs are still stopping; try again in a minute")
+            raise UserError("{busy} of your runs are still stopping; try again in a minute", busy=len(busy))
         time.sleep(0.2)
     size = stored_bytes(owner)
     folder: Path = owner_folder(owner)

@@ -59,7 +59,10 @@ def with_method(base: Any, recipe: Any, kind: Kind, tokenizer: Any) -> Any:
         model = get_peft_model(base, _config(recipe, kind, getattr(base, "new_modules", None)))
     except ValueError as error:
         raise UserError(
-            f"{recipe.method} does not fit this model ({str(error)[:200]}); choose lora", field="method"
+            "{method} does not fit this model ({value}); choose lora",
+            method=recipe.method,
+            value=str(error)[:200],
+            field="method",
         ) from None
     if METHODS[recipe.method].soft and recipe.soft_prompt.strip():
         _start_from_text(model, recipe, tokenizer)

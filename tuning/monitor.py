@@ -224,7 +224,7 @@ def document(owner: str, model: str) -> dict[str, Any]:
     """{"model", "measurements": [...]} without the rows' scores. Raises UserError where nothing was measured."""
     found = history(owner, model)
     if not found:
-        raise UserError(f"{model} was not measured yet; score it on rows of yours", field="model")
+        raise UserError("{model} was not measured yet; score it on rows of yours", model=model, field="model")
     return {
         "model": model,
         "measurements": [{name: value for name, value in one.items() if name != "values"} for one in found],

@@ -166,12 +166,17 @@ def create_repo(
         if error.response is None or error.response.status_code != 409:
             raise
         if key not in made and not update and not _is_empty(api, repo, kind):
-            raise UserError(f"{repo} exists already; choose another name, or set update", field="repo_id") from None
+            raise UserError(
+                "{repo} exists already; choose another name, or set update", repo=repo, field="repo_id"
+            ) from None
     write_json(noted, sorted({*made, key}))
     if api.repo_info(repo, repo_type=kind).private != private:
         is_now = "public" if private else "private"
         raise UserError(
-            f"{repo} exists and is {is_now}; set private to match it, or choose another name", field="private"
+            "{repo} exists and is {is_now}; set private to match it, or choose another name",
+            repo=repo,
+            is_now=is_now,
+            field="private",
         )
 
 
@@ -193,7 +198,7 @@ def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> 
     for name in files:
         found = Path(api.hf_hub_download(repo, name, revision=revision, local_dir=back))
         if _digest(found) != _digest(folder / name):
-            raise WorldError(f"{repo} was written, but {name} came back different; publish again")
+            raise WorldError("{repo} was written, but {name} came back different; publish again", repo=repo, name=name)
     return files
 
 
@@ -224,13 +229,18 @@ def _loaded_again(
             at for at, pair in enumerate(zip(here["answers"], there["answers"], strict=True)) if pair[0] != pair[1]
         )
         raise WorldError(
-            f"{repo} was written, but what came back answers differently: {there['answers'][at][:80]!r} instead of "
-            f"{here['answers'][at][:80]!r}; publish again"
+            "{repo} was written, but what came back answers differently: {value!r} instead of "
+            "{value2!r}; publish again",
+            repo=repo,
+            value=there["answers"][at][:80],
+            value2=here["answers"][at][:80],
         )
     if here["digest"] != there["digest"]:
         raise WorldError(
-            f"{repo} was written, but what came back has other logits: {there['top'][:3]} instead of {here['top'][:3]}; "
-            "publish again"
+            "{repo} was written, but what came back has other logits: {value} instead of {value2}; publish again",
+            repo=repo,
+            value=there["top"][:3],
+            value2=here["top"][:3],
         )
     return {"rows": len(prompts), "logits": here["digest"]}
 

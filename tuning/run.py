@@ -97,7 +97,7 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise WorldError(
-            f"the run cannot be written: {error.strerror}; free some disk space and start again"
+            "the run cannot be written: {strerror}; free some disk space and start again", strerror=error.strerror
         ) from error
     return run
 

@@ -42,11 +42,13 @@ def combinations(search: Search, recipe: Recipe) -> list[dict[str, Any]]:
     known = _varied(search.vary)
     if search.search == "grid":
         if ranged := next((name for name, values in known.items() if isinstance(values, tuple)), None):
-            raise UserError(f"{ranged} has a range; a grid needs values, or choose random", field="vary")
+            raise UserError("{ranged} has a range; a grid needs values, or choose random", ranged=ranged, field="vary")
         count = math.prod(len(values) for values in known.values())
         if count > search.trials:
             raise UserError(
-                f"the grid has {count} combinations and trials is {search.trials}; or choose random",
+                "the grid has {count} combinations and trials is {trials}; or choose random",
+                count=count,
+                trials=search.trials,
                 field="vary",
             )
         drawn = [dict(zip(known, values, strict=True)) for values in itertools.product(*known.values())]
@@ -63,15 +65,17 @@ def _varied(text: str) -> dict[str, Any]:
             continue
         name, equals, values = (piece.strip() for piece in part.partition("="))
         if not equals or not values:
-            raise UserError(f"write {part.strip()!r} as name = value, value", field="vary")
+            raise UserError("write {part!r} as name = value, value", part=part.strip(), field="vary")
         if name not in Recipe.model_fields or name in FIXED:
             why = "changes more than the recipe" if name in FIXED else "is no setting of the recipe"
-            raise UserError(f"{name} {why}, so it cannot be varied", field="vary")
+            raise UserError("{name} {why}, so it cannot be varied", name=name, why=why, field="vary")
         if pair := _RANGE.fullmatch(values):
             try:
                 low, high = float(pair[1]), float(pair[2])
             except ValueError:
-                raise UserError(f"{name}: a range has two numbers, as in 1e-5 .. 1e-3", field="vary") from None
+                raise UserError(
+                    "{name}: a range has two numbers, as in 1e-5 .. 1e-3", name=name, field="vary"
+                ) from None
             found[name] = (min(low, high), max(low, high))
         else:
             found[name] = list(dict.fromkeys(value.strip() for value in values.split(",") if value.strip()))

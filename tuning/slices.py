@@ -94,7 +94,10 @@ class _Slices:
         self._lost, self._at = (self._lost + 1 if step == self._at else 1), step
         if self._lost >= LOSSES:
             raise WorldError(
-                f"{LOSSES} grants of the GPU were lost at step {step}, one after the other; take a smaller batch, a shorter "
-                "max_length or fewer validation rows, so that a step and its measurement fit one, then resume"
+                "{losses} grants of the GPU were lost at step {step}, one after the other; take a "
+                "smaller batch, a shorter max_length or fewer validation rows, so that a step and its "
+                "measurement fit one, then resume",
+                losses=LOSSES,
+                step=step,
             ) from error
         return {"event": "lease_lost", "step": step}

@@ -87,7 +87,7 @@ def _written(
                    {"search": search.to_json(), "recipe": recipe.to_json(), "columns": columns.to_json()})  # fmt: skip
     except OSError as error:
         raise WorldError(
-            f"the sweep cannot be written: {error.strerror}; free some disk space and try again"
+            "the sweep cannot be written: {strerror}; free some disk space and try again", strerror=error.strerror
         ) from error
     return sweep
 
@@ -96,7 +96,7 @@ def find(owner: str, sweep: str) -> Sweep:
     """Raises NotFound for a sweep that does not exist or is another owner's."""
     folder = owner_folder(owner, "sweeps", sweep) if _ID.fullmatch(sweep) else None
     if folder is None or not (folder / "sweep.json").is_file():
-        raise NotFound(f"there is no sweep {sweep[:40]!r}", field="sweep")
+        raise NotFound("there is no sweep {value!r}", value=sweep[:40], field="sweep")
     return Sweep(owner, sweep, folder)
 
 
@@ -105,7 +105,7 @@ def sweep_events(sweep: Sweep, *, token: str | None = None, on_device: OnDevice 
     try:
         alive = FileLock(sweep.folder / "alive.lock").acquire(timeout=5)
     except Timeout:
-        raise UserError(f"sweep {sweep.id} is at work already", field="sweep") from None
+        raise UserError("sweep {id} is at work already", id=sweep.id, field="sweep") from None
     with alive:
         sweep.set_state("training")
         try:

@@ -40,7 +40,13 @@ def task_of(name: Name, base: Kind, rows: Iterable[Conversation]) -> Task:
     wanted: Kind = "causal" if name == "text" else "seq2seq"
     if base != wanted:
         kinds = {"causal": "GPT-like", "seq2seq": "T5-like", "classifier": "BERT-like"}
-        raise UserError(f"the task {name} needs a {kinds[wanted]} model, and this one is {kinds[base]}", field="task")
+        raise UserError(
+            "the task {name} needs a {value} model, and this one is {value2}",
+            name=name,
+            value=kinds[wanted],
+            value2=kinds[base],
+            field="task",
+        )
     return Task(base)
 
 
@@ -48,8 +54,10 @@ def _classes(answers: list[str], *, many: bool) -> Task:
     names = {name for answer in answers for name in (split_classes(answer) if many else [answer.strip()])}
     if not 2 <= len(names) <= MOST_CLASSES:
         raise UserError(
-            f"the answers name {len(names)} classes; a classifier tells 2 to {MOST_CLASSES} apart. For free answers choose a "
-            "GPT- or T5-like model",
+            "the answers name {names} classes; a classifier tells 2 to {most_classes} apart. For "
+            "free answers choose a GPT- or T5-like model",
+            names=len(names),
+            most_classes=MOST_CLASSES,
             field="output",
         )
     return Task("classifier", Labels(tuple(sorted(names)), many))

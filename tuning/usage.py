@@ -21,7 +21,9 @@ def check_admin(owner: str) -> None:
     named = [os.environ.get("SPACE_AUTHOR_NAME", ""), *os.environ.get(ADMINS, "").split(",")]
     admins = {account_owner(name.strip()) for name in named if name.strip()}
     if owner not in (admins if shared_here() else {LOCAL, *admins}):
-        raise UserError(f"only this app's owner sees its use: sign in as the Space's author, or be named in {ADMINS}")
+        raise UserError(
+            "only this app's owner sees its use: sign in as the Space's author, or be named in {admins}", admins=ADMINS
+        )
 
 
 def usage() -> dict[str, Any]:

@@ -67,7 +67,13 @@ class Work:
     def ask_to_stop(self, reason: str = "") -> None:
         """Its process sees it after the current step. Raises UserError where none is at work."""
         if (state := self.status()["state"]) not in ACTIVE:
-            raise UserError(f"{self.what} {self.id} is {state}; there is nothing to cancel", field=self.what)
+            raise UserError(
+                "{what} {id} is {state}; there is nothing to cancel",
+                what=self.what,
+                id=self.id,
+                state=state,
+                field=self.what,
+            )
         (self.folder / CANCEL).write_text(reason, encoding="utf-8")
 
     def asked_to_stop(self) -> bool:
@@ -81,7 +87,9 @@ class Work:
     def delete(self) -> None:
         """Removes the folder. Raises UserError while its process is at work."""
         if self.status()["state"] in ACTIVE:
-            raise UserError(f"{self.what} {self.id} is still working; cancel it first", field=self.what)
+            raise UserError(
+                "{what} {id} is still working; cancel it first", what=self.what, id=self.id, field=self.what
+            )
         shutil.rmtree(self.folder)
 
     def make_ready(self) -> Self:
@@ -90,7 +98,10 @@ class Work:
 
         if (state := self.status()["state"]) not in ("cancelled", "failed", "dead"):
             raise UserError(
-                f"{self.what} {self.id} is {state}; only a cancelled, failed or dead {self.what} can be resumed",
+                "{what} {id} is {state}; only a cancelled, failed or dead {what} can be resumed",
+                what=self.what,
+                id=self.id,
+                state=state,
                 field=self.what,
             )
         with may_start(self.owner, besides=self.part_of()):
@@ -149,4 +160,4 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise NotFound(f"the run's folder has lost {path.name}; delete the run and start again") from None
+        raise NotFound("the run's folder has lost {name}; delete the run and start again", name=path.name) from None

@@ -281,6 +281,10 @@ def _check_length(tokens: int, sampling: Sampling, loaded: Loaded, row: int | No
     if tokens + writes > loaded.context:
         where = "the prompt" if row is None else f"row {row + 1}: the prompt"
         raise UserError(
-            f"{where} has {tokens:,} tokens and the reply may have {sampling.max_new_tokens:,}, but the model's window "
-            f"holds {loaded.context:,}; shorten the text or lower max_new_tokens"
+            "{where} has {tokens:,} tokens and the reply may have {max_new_tokens:,}, but the "
+            "model's window holds {context:,}; shorten the text or lower max_new_tokens",
+            where=where,
+            tokens=tokens,
+            max_new_tokens=sampling.max_new_tokens,
+            context=loaded.context,
         )

@@ -157,18 +157,32 @@ def server_errors(url: str) -> Iterator[None]:
     try:
         yield
     except InferenceTimeoutError:
-        raise WorldError(f"the server {url} did not answer within {TIMEOUT:.0f} seconds") from None
+        raise WorldError(
+            "the server {url} did not answer within {timeout:.0f} seconds", url=url, timeout=TIMEOUT
+        ) from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         detail = (error.response.text or "")[:200] if error.response is not None else str(error)[:200]
         if status in (401, 403):
-            raise WorldError(f"the server {url} refused the key (status {status})") from None
+            raise WorldError("the server {url} refused the key (status {status})", url=url, status=status) from None
         if status in (400, 404, 422):
-            raise UserError(f"the server {url} does not accept the request (status {status}): {detail}") from None
-        raise WorldError(f"the server {url} failed (status {status}): {detail}") from None
+            raise UserError(
+                "the server {url} does not accept the request (status {status}): {detail}",
+                url=url,
+                status=status,
+                detail=detail,
+            ) from None
+        raise WorldError(
+            "the server {url} failed (status {status}): {detail}", url=url, status=status, detail=detail
+        ) from None
     except (OSError, ValueError, AttributeError, IndexError, KeyError, TypeError) as error:
-        raise WorldError(f"the server {url} cannot be used: {type(error).__name__}: {str(error)[:200]}") from None
+        raise WorldError(
+            "the server {url} cannot be used: {name}: {value}",
+            url=url,
+            name=type(error).__name__,
+            value=str(error)[:200],
+        ) from None
     except Exception as error:
         if "httpx" not in type(error).__module__:
             raise
-        raise WorldError(f"the server {url} cannot be reached: {str(error)[:200]}") from None
+        raise WorldError("the server {url} cannot be reached: {value}", url=url, value=str(error)[:200]) from None

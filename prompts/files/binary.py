@@ -24,23 +24,37 @@ def read_parquet(path: Path, tell: Tell, most_rows: int, most_bytes: int) -> Ite
         with parquet.ParquetFile(path) as file:
             found = file.metadata
             if found.num_rows > most_rows:
-                raise UserError(f"{path.name} has {found.num_rows:,} rows; at most {most_rows:,} are read")
+                raise UserError(
+                    "{name} has {num_rows:,} rows; at most {most_rows:,} are read",
+                    name=path.name,
+                    num_rows=found.num_rows,
+                    most_rows=most_rows,
+                )
             size = sum(found.row_group(at).total_byte_size for at in range(found.num_row_groups))
             if size > most_bytes:
-                raise UserError(f"{path.name} unpacks to {size:,} bytes; at most {most_bytes:,} are read")
+                raise UserError(
+                    "{name} unpacks to {size:,} bytes; at most {most_bytes:,} are read",
+                    name=path.name,
+                    size=size,
+                    most_bytes=most_bytes,
+                )
             for batch in file.iter_batches(batch_size=BATCH):
                 for row in batch.to_pylist():
                     yield {name: plain(value, f"{path.name}, column {name!r}") for name, value in row.items()}
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
-            f"{path.name} is no whole Parquet file ({str(error).splitlines()[0][:120]}); save it again"
+            "{name} is no whole Parquet file ({value}); save it again",
+            name=path.name,
+            value=str(error).splitlines()[0][:120],
         ) from None
 
 
 def plain(value: Any, where: str) -> Any:
     """A cell as JSON has it: dates and times as ISO 8601. Raises UserError for bytes."""
     if isinstance(value, bytes | bytearray | memoryview):
-        raise UserError(f"{where} holds bytes (an image or sound?); keep columns of text, numbers and lists")
+        raise UserError(
+            "{where} holds bytes (an image or sound?); keep columns of text, numbers and lists", where=where
+        )
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
@@ -59,12 +73,19 @@ def _opened(path: Path, most_bytes: int) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise UserError(f"{path.name} is no whole {path.suffix} file ({error}); save it again") from None
+        raise UserError(
+            "{name} is no whole {suffix} file ({error}); save it again", name=path.name, suffix=path.suffix, error=error
+        ) from None
     size = sum(entry.file_size for entry in archive.infolist())
     packed = max(1, sum(entry.compress_size for entry in archive.infolist()))
     if size > most_bytes or (size > RATIO_FROM and size / packed > RATIO):
         archive.close()
-        raise UserError(f"{path.name} unpacks to {size:,} bytes, {size // packed:,} times its size; it is not read")
+        raise UserError(
+            "{name} unpacks to {size:,} bytes, {size2:,} times its size; it is not read",
+            name=path.name,
+            size=size,
+            size2=size // packed,
+        )
     return archive
 
 
@@ -96,11 +117,15 @@ def _check_entry(entry: zipfile.ZipInfo, path: Path) -> None:
     name = PurePosixPath(entry.filename.replace("\\", "/"))
     shown = f"{path.name}, {entry.filename[:LONG_NAME]!r}"
     if name.is_absolute() or ".." in name.parts or ":" in entry.filename:
-        raise UserError(f"{shown}: its name leads out of the archive; pack the files again")
+        raise UserError("{shown}: its name leads out of the archive; pack the files again", shown=shown)
     if entry.flag_bits & 1:
-        raise UserError(f"{shown} is encrypted; pack the files without a password")
+        raise UserError("{shown} is encrypted; pack the files without a password", shown=shown)
     if name.suffix.lower() not in TEXTS:
-        raise UserError(f"{shown}: a zip may hold text files ({', '.join(TEXTS)}) only; upload tables by themselves")
+        raise UserError(
+            "{shown}: a zip may hold text files ({names}) only; upload tables by themselves",
+            shown=shown,
+            names=", ".join(TEXTS),
+        )
 
 
 def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, most: int) -> bytes:
@@ -109,11 +134,21 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, most: i
         with archive.open(entry) as file:
             data = file.read(most + 1)
     except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path.name}, {entry.filename[:LONG_NAME]!r}: {error}; pack the files again") from None
+        raise UserError(
+            "{name}, {value!r}: {error}; pack the files again",
+            name=path.name,
+            value=entry.filename[:LONG_NAME],
+            error=error,
+        ) from None
     except Exception as error:  # zlib.error and its kin have no common base
-        raise UserError(f"{path.name}, {entry.filename[:LONG_NAME]!r} is damaged ({error}); pack it again") from None
+        raise UserError(
+            "{name}, {value!r} is damaged ({error}); pack it again",
+            name=path.name,
+            value=entry.filename[:LONG_NAME],
+            error=error,
+        ) from None
     if len(data) > most:
-        raise UserError(f"{path.name} unpacks to more than its directory says; it is not read")
+        raise UserError("{name} unpacks to more than its directory says; it is not read", name=path.name)
     return data
 
 
@@ -123,10 +158,13 @@ def _decoded(data: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
-            f"{where}, line {line}: the byte 0x{data[error.start]:02x} is not UTF-8; save it as UTF-8"
+            "{where}, line {line}: the byte 0x{value:02x} is not UTF-8; save it as UTF-8",
+            where=where,
+            line=line,
+            value=data[error.start],
         ) from None
     if "\0" in text:
-        raise UserError(f"{where}: a null byte; this is no plain text")
+        raise UserError("{where}: a null byte; this is no plain text", where=where)
     return text.strip()
 
 
@@ -147,7 +185,9 @@ def read_xlsx(path: Path, tell: Tell, most_bytes: int) -> Iterator[dict[str, Any
         raise
     except Exception as error:  # openpyxl raises whatever a damaged part leads to
         reason = f"{type(error).__name__}: {str(error)[:100]}"
-        raise UserError(f"{path.name} is no whole XLSX file ({reason}); save it again") from None
+        raise UserError(
+            "{name} is no whole XLSX file ({reason}); save it again", name=path.name, reason=reason
+        ) from None
     finally:
         for book in books:
             book.close()
@@ -157,7 +197,10 @@ def _sheet(values: Any, formulas: Any, path: Path, tell: Tell) -> Iterator[dict[
     names = [sheet.title for sheet in values.worksheets if any(any(_cells(row)) for row in sheet.iter_rows())]
     if len(names) > 1:
         raise UserError(
-            f"{path.name} has {len(names)} sheets with content ({', '.join(names)[:200]}); keep one of them"
+            "{name} has {names} sheets with content ({value}); keep one of them",
+            name=path.name,
+            names=len(names),
+            value=", ".join(names)[:200],
         )
     if not names:
         return
@@ -176,7 +219,10 @@ def _sheet(values: Any, formulas: Any, path: Path, tell: Tell) -> Iterator[dict[
         computed += _check_formulas(row, origin, path, number)
         if any(cell is not None for cell in cells[len(header) :]):
             raise UserError(
-                f"{path.name}, row {number}: a cell beyond the {len(header)} columns that the first row names"
+                "{name}, row {number}: a cell beyond the {header} columns that the first row names",
+                name=path.name,
+                number=number,
+                header=len(header),
             )
         cells = (*cells[: len(header)], *[None] * (len(header) - len(cells)))
         yield {name: plain(cell, f"{path.name}, row {number}") for name, cell in zip(header, cells, strict=True)}
@@ -194,7 +240,10 @@ def _check_formulas(row: Any, origin: Any, path: Path, number: int) -> int:
     for at, cell in found:
         if at >= len(row) or row[at].value is None:
             raise UserError(
-                f"{path.name}, row {number}: {str(cell.value)[:40]!r} is a formula without a stored value; "
-                "paste the column as values, or save the file in a spreadsheet program"
+                "{name}, row {number}: {value!r} is a formula without a stored value; paste the column "
+                "as values, or save the file in a spreadsheet program",
+                name=path.name,
+                number=number,
+                value=str(cell.value)[:40],
             )
     return len(found)

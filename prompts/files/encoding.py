@@ -30,7 +30,7 @@ def detect(path: Path) -> Encoding:
     with path.open("rb") as file:
         head = file.read(4)
     if kind := next((kind for mark, kind in _NOT_TEXT if head.startswith(mark)), None):
-        raise UserError(f"{path.name} is no text, whatever its name ends in; upload it as {kind}")
+        raise UserError("{name} is no text, whatever its name ends in; upload it as {kind}", name=path.name, kind=kind)
     mark = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if mark:
         _check(path, mark)
@@ -68,7 +68,11 @@ def _check(path: Path, name: str) -> None:
                 raise _Wrong(path, name, line + before.count(b"\n"), error.object[error.start], foreign, at) from None
             if (null := text.find("\0")) >= 0:
                 where = line + text.count("\n", 0, null)
-                raise UserError(f"{path.name}, line {where}: a null byte; this is no plain text, save it as UTF-8")
+                raise UserError(
+                    "{name}, line {where}: a null byte; this is no plain text, save it as UTF-8",
+                    name=path.name,
+                    where=where,
+                )
             line, at = line + text.count("\n"), at + len(chunk)
             foreign = foreign or not text.isascii()
             if not chunk:

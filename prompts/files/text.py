@@ -22,7 +22,7 @@ def read_csv(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
         start = file.read(65536)
         if start.lstrip()[:1] in ("{", "<"):
             kind = "an HTML page" if start.lstrip()[:1] == "<" else "JSON; name it .jsonl or .json"
-            raise UserError(f"{path.name} does not hold comma-separated values: it is {kind}")
+            raise UserError("{name} does not hold comma-separated values: it is {kind}", name=path.name, kind=kind)
         delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(start, tell)
         file.seek(0)
         yield from _records(file, path, delimiter, tell)
@@ -44,12 +44,18 @@ def _records(file: TextIO, path: Path, delimiter: str, tell: Tell) -> Iterator[d
         for cells in chain(look, filled):
             if len(cells) != len(header):
                 raise UserError(
-                    f"{path.name}, {_place(cells, look, reader)}: {len(cells)} cells under {len(header)} columns; "
-                    'put text that holds a comma or a line break in "quotes"'
+                    "{name}, {place}: {cells} cells under {header} columns; put text that holds a comma or a "
+                    'line break in "quotes"',
+                    name=path.name,
+                    place=_place(cells, look, reader),
+                    cells=len(cells),
+                    header=len(header),
                 )
             yield dict(zip(header, cells, strict=True))
     except csv.Error as error:
-        raise UserError(f"{path.name}, line {reader.line_num}: {error}; check the quotes") from None
+        raise UserError(
+            "{name}, line {line_num}: {error}; check the quotes", name=path.name, line_num=reader.line_num, error=error
+        ) from None
 
 
 def _place(cells: list[str], look: list[list[str]], reader: Any) -> str:
@@ -98,9 +104,13 @@ def check_header(header: list[str], path: Path) -> None:
     seen = set()
     for at, name in enumerate(header, 1):
         if not name:
-            raise UserError(f"{path.name}: column {at} has no name; the first line must name every column")
+            raise UserError(
+                "{name}: column {at} has no name; the first line must name every column", name=path.name, at=at
+            )
         if name in seen:
-            raise UserError(f"{path.name}: two columns are called {name[:LONG_NAME]!r}; rename one")
+            raise UserError(
+                "{name}: two columns are called {value!r}; rename one", name=path.name, value=name[:LONG_NAME]
+            )
         seen.add(name)
 
 
@@ -123,7 +133,8 @@ def read_json(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
         found: Any = _parsed(text, path.name)
         if not isinstance(found, list):
             raise UserError(
-                f"{path.name}: expected a list of objects, [{{...}}, {{...}}]; for one object a line use .jsonl"
+                "{name}: expected a list of objects, [{{...}}, {{...}}]; for one object a line use .jsonl",
+                name=path.name,
             )
     else:
         found = _streamed(path, encoding)
@@ -148,9 +159,14 @@ def _streamed(path: Path, encoding: Encoding) -> Iterator[Any]:
                 done += 1
                 yield item
         except ijson.JSONError as error:
-            raise UserError(f"{path.name}, after item {done}: not valid JSON: {str(error).splitlines()[0]}") from None
+            raise UserError(
+                "{name}, after item {done}: not valid JSON: {value}",
+                name=path.name,
+                done=done,
+                value=str(error).splitlines()[0],
+            ) from None
     if not done:
-        raise UserError(f"{path.name}: expected a list of objects, [{{...}}, {{...}}]")
+        raise UserError("{name}: expected a list of objects, [{{...}}, {{...}}]", name=path.name)
 
 
 def read_txt(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
@@ -177,7 +193,9 @@ def as_row(found: Any, where: str, kind: type[Any]) -> dict[str, Any]:
             return {f"column_{at}": value for at, value in enumerate(found, 1)}
         if isinstance(found, str):
             return {"text": found}
-    raise UserError(f"{where}: expected an object with named fields, found {type(found).__name__}")
+    raise UserError(
+        "{where}: expected an object with named fields, found {name}", where=where, name=type(found).__name__
+    )
 
 
 def _opened(path: Path, tell: Tell, newline: str | None = "") -> TextIO:
@@ -198,8 +216,14 @@ def _parsed(text: str, where: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         line = f", line {error.lineno}" if "\n" in text.strip() else ""
-        raise UserError(f"{where}{line}: not valid JSON at column {error.colno}: {error.msg}") from None
+        raise UserError(
+            "{where}{line}: not valid JSON at column {colno}: {msg}",
+            where=where,
+            line=line,
+            colno=error.colno,
+            msg=error.msg,
+        ) from None
     except RecursionError:
-        raise UserError(f"{where}: nested too deeply") from None
+        raise UserError("{where}: nested too deeply", where=where) from None
     except ValueError:
-        raise UserError(f"{where}: a number with thousands of digits; write it as a text") from None
+        raise UserError("{where}: a number with thousands of digits; write it as a text", where=where) from None

@@ -75,7 +75,9 @@ def save(owner: str, name: str, technique_name: str, settings: AskSettings, tags
     file = _file(owner, name)
     labels = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
     if len(labels) > MOST_TAGS or any(len(tag) > 40 for tag in labels):
-        raise UserError(f"a prompt has at most {MOST_TAGS} tags of at most 40 characters", field="tags")
+        raise UserError(
+            "a prompt has at most {most_tags} tags of at most 40 characters", most_tags=MOST_TAGS, field="tags"
+        )
     with _LOCK:
         return _saved(file, name.strip(), technique_name, settings, labels)
 
@@ -83,7 +85,12 @@ def save(owner: str, name: str, technique_name: str, settings: AskSettings, tags
 def _saved(file: Path, name: str, technique_name: str, settings: AskSettings, labels: tuple[str, ...]) -> Entry:
     older = _read(file) if file.is_file() else None
     if older and older.technique != technique_name:
-        raise UserError(f"{name!r} is a prompt of the technique {older.technique}; choose another name", field="name")
+        raise UserError(
+            "{name!r} is a prompt of the technique {technique}; choose another name",
+            name=name,
+            technique=older.technique,
+            field="name",
+        )
     if older and (older.settings, older.tags) == (settings, labels):
         return older
     entry = Entry(name, technique_name, settings, labels, older.version + 1 if older else 1)
@@ -92,7 +99,9 @@ def _saved(file: Path, name: str, technique_name: str, settings: AskSettings, la
             _written(_versions(file) / f"{older.version}.yaml", older)
         _written(file, entry)
     except OSError as error:
-        raise WorldError(f"the prompt cannot be saved: {error.strerror}; free some disk space") from error
+        raise WorldError(
+            "the prompt cannot be saved: {strerror}; free some disk space", strerror=error.strerror
+        ) from error
     return entry
 
 
@@ -106,13 +115,13 @@ def load(owner: str, name: str, version: int | None = None) -> Entry:
     """The newest version, or the one asked for. Raises NotFound, or UserError where a file was edited into something unreadable."""
     file = _file(owner, name)
     if not file.is_file():
-        raise NotFound(f"there is no saved prompt {name!r}", field="name")
+        raise NotFound("there is no saved prompt {name!r}", name=name, field="name")
     newest = _read(file)
     if version is None or version == newest.version:
         return newest
     old = _versions(file) / f"{version}.yaml"
     if not old.is_file():
-        raise NotFound(f"{name!r} has no version {version}", field="version")
+        raise NotFound("{name!r} has no version {version}", name=name, version=version, field="version")
     return _read(old)
 
 
@@ -151,4 +160,4 @@ def _read(file: Path) -> Entry:
         tags = tuple(map(str, document.get("tags") or ()))
         return Entry(document["name"], found.name, settings, tags, int(document.get("version") or 1))
     except (yaml.YAMLError, KeyError, TypeError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{file.name} is not a saved prompt: {error}") from None
+        raise UserError("{name} is not a saved prompt: {error}", name=file.name, error=error) from None

@@ -67,11 +67,18 @@ def optimising(
     _, development = task_of(given, table, development=True)
     if len(development.rows) < SMALLEST:
         raise UserError(
-            f"{len(development.rows)} development rows are too few; raise the share or bring rows", field="development"
+            "{rows} development rows are too few; raise the share or bring rows",
+            rows=len(development.rows),
+            field="development",
         )
     least = len(development.rows) + most_a_turn(given, len(development.rows))
     if given.budget < least:
-        raise UserError(f"{len(development.rows)} development rows need at least {least:,} calls", field="budget")
+        raise UserError(
+            "{rows} development rows need at least {least:,} calls",
+            rows=len(development.rows),
+            least=least,
+            field="budget",
+        )
     found = _Search(ground, settings, development, versions.tree_of(ground))
     yield from followed(found.work, stop)
     if stop.is_set() or found.tree is None:

@@ -45,7 +45,7 @@ class Tree(Settings):
         """Raises NotFound."""
         found = next((one for one in self.versions if one.number == number), None)
         if found is None:
-            raise NotFound(f"tree {self.name!r} has no version {number}", field="version")
+            raise NotFound("tree {name!r} has no version {number}", name=self.name, number=number, field="version")
         return found
 
     def settings_of(self, number: int) -> RefinementSettings:
@@ -75,7 +75,7 @@ def find(owner: str, tree: str) -> Tree:
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         return build(Tree, {**document, "owner": owner})
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file.name} is not a tree of versions: {error}") from None
+        raise UserError("{name} is not a tree of versions: {error}", name=file.name, error=error) from None
 
 
 def trees(owner: str) -> list[Tree]:
@@ -102,7 +102,11 @@ def add(tree: Tree, parent: int, task: str, **about: str) -> tuple[Tree, int]:
         if not task.strip():
             raise UserError("a version has to say something", field="task")
         if len(tree.versions) >= MOST_VERSIONS:
-            raise UserError(f"a tree holds {MOST_VERSIONS} versions; start a new one from the best", field="tree")
+            raise UserError(
+                "a tree holds {most_versions} versions; start a new one from the best",
+                most_versions=MOST_VERSIONS,
+                field="tree",
+            )
         number = max(one.number for one in tree.versions) + 1
         made = build(Version, {"number": number, "parent": parent, "task": task, **about})
         return _written(tree.changed(versions=(*tree.versions, made))), number

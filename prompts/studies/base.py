@@ -128,4 +128,4 @@ def line(arm: Arm, ground: Ground) -> dict[str, Any]:
 
 def refuse_judge(ground: Ground, why: str) -> None:
     if ground.scoring.scorer == "judge":
-        raise UserError(f"a judge cannot score this: {why}; choose another scorer", field="scorer")
+        raise UserError("a judge cannot score this: {why}; choose another scorer", why=why, field="scorer")

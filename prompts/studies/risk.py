@@ -58,7 +58,10 @@ def arms(ground: Ground) -> list[Arm]:
     most = max(*study.ks, study.order_k)
     if len(pool) < most:
         raise UserError(
-            f"there are {len(pool)} examples for k = {most}; raise the development share or add examples", field="ks"
+            "there are {pool} examples for k = {most}; raise the development share or add examples",
+            pool=len(pool),
+            most=most,
+            field="ks",
         )
     plain = ground.settings.changed(examples=pool, choose="listed", k=None)
     if study.pick == "similar":

@@ -47,7 +47,11 @@ def arms_of(study: Study, ground: Ground) -> list[Arm]:
             if long := keyed(side, ground.scoring, arm.task):
                 rows = ", ".join(str(arm.task.numbers[at] + 1) for at in sorted(long)[:5])
                 raise UserError(
-                    f"{arm.name}: {len(long)} rows do not fit the window of {side.settings.model} (rows {rows})"
+                    "{name}: {long} rows do not fit the window of {model} (rows {rows})",
+                    name=arm.name,
+                    long=len(long),
+                    model=side.settings.model,
+                    rows=rows,
                 )
             new = [note for note in dict.fromkeys(side.notes) if note not in ground.notes]
             ground.notes += new[:NOTES] + (

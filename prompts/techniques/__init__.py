@@ -17,7 +17,9 @@ def technique(name: str) -> Technique:
     for found in TECHNIQUES:
         if found.name == name:
             return found
-    raise UserError(f"there is no technique {name!r}; there are {', '.join(t.name for t in TECHNIQUES)}")
+    raise UserError(
+        "there is no technique {name!r}; there are {names}", name=name, names=", ".join(t.name for t in TECHNIQUES)
+    )
 
 
 __all__ = ["TECHNIQUES", "Answer", "AskSettings", "Technique", "prompt_words", "technique"]

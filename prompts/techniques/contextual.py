@@ -118,8 +118,10 @@ def fit(settings: ContextualSettings, row: Mapping[str, Any], backend: Backend) 
         return settings, []
     if settings.overflow == "refuse":
         raise UserError(
-            f"the prompt has {_tokens(settings, row, backend):,} tokens, and {most:,} are allowed; choose what goes, under "
+            "the prompt has {tokens:,} tokens, and {most:,} are allowed; choose what goes, under "
             "documents that do not fit, or shorten",
+            tokens=_tokens(settings, row, backend),
+            most=most,
             field="documents",
         )
     units = _units(settings, row)

@@ -58,7 +58,9 @@ def shown(settings: FewShotSettings, question: str = "") -> tuple[Example, ...]:
     pool = [one for one in settings.examples if listed or one.input.strip() != question.strip()]
     k = settings.k if settings.k is not None else len(pool)
     if k > len(settings.examples):
-        raise UserError(f"k is {k}, but there are {len(settings.examples)} examples; add some", field="k")
+        raise UserError(
+            "k is {k}, but there are {examples} examples; add some", k=k, examples=len(settings.examples), field="k"
+        )
     return tuple(pool[at] for at in chosen(settings.choose, pool, k, question, settings.seed))
 
 

@@ -9,15 +9,19 @@ import gradio as gr
 
 from prompts.errors import AppError, is_out_of_memory
 from prompts.quotas import allowed
+from prompts.ui.language import in_words_of
 
 
 @contextmanager
-def spoken() -> Iterator[None]:
-    """Expected failures as messages on the page and to API callers; anything else keeps its traceback."""
+def spoken(values: tuple[Any, ...] = ()) -> Iterator[None]:
+    """Expected failures as messages on the page and to API callers, in the language of the request that is among the `values` of a
+    call; anything else keeps its traceback.
+    """
     try:
         yield
     except AppError as error:
-        raise gr.Error(str(error), print_exception=False) from None
+        request = next((value for value in values if isinstance(value, gr.Request)), None)
+        raise gr.Error(in_words_of(request, error), print_exception=False) from None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -32,7 +36,7 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., A
     if inspect.isgeneratorfunction(run):
 
         def streaming(*values: Any) -> Iterator[Any]:
-            with spoken():
+            with spoken(values):
                 owner, do = call(values)
                 with allowed(owner) if costs else nullcontext():
                     yield from do()
@@ -40,7 +44,7 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., A
         return streaming
 
     def plain(*values: Any) -> Any:
-        with spoken():
+        with spoken(values):
             owner, do = call(values)
             with allowed(owner) if costs else nullcontext():
                 return do()

@@ -212,7 +212,10 @@ def _parsed(text: str) -> list[dict[str, Any]]:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(
-            f"the variants are not valid JSON, line {error.lineno}: {error.msg}", field="variants"
+            "the variants are not valid JSON, line {lineno}: {msg}",
+            lineno=error.lineno,
+            msg=error.msg,
+            field="variants",
         ) from None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise UserError("the variants are a list of objects with name, technique and settings", field="variants")

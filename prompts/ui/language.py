@@ -1,7 +1,8 @@
 """The page in English and Spanish.
 
 An English text is the key of its translation, as gettext has it; spanish.po holds them. The browser's language decides.
-Gradio's front end looks up what stands in the page from the start, by short names made of the texts, as it reads none with a brace.
+Gradio's front end looks up what stands in the page from the start, by short names made of the texts, as it reads none with a brace;
+the sentences of failures, whose slots are filled here, are looked up here.
 """
 
 import hashlib
@@ -13,16 +14,26 @@ from typing import Any
 import gradio as gr
 from babel.messages.pofile import read_po
 
+from prompts.errors import AppError
+
 SPANISH = Path(__file__).parent / "spanish.po"
+PAGE, FAILURE = "page", "failure"  # contexts of messages
 TEXTS = ("label", "info", "placeholder")  # what a component says, besides the value of those that only say something
 SPEAKERS = (gr.Button, gr.DownloadButton, gr.Markdown)
 
 
 @cache
-def spanish() -> dict[str, str]:
-    """English text -> Spanish text."""
+def spanish(context: str = PAGE) -> dict[str, str]:
+    """English -> Spanish: the page's texts, or the sentences of failures."""
     with SPANISH.open("rb") as file:
-        return {str(message.id): str(message.string) for message in read_po(file, locale="es") if message.id}
+        messages = [one for one in read_po(file, locale="es") if one.id and one.context == context]
+    return {str(message.id): str(message.string) for message in messages}
+
+
+def in_words_of(request: gr.Request | None, error: AppError) -> str:
+    """A failure's sentence in the language that the caller's browser prefers."""
+    first = (request.headers.get("accept-language") or "") if request else ""
+    return error.said(spanish(FAILURE) if first.lower().startswith("es") else None)
 
 
 def texts(page: gr.Blocks) -> Iterator[tuple[Any, str, str]]:

@@ -67,7 +67,11 @@ class LibrarySection:
     def _load(self, who: Caller, name: str | None, version: int | None) -> list[Any]:
         entry = library.load(who.owner, name or "", version)
         if entry.technique != self.tab.technique.name:
-            raise UserError(f"{name!r} is a prompt of the {entry.technique.replace('_', ' ')} tab; load it there")
+            raise UserError(
+                "{name!r} is a prompt of the {technique} tab; load it there",
+                name=name,
+                technique=entry.technique.replace("_", " "),
+            )
         return list(self.tab.form.show(entry.settings))
 
     def _delete(self, who: Caller, name: str | None) -> list[Any]:

@@ -21,7 +21,10 @@ def fill_documents(_who: Caller, files: list[str], rows: Any) -> list[list[str]]
     for path in map(Path, files):
         if path.stat().st_size > MOST_BYTES:
             raise UserError(
-                f"{path.name} has more than {MOST_BYTES:,} bytes; attach the part that matters", field="documents"
+                "{name} has more than {most_bytes:,} bytes; attach the part that matters",
+                name=path.name,
+                most_bytes=MOST_BYTES,
+                field="documents",
             )
         found.append([path.name, path.read_text(encoding=detect(path).name)])
     return found
@@ -36,16 +39,27 @@ def fill_examples(_who: Caller, files: list[str], rows: Any) -> list[list[str]]:
         inputs = [name for name in table.columns if name != output]
         if not output or not inputs:
             raise UserError(
-                f"{path.name}: name the column of the answers one of {', '.join(USUAL_REFERENCES)}, beside one with the text",
+                "{name}: name the column of the answers one of {names}, beside one with the text",
+                name=path.name,
+                names=", ".join(USUAL_REFERENCES),
                 field="examples",
             )
         if len(found) + len(table.rows) > MOST_EXAMPLES:
-            raise UserError(f"{path.name}: at most {MOST_EXAMPLES} examples; upload a part of them", field="examples")
+            raise UserError(
+                "{name}: at most {most_examples} examples; upload a part of them",
+                name=path.name,
+                most_examples=MOST_EXAMPLES,
+                field="examples",
+            )
         made = [[_text(row, inputs), text_of(row[output])] for row in table.rows]
         if empty := [number for number, (text, answer) in enumerate(made, 1) if not text or not answer]:
             rows_named = ", ".join(map(str, empty[:5]))
             raise UserError(
-                f"{path.name}: {len(empty)} rows lack a text or an answer (rows {rows_named})", field="examples"
+                "{name}: {empty} rows lack a text or an answer (rows {rows_named})",
+                name=path.name,
+                empty=len(empty),
+                rows_named=rows_named,
+                field="examples",
             )
         found += made
     gr.Info(f"{len(found)} examples; “which examples” says how they are chosen for a question.")

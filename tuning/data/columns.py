@@ -81,20 +81,28 @@ def resolve(columns: Columns, table: Table) -> Columns:
         return columns
     if not columns.output:
         raise UserError(
-            f"say which columns of {table.name} are input and which is output; there are {', '.join(table.columns)}",
+            "say which columns of {name} are input and which is output; there are {names}",
+            name=table.name,
+            names=", ".join(table.columns),
             field="output" if columns.input else "input",
         )
     for name in columns.input:
         _known("input", name, table)
     _known("output", columns.output, table)
     if columns.output in columns.input:
-        raise UserError(f"{columns.output!r} is input and output at once", field="output")
+        raise UserError("{output!r} is input and output at once", output=columns.output, field="output")
     return columns
 
 
 def _known(field: str, name: str, table: Table) -> None:
     if name not in table.columns:
-        raise UserError(f"{table.name} has no column {name!r}; it has {', '.join(table.columns)}", field=field)
+        raise UserError(
+            "{name} has no column {name2!r}; it has {names}",
+            name=table.name,
+            name2=name,
+            names=", ".join(table.columns),
+            field=field,
+        )
 
 
 def guess(names: Sequence[str], rows: Sequence[Row] = ()) -> dict[str, Any]:
@@ -158,10 +166,14 @@ def conversation(row: Mapping[str, Any], columns: Columns, number: int = 1) -> C
         return _chat(row[columns.messages], number)
     prompt = zero_shot(asking(columns), row) if columns.input else Prompt(())
     if columns.input and not prompt.messages:
-        raise UserError(f"row {number}: every input column is empty; fill it or remove the row")
+        raise UserError("row {number}: every input column is empty; fill it or remove the row", number=number)
     answer = as_text(row[columns.output])
     if not answer.strip():
-        raise UserError(f"row {number}: the output {columns.output!r} is empty; fill it or remove the row")
+        raise UserError(
+            "row {number}: the output {output!r} is empty; fill it or remove the row",
+            number=number,
+            output=columns.output,
+        )
     return Conversation(prompt, answer)
 
 
@@ -221,10 +233,12 @@ def texts(row: Row, columns: Columns) -> tuple[str, str]:
 def _chat(found: Any, number: int) -> Conversation:
     turns = [turn_of(item) for item in found] if isinstance(found, list) else [None]
     if len(turns) < 2 or None in turns:
-        raise UserError(f"row {number}: expected chat messages, [{{role, content}}, ...], at least two")
+        raise UserError("row {number}: expected chat messages, [{{role, content}}, ...], at least two", number=number)
     good = [turn for turn in turns if turn]
     if good[-1]["role"] != "assistant":
-        raise UserError(f"row {number}: the last message must be the assistant's, which is what is learned")
+        raise UserError(
+            "row {number}: the last message must be the assistant's, which is what is learned", number=number
+        )
     return Conversation(from_dicts(good[:-1]), good[-1]["content"])
 
 

@@ -148,7 +148,12 @@ def classes(answer: str, labels: Labels) -> list[int]:
     """The numbers of the classes that an answer names. Raises UserError for one that is none."""
     names = split_classes(answer) if labels.many else [answer.strip()]
     if unknown := next((name for name in names if name not in labels.names), None):
-        raise UserError(f"{unknown!r} is none of the {len(labels.names)} classes of the training rows", field="output")
+        raise UserError(
+            "{unknown!r} is none of the {names} classes of the training rows",
+            unknown=unknown,
+            names=len(labels.names),
+            field="output",
+        )
     return [labels.names.index(name) for name in names]
 
 
@@ -178,18 +183,29 @@ def fit(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overl
     if long and overlong == "stop":
         first, worst = min(long), int(max(lengths[at] for at in long))
         raise UserError(
-            f"{len(long)} of {len(numbers)} rows are longer than {max_length} tokens (row {first + 1} has "
-            f"{int(lengths[first])}; the longest {worst}). Raise max_length to {worst}, or set overlong to drop, cut or split",
+            "{long} of {numbers} rows are longer than {max_length} tokens (row {first} has {value}; "
+            "the longest {worst}). Raise max_length to {worst}, or set overlong to drop, cut or split",
+            long=len(long),
+            numbers=len(numbers),
+            max_length=max_length,
+            first=first + 1,
+            value=int(lengths[first]),
+            worst=worst,
             field="max_length",
         )
     if found.nothing:
         raise UserError(
-            f"{len(found.nothing)} rows would teach nothing (row {found.nothing[0] + 1}): their input alone fills "
-            f"{max_length} tokens. Raise max_length or set overlong to drop or split",
+            "{nothing} rows would teach nothing (row {value}): their input alone fills {max_length} "
+            "tokens. Raise max_length or set overlong to drop or split",
+            nothing=len(found.nothing),
+            value=found.nothing[0] + 1,
+            max_length=max_length,
             field="max_length",
         )
     if not len(found.rows):
-        raise UserError(f"every row is longer than {max_length} tokens; raise max_length", field="max_length")
+        raise UserError(
+            "every row is longer than {max_length} tokens; raise max_length", max_length=max_length, field="max_length"
+        )
     return found
 
 

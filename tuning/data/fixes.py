@@ -37,7 +37,13 @@ def patch(table: Table, columns: Columns, finding: Finding, fix: str) -> Patch:
     """What `fix` would change. Raises UserError for one that the finding does not offer."""
     if fix not in finding.fixes:
         offered = ", ".join(finding.fixes) or "none"
-        raise UserError(f"{finding.kind} has no fix {fix[:40]!r}; there is {offered}", field="fix")
+        raise UserError(
+            "{kind} has no fix {value!r}; there is {offered}",
+            kind=finding.kind,
+            value=fix[:40],
+            offered=offered,
+            field="fix",
+        )
     made: Patch = {"finding": finding.kind, "fix": fix, "title": finding.title, "drop": [], "set": {}}
     if fix == "drop":
         made["drop"] = list(finding.rows)
@@ -48,7 +54,7 @@ def patch(table: Table, columns: Columns, finding: Finding, fix: str) -> Patch:
     else:
         made["set"] = _rewritten(table, finding.rows, _TEXT_FIXES[fix])
     if not made["drop"] and not made["set"]:
-        raise UserError(f"{fix} would change nothing about {finding.title.lower()}", field="fix")
+        raise UserError("{fix} would change nothing about {title}", fix=fix, title=finding.title.lower(), field="fix")
     return made
 
 
@@ -59,7 +65,11 @@ def fixed(table: Table, columns: Columns, fix: Fix) -> Patch:
     if finding is None:
         there = ", ".join(one.kind for one in found) or "none"
         raise UserError(
-            f"there is no finding {fix.finding[:40]!r} in {table.name}; there are: {there}", field="finding"
+            "there is no finding {value!r} in {name}; there are: {there}",
+            value=fix.finding[:40],
+            name=table.name,
+            there=there,
+            field="finding",
         )
     return patch(table, columns, finding, fix.fix)
 

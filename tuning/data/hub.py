@@ -56,7 +56,9 @@ def save_dataset(owner: str, asked: HubData, token: str | None = None) -> str:
     if "/" not in asked.dataset or asked.dataset.startswith(("/", ".")):
         raise UserError("name a data set of the Hub as owner/name", field="dataset")
     if Path(asked.dataset).exists():  # the library would read that folder of this machine instead
-        raise UserError(f"{asked.dataset} is a folder of this machine, not a data set of the Hub", field="dataset")
+        raise UserError(
+            "{dataset} is a folder of this machine, not a data set of the Hub", dataset=asked.dataset, field="dataset"
+        )
     name = f"{asked.dataset.replace('/', '_')}_{asked.part}"
     note = f"{asked.dataset}, {asked.config or 'default config'}, {asked.part}, revision {asked.revision or 'main'}, of the Hub."
 
@@ -122,20 +124,26 @@ def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
         raise
     except DatasetNotFoundError as error:
         raise UserError(
-            f"there is no data set {asked.dataset!r} on the Hub, or it is private or gated ({_first(error)})",
+            "there is no data set {dataset!r} on the Hub, or it is private or gated ({first})",
+            dataset=asked.dataset,
+            first=_first(error),
             field="dataset",
         ) from None
     except (ValueError, FileNotFoundError) as error:  # an unknown config or part, which the message lists
-        raise UserError(f"{asked.dataset}: {_first(error)}", field="part") from None
+        raise UserError("{dataset}: {first}", dataset=asked.dataset, first=_first(error), field="part") from None
     except OSError as error:
-        raise WorldError(f"the Hub cannot be reached to read {asked.dataset}: {_first(error)}") from error
+        raise WorldError(
+            "the Hub cannot be reached to read {dataset}: {first}", dataset=asked.dataset, first=_first(error)
+        ) from error
     except (RuntimeError, ImportError, BadZipFile) as error:
-        raise UserError(f"{asked.dataset} cannot be read: {_first(error)}", field="dataset") from None
+        raise UserError(
+            "{dataset} cannot be read: {first}", dataset=asked.dataset, first=_first(error), field="dataset"
+        ) from None
 
 
 def _number(text: str) -> int:
     if not (digits := text.rstrip("]")).isdigit():
-        raise UserError(f"write the part as train[:1000], not [:{text[:20]}", field="part")
+        raise UserError("write the part as train[:1000], not [:{value}", value=text[:20], field="part")
     return int(digits)
 
 

@@ -87,7 +87,9 @@ def _worst(found: Any, lengths: Any, shown: Shown) -> list[int]:
     """Row numbers from 0: those asked for, else those with nothing to learn, the cut ones, then the longest."""
     if shown.rows:
         if wrong := [row for row in shown.rows if not 1 <= row <= len(lengths)]:
-            raise UserError(f"there is no row {wrong[0]}; there are {len(lengths):,}", field="rows")
+            raise UserError(
+                "there is no row {value}; there are {lengths:,}", value=wrong[0], lengths=len(lengths), field="rows"
+            )
         return [row - 1 for row in shown.rows]
     bad = [*found.nothing, *sorted((*found.cut, *found.dropped), key=lambda at: -lengths[at])]
     longest = np.argsort(-lengths, kind="stable")[: shown.most].tolist()

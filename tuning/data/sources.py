@@ -35,7 +35,12 @@ def open_table(owner: str, source: str) -> Table:
     if source in SAMPLES:
         return sample_table(name)
     if kind != "upload":
-        raise UserError(f"{source[:60]!r} is no data; upload a file, or use one of {', '.join(SAMPLES)}", field="data")
+        raise UserError(
+            "{value!r} is no data; upload a file, or use one of {names}",
+            value=source[:60],
+            names=", ".join(SAMPLES),
+            field="data",
+        )
     return uploaded_table(owner, source)
 
 

@@ -75,7 +75,11 @@ def split(
     rng.shuffle(kept)
     rng.shuffle(watched)
     if not train or (held_out > 0 and not kept):
-        raise UserError(f"{len(rows)} rows are too few to hold out {held_out:.0%}; add rows or change held_out")
+        raise UserError(
+            "{rows} rows are too few to hold out {held_out:.0%}; add rows or change held_out",
+            rows=len(rows),
+            held_out=held_out,
+        )
     return Split(tuple(train), tuple(kept), tuple(watched))
 
 
@@ -86,13 +90,15 @@ def given_split(rows: Iterable[Row], columns: Columns, seed: int) -> Split:
         part = part_of(row[columns.split])
         if part is None:
             raise UserError(
-                f"row {number + 1}: the split column {columns.split!r} says {str(row[columns.split])[:40]!r}; it must say "
-                "train, validation or test",
+                "row {number}: the split column {split!r} says {value!r}; it must say train, validation or test",
+                number=number + 1,
+                split=columns.split,
+                value=str(row[columns.split])[:40],
                 field="split",
             )
         parts[part].append(number)
     if not parts["train"]:
-        raise UserError(f"no row is for training by the split column {columns.split!r}", field="split")
+        raise UserError("no row is for training by the split column {split!r}", split=columns.split, field="split")
     for numbers in parts.values():
         random.Random(seed).shuffle(numbers)
     return Split(**{name: tuple(numbers) for name, numbers in parts.items()})

@@ -70,7 +70,12 @@ def _side(ground: Ground, name: str, kind: str, settings: AskSettings, prompts: 
     built = prompts if prompts is not None else [found.build(settings, row) for row in ground.task.rows]
     side = Side(name, found, settings, ground.open_model(settings.model), built)
     if long := keyed(side, ground.scoring, ground.task):
-        raise UserError(f"{len(long)} of {len(built)} rows do not fit the window of {settings.model}")
+        raise UserError(
+            "{long} of {built} rows do not fit the window of {model}",
+            long=len(long),
+            built=len(built),
+            model=settings.model,
+        )
     return side
 
 
@@ -111,7 +116,7 @@ def _chain_of_thought(ground: Ground) -> Rung:
 
 def _pool(ground: Ground) -> list[Example]:
     if len(ground.examples) < ground.settings.k:
-        raise UserError(f"there are {len(ground.examples)} training rows to show, fewer than k")
+        raise UserError("there are {examples} training rows to show, fewer than k", examples=len(ground.examples))
     return ground.examples
 
 
@@ -213,7 +218,7 @@ def _lora_short(ground: Ground) -> Rung:
 def _lora_best(ground: Ground) -> Rung:
     if ground.kind != "causal":
         kind = {"seq2seq": "T5-like", "classifier": "classifying"}[ground.kind]
-        raise UserError(f"a {kind} model reads its text as it was trained to; it takes no other prompt")
+        raise UserError("a {kind} model reads its text as it was trained to; it takes no other prompt", kind=kind)
     return _again(ground, "lora_best", ground.run)
 
 

@@ -82,7 +82,9 @@ def create(run: runs.Run, settings: LadderSettings) -> Ladder:
                     "scorer": settled(settings, held.references).scorer}  # fmt: skip
         write_json(ladder.folder / "ladder.json", document)
     except OSError as error:
-        raise WorldError(f"the ladder cannot be written: {error.strerror}; free some disk space") from error
+        raise WorldError(
+            "the ladder cannot be written: {strerror}; free some disk space", strerror=error.strerror
+        ) from error
     return ladder
 
 
@@ -90,7 +92,7 @@ def find(owner: str, ladder: str) -> Ladder:
     """Raises NotFound for a ladder that does not exist or is another owner's."""
     folder = owner_folder(owner, "ladders", ladder) if _ID.fullmatch(ladder) else None
     if folder is None or not (folder / "ladder.json").is_file():
-        raise NotFound(f"there is no ladder {ladder[:40]!r}", field="ladder")
+        raise NotFound("there is no ladder {value!r}", value=ladder[:40], field="ladder")
     return Ladder(owner, ladder, folder)
 
 
@@ -110,7 +112,7 @@ def ladder_events(
     try:
         alive = FileLock(ladder.folder / "alive.lock").acquire(timeout=5)
     except Timeout:
-        raise UserError(f"ladder {ladder.id} is at work already", field="ladder") from None
+        raise UserError("ladder {id} is at work already", id=ladder.id, field="ladder") from None
     with alive:
         try:
             with device(ladder) as hold:

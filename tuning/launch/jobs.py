@@ -62,10 +62,16 @@ def price(settings: JobSettings, token: str | None) -> dict[str, Any]:
     found = next((item for item in offered if item.name == settings.flavor), None)
     if found is None:
         names = ", ".join(item.name for item in offered)
-        raise UserError(f"Jobs have no hardware {settings.flavor!r}; there are {names}", field="flavor")
+        raise UserError(
+            "Jobs have no hardware {flavor!r}; there are {names}", flavor=settings.flavor, names=names, field="flavor"
+        )
     minutes = {"minute": 1, "hour": 60, "second": 1 / 60}.get(found.unit_label)
     if minutes is None:
-        raise WorldError(f"the Hub prices {settings.flavor} by the {found.unit_label}, which this app does not know")
+        raise WorldError(
+            "the Hub prices {flavor} by the {unit_label}, which this app does not know",
+            flavor=settings.flavor,
+            unit_label=found.unit_label,
+        )
     minute = found.unit_cost_usd / minutes
     return {
         "flavor": found.name, "hardware": f"{found.pretty_name}, {found.cpu}, {found.ram}",
@@ -103,7 +109,9 @@ class Jobs:
             self._api.create_repo(self.repo, repo_type="dataset", private=True, exist_ok=True)
             if not self._api.repo_info(self.repo, repo_type="dataset").private:
                 raise UserError(
-                    f"your data set {self.repo} is public; make it private first, as rows go there", field="token"
+                    "your data set {repo} is public; make it private first, as rows go there",
+                    repo=self.repo,
+                    field="token",
                 )
             self._api.upload_folder(repo_id=self.repo, repo_type="dataset", folder_path=folder, path_in_repo=self._run.id,
                                     delete_patterns=["run/*", "out/*"], commit_message=f"Run {self._run.id}")  # fmt: skip

@@ -48,7 +48,7 @@ def spawn(work: Work, words: list[str], token: str | None, key: str | None = Non
         process = _SPARE.given(work, words, secrets) or _new(work, words, secrets)
     except OSError as error:
         work.set_state("failed", f"the process cannot be started: {error.strerror}")
-        raise WorldError(f"the training cannot be started: {error.strerror}") from error
+        raise WorldError("the training cannot be started: {strerror}", strerror=error.strerror) from error
     with suppress(OSError):  # the page answers first
         os.setpriority(os.PRIO_PROCESS, process.pid, BEHIND)
     threading.Thread(target=process.wait, daemon=True).start()  # so that it leaves no zombie behind
@@ -153,10 +153,12 @@ def round_trip(document: dict[str, Any]) -> dict[str, Any]:
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-        raise WorldError(f"what was published could not be loaded in a fresh process: {said[:300]}; publish again")
+        raise WorldError(
+            "what was published could not be loaded in a fresh process: {value}; publish again", value=said[:300]
+        )
     found: dict[str, Any] = json.loads(lines[-1])
     if "error" in found:
-        raise WorldError(f"what was published could not be loaded in a fresh process: {found['error']}")
+        raise WorldError("what was published could not be loaded in a fresh process: {error}", error=found["error"])
     return found
 
 
@@ -174,7 +176,7 @@ def send_to_space(project: str, folder: str, space: str, token: str | None) -> s
     )  # fmt: skip
     said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or ["it ended without a word"]
     if done.returncode:
-        raise WorldError(f"Trackio could not send the figures to {space}: {said[-1]}")
+        raise WorldError("Trackio could not send the figures to {space}: {value}", space=space, value=said[-1])
     return said[-1]
 
 
