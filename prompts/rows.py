@@ -119,7 +119,9 @@ def read_table(path: Path, limits: Limits | None = None, keep: Path | None = Non
     table = store(path.name, _reader(suffix, limits)(path, notes.append), limits, keep, notes)
     if not table.rows:
         blank = suffix in (".jsonl", ".json", ".txt") or not path.read_bytes()[:1000].strip()
-        raise UserError(f"{path.name} is empty" if blank else f"{path.name} has a header but no rows")
+        if blank:
+            raise UserError("{name} is empty", name=path.name)
+        raise UserError("{name} has a header but no rows", name=path.name)
     return table
 
 

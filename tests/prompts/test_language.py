@@ -1,11 +1,16 @@
 """Nothing that the page says from the start is missing in Spanish."""
 
+import pickle
 import re
+import string
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
+from prompts.errors import UserError
 from prompts.ui import language
 from prompts.ui.language import spanish, texts, translations
+from tests.sentences import sentences
 
 KEPT = re.compile(
     r"{{.*?}}|`[^`]+`|<[a-z]+>|^#+ |\*\*", re.MULTILINE
@@ -53,3 +58,29 @@ def test_the_front_end_gets_both_languages_by_the_same_short_names() -> None:
     known = translations().translations
     assert len(names) > 200 and names <= set(known["en"]) == set(known["es"])
     assert not [name for name in known["en"] if "}" in name]
+
+
+def slots(text: str) -> list[tuple[str | None, str | None, str | None]]:
+    return sorted((name, conversion, spec) for _, name, spec, conversion in string.Formatter().parse(text) if name)
+
+
+def test_every_failure_is_said_in_spanish_with_the_same_slots() -> None:
+    keys, known = set(sentences()), spanish(language.FAILURE)
+    assert len(keys) > 250
+    assert sorted(keys - set(known)) == [] and sorted(set(known) - keys) == []
+    for key, said in known.items():
+        if any(name.isidentifier() for name, *_ in slots(key) if name):
+            assert slots(key) == slots(said), key
+
+
+def test_a_failure_is_said_in_the_browsers_language() -> None:
+    error = UserError("{name} is empty", name="a.csv", field="file").after("row 3: ")
+    assert str(error) == "row 3: file: a.csv is empty"
+    for accepted, said in (
+        ("es-MX,en;q=0.5", "a.csv no tiene contenido"),
+        ("en,es", "a.csv is empty"),
+        ("", "a.csv is empty"),
+    ):
+        request = SimpleNamespace(headers={"accept-language": accepted})
+        assert language.in_words_of(request, error) == f"row 3: file: {said}"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error), "it crosses to a worker of the GPU and back"

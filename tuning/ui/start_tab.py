@@ -145,9 +145,9 @@ class StartTab:
         found = resolve(columns, table)
         if found.messages or not found.input:
             raise UserError(
-                f"{table.name} holds {'conversations' if found.messages else 'plain texts'}, on which no prompt is compared; take "
-                "them to the Fine-tune tab, or choose the columns"
-            )
+                "{name} holds conversations or plain texts, on which no prompt is compared; take them to the Fine-tune tab, or "
+                "choose the columns", name=table.name,
+            )  # fmt: skip
         task = begin(source, table, found.input, found.output, found.instruction, locked_keys(who.owner))
         names = list(table.columns)
         asked = gr.Dropdown(choices=names, value=list(found.input))
