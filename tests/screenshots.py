@@ -71,7 +71,41 @@ def main() -> None:
                     path = target / f"{number}-{name.lower().replace(' ', '-')}-{width}-{look}.png"
                     page.screenshot(path=path, full_page=True)
                     print(os.path.relpath(path))
+            for name, shown in SHOWN.items():
+                page = browser.new_page(viewport={"width": 1280, "height": 860})
+                page.goto(f"{url}/?__theme=light")
+                page.get_by_role("heading", name="Prompt or Tune").wait_for()
+                shown(page)
+                page.screenshot(path=ROOT / "docs" / f"{name}.png")
+                print(f"docs/{name}.png")
             browser.close()
+
+
+def compared(page: Page) -> None:
+    """Two prompts on the same rows."""
+    open_tab(page, "Compare")
+    fill(page, "Compare")
+    page.get_by_text("data fingerprint").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 560)
+    page.wait_for_timeout(1000)
+
+
+def tuned(page: Page) -> None:
+    """A training of one epoch, measured."""
+    open_tab(page, "Fine-tune")
+    page.get_by_label("Epochs").first.fill("2")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_text("held-out rows, scored by").first.wait_for(timeout=400_000)
+    page.get_by_role("heading", name="3 · Training").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 420)
+    page.wait_for_timeout(1500)
+
+
+SHOWN = {
+    "start": lambda page: page.wait_for_timeout(1500),
+    "compare": compared,
+    "fine-tune": tuned,
+}  # what the README shows
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from prompts.experiment import Experiment
 from prompts.settings import Settings, table
@@ -98,6 +100,24 @@ def test_every_setting_has_title_and_help() -> None:
             for name, info in model.model_fields.items():
                 assert info.title, f"{model.__name__}.{name}"
                 assert info.description, f"{model.__name__}.{name}"
+
+
+@pytest.mark.parametrize("which", ["oldest", "newest"])
+def test_constraints_pin_what_is_supported(which: str) -> None:
+    """The oldest are the lower bounds of requirements.txt; the newest lie within them."""
+    bounds = {one.name: one.specifier for one in map(Requirement, _lines("requirements.txt"))}
+    pins = {one.name: one.specifier for one in map(Requirement, _lines(f"constraints-{which}.txt"))}
+    assert set(pins) == {"gradio", "transformers", "peft", "accelerate", "datasets", "huggingface-hub", "torch"}
+    for name in set(pins) - {"torch"}:
+        (pin,) = pins[name]
+        assert bounds[name].contains(pin.version)
+        if which == "oldest":
+            (lowest,) = [Version(one.version) for one in bounds[name] if one.operator == ">="]
+            assert Version(pin.version) == lowest, name
+
+
+def _lines(name: str) -> list[str]:
+    return [line for line in (ROOT / name).read_text().splitlines() if line and not line.startswith("#")]
 
 
 def test_readme_tables_are_the_settings() -> None:

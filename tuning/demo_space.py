@@ -39,7 +39,7 @@ def write_space(run: Run, repo: str, form: str, folder: Path) -> None:
     packages = (
         ["llama-cpp-python", "huggingface-hub"] if form == "gguf" else ["torch", "transformers>=5,<6", "accelerate"]
     )
-    packages += [] if whole else ["peft>=0.19"]
+    packages += [] if whole else ["peft>=0.21.2"]
     (folder / "requirements.txt").write_text("\n".join([*packages, ""]), encoding="utf-8")
     (folder / "README.md").write_text(_readme(run, repo), encoding="utf-8")
 
