@@ -20,7 +20,7 @@ from tuning.__main__ import COMMANDS as TUNING
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHELL = [
-    shlex.split(line.partition(">")[0])
+    shlex.split(line.partition(">")[0], comments=True)
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     for line in block.replace("\\\n", " ").splitlines()
     if "python -m " in line or "-m tuning" in line

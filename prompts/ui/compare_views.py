@@ -36,7 +36,7 @@ SCORES = [
     "Variant",
     "Score",
     "95 % interval",
-    "Unreadable",
+    "Unread",
     "Tokens in, a row",
     "Tokens out, a row",
     "Seconds, all rows",
