@@ -1,11 +1,14 @@
-"""make screenshots: every tab at desktop and phone width, light and dark, with real content, into screenshots/."""
+"""make screenshots: every tab at both widths, light and dark, with real content, into screenshots/; and what the README shows,
+into docs/. With the word `readme`: those alone.
+"""
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Locator, Page, sync_playwright
 
 from tests.serving import ROOT, serving
 
@@ -61,7 +64,7 @@ def main() -> None:
         (Path(folder) / "models").symlink_to(models)
         with serving(Path(folder)) as url:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            for width, height, look in LOOKS:
+            for width, height, look in [] if "readme" in sys.argv else LOOKS:
                 page = browser.new_page(viewport={"width": width, "height": height})
                 page.goto(f"{url}/?__theme={look}")
                 page.get_by_role("heading", name="Prompt or Tune").wait_for()
@@ -81,13 +84,17 @@ def main() -> None:
             browser.close()
 
 
+def to_top(page: Page, found: Locator) -> None:
+    """Scrolls until it stands at the top of the window."""
+    found.evaluate("element => window.scrollTo(0, element.getBoundingClientRect().top + window.scrollY - 16)")
+    page.wait_for_timeout(1500)
+
+
 def compared(page: Page) -> None:
     """Two prompts on the same rows."""
     open_tab(page, "Compare")
     fill(page, "Compare")
-    page.get_by_text("data fingerprint").scroll_into_view_if_needed()
-    page.mouse.wheel(0, 560)
-    page.wait_for_timeout(1000)
+    to_top(page, page.get_by_role("button", name="Compare", exact=True))
 
 
 def tuned(page: Page) -> None:
@@ -96,9 +103,7 @@ def tuned(page: Page) -> None:
     page.get_by_label("Epochs").first.fill("2")
     page.get_by_role("button", name="Start training").click()
     page.get_by_text("held-out rows, scored by").first.wait_for(timeout=400_000)
-    page.get_by_role("heading", name="3 · Training").scroll_into_view_if_needed()
-    page.mouse.wheel(0, 420)
-    page.wait_for_timeout(1500)
+    to_top(page, page.get_by_role("heading", name="3 · Training"))
 
 
 SHOWN = {

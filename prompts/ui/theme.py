@@ -42,6 +42,8 @@ html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 .cards button.primary {border: 2px solid var(--primary-600); padding: 15px 17px}
 .next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
+.gr-group .block.rows {padding: 8px 12px}
+.label-wrap {text-align: left}
 .gradio-container :focus-visible {outline: 2px solid var(--color-accent) !important; outline-offset: 1px}
 @media (prefers-reduced-motion: reduce) {* {animation: none !important; transition: none !important}}
 """
