@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import SESSION_MODELS
 from tests.hub_server import Server
@@ -85,6 +85,8 @@ def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(chromium: str, tmp
         for page in (first, second):
             open_tab(page, "Fine-tune")
             page.get_by_text(re.compile("support_emails.jsonl: 225 rows")).wait_for()
+            asked = page.get_by_role("textbox", name=re.compile("^Instruction"))
+            expect(asked).to_have_value("Which team should answer this e-mail?")  # the task that the page opens on
             page.get_by_role("button", name="Start training").click()
             page.get_by_text(re.compile(r"step \d+ of|place \d in line|Starting")).first.wait_for(timeout=60_000)
         second.get_by_text(re.compile(r"place \d in line")).wait_for(timeout=120_000)

@@ -23,7 +23,7 @@ from tuning.data.fixes import Fix
 from tuning.data.hub import HubData, save_dataset
 from tuning.data.inspect import inspection
 from tuning.data.preview import preview
-from tuning.data.sources import fix_source, mapping, open_table, patches
+from tuning.data.sources import SAMPLES, fix_source, mapping, open_table, patches
 from tuning.recipe import Reading
 from tuning.ui import data_views as views
 
@@ -87,7 +87,7 @@ class DataSection:
     @property
     def shown(self) -> list[Any]:
         """What changes when other data are looked at."""
-        return [*self.columns.inputs, self.found, self.rows, self.mapping]
+        return [self.sample, *self.columns.inputs, self.found, self.rows, self.mapping]
 
     @property
     def examined(self) -> list[Any]:
@@ -131,7 +131,7 @@ class DataSection:
         return [source, *self.inspected(who, source, Columns(), held_out, validation)]
 
     def inspected(self, who: Caller, source: str, columns: Columns, *shares: float) -> list[Any]:
-        """Updates for the mapping's widgets, then what was found, the rows, and the mapping to remember."""
+        """Updates for `shown`: the sample, the mapping's widgets, what was found, the rows, and the mapping to remember."""
         found = inspection(open_table(who.owner, source), columns)
         names = found["columns"]
         given = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
@@ -139,7 +139,7 @@ class DataSection:
             value if name == "instruction" else gr.Dropdown(choices=names, value=value or None)
             for name, value in given.items()
         ]
-        return [*updates, *self._looked(found, *shares)]
+        return [source if source in SAMPLES else None, *updates, *self._looked(found, *shares)]
 
     def _looked(self, found: dict[str, Any], *shares: float) -> list[Any]:
         rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
@@ -155,8 +155,8 @@ class DataSection:
         """After a reload: updates for all of `shown` but the mapping."""
         if source:
             with contextlib.suppress(UserError):  # the upload is gone, or its columns are others now
-                return self.inspected(who, source, build(Columns, columns or {}), *shares)[:-1]
-        return [gr.skip()] * (len(self.columns.inputs) + 2)
+                return self.inspected(who, source, mapping(source, build(Columns, columns or {})), *shares)[:-1]
+        return [gr.skip()] * (len(self.shown) - 1)
 
     # -- the doctor
 
