@@ -51,9 +51,9 @@ def parse(name: str) -> ModelName:
     if _HUB_ID.fullmatch(name) and ".." not in name:
         return ModelName("hub", name)
     raise UserError(
-        "{value!r} is no model: write embedded, a Hub id (owner/name), a folder (./path), "
+        "{name!r} is no model: write embedded, a Hub id (owner/name), a folder (./path), "
         "run:<id>, or <url>#<model> for an OpenAI-compatible server",
-        value=name[:80],
+        name=name[:80],
         field="model",
     )
 
@@ -62,7 +62,7 @@ def _server(name: str) -> ModelName:
     url, _, model = name.partition("#")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or not model:
-        raise UserError("{value!r}: write a server as http(s)://host[:port]/v1#model", value=name[:80], field="model")
+        raise UserError("{name!r}: write a server as http(s)://host[:port]/v1#model", name=name[:80], field="model")
     if parts.username or parts.password:
         raise UserError("a key does not belong in the address; give it as the server's key", field="model")
     if shared_here():

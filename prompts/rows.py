@@ -101,10 +101,10 @@ def read_table(path: Path, limits: Limits | None = None, keep: Path | None = Non
         raise UserError("there is no file {name}", name=path.name)
     if suffix not in SUFFIXES:
         raise UserError(
-            "{name}: upload {names}; this ends in {value!r}",
+            "{name}: upload {names}; this ends in {suffix!r}",
             name=path.name,
             names=", ".join(SUFFIXES),
-            value=path.suffix or "nothing",
+            suffix=path.suffix or "nothing",
         )
     if (size := path.stat().st_size) > limits.max_bytes:
         raise UserError(

@@ -63,9 +63,9 @@ def begin(
     """
     if missing := [name for name in (*inputs, output) if name not in table.columns]:
         raise UserError(
-            "{name} has no column {value!r}; it has {names}",
+            "{name} has no column {missing!r}; it has {names}",
             name=table.name,
-            value=missing[0],
+            missing=missing[0],
             names=", ".join(table.columns),
             field="columns",
         )

@@ -17,10 +17,10 @@ def check_losses(losses: Sequence[float], gradients: Sequence[float], learning_r
     if not math.isfinite(losses[-1]):
         raise UserError(
             "the loss is not a number at step {step}: the learning rate ({learning_rate:g}) is "
-            "likely too high; start again with {learning_rate2:.1g}, or lower max_grad_norm",
+            "likely too high; start again with {lower:.1g}, or lower max_grad_norm",
             step=step,
             learning_rate=learning_rate,
-            learning_rate2=learning_rate / 3,
+            lower=learning_rate / 3,
             field="learning_rate",
         )
     if step >= ZERO_STEPS and max(map(abs, losses[-ZERO_STEPS:])) < ZERO:
@@ -33,9 +33,9 @@ def check_losses(losses: Sequence[float], gradients: Sequence[float], learning_r
         means = [fmean(losses[at : at + SMOOTH]) for at in range(step - SMOOTH + 1)]
         if means[-1] > FLOOR and means[-1] > EXPLODED * min(means):
             raise UserError(
-                "the loss exploded, from {means:.2f} to {value:.2f}; lower the learning rate (now {learning_rate:g})",
+                "the loss exploded, from {means:.2f} to {loss:.2f}; lower the learning rate (now {learning_rate:g})",
                 means=min(means),
-                value=means[-1],
+                loss=means[-1],
                 learning_rate=learning_rate,
                 field="learning_rate",
             )
@@ -63,8 +63,8 @@ class Relief:
             return "out of memory with one row at a time: gradient checkpointing is on now, which is a third slower"
         raise UserError(
             "out of memory even with one row at a time and gradient checkpointing: the longest row "
-            "has {longest:,} tokens. Lower max_length to {longest2:,}, or choose a smaller model",
+            "has {longest:,} tokens. Lower max_length to {half:,}, or choose a smaller model",
             longest=longest,
-            longest2=longest // 2,
+            half=longest // 2,
             field="max_length",
         )

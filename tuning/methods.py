@@ -59,9 +59,9 @@ def with_method(base: Any, recipe: Any, kind: Kind, tokenizer: Any) -> Any:
         model = get_peft_model(base, _config(recipe, kind, getattr(base, "new_modules", None)))
     except ValueError as error:
         raise UserError(
-            "{method} does not fit this model ({value}); choose lora",
+            "{method} does not fit this model ({reason}); choose lora",
             method=recipe.method,
-            value=str(error)[:200],
+            reason=str(error)[:200],
             field="method",
         ) from None
     if METHODS[recipe.method].soft and recipe.soft_prompt.strip():

@@ -229,18 +229,17 @@ def _loaded_again(
             at for at, pair in enumerate(zip(here["answers"], there["answers"], strict=True)) if pair[0] != pair[1]
         )
         raise WorldError(
-            "{repo} was written, but what came back answers differently: {value!r} instead of "
-            "{value2!r}; publish again",
+            "{repo} was written, but what came back answers differently: {there!r} instead of {here!r}; publish again",
             repo=repo,
-            value=there["answers"][at][:80],
-            value2=here["answers"][at][:80],
+            there=there["answers"][at][:80],
+            here=here["answers"][at][:80],
         )
     if here["digest"] != there["digest"]:
         raise WorldError(
-            "{repo} was written, but what came back has other logits: {value} instead of {value2}; publish again",
+            "{repo} was written, but what came back has other logits: {there} instead of {here}; publish again",
             repo=repo,
-            value=there["top"][:3],
-            value2=here["top"][:3],
+            there=there["top"][:3],
+            here=here["top"][:3],
         )
     return {"rows": len(prompts), "logits": here["digest"]}
 

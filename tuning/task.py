@@ -41,10 +41,10 @@ def task_of(name: Name, base: Kind, rows: Iterable[Conversation]) -> Task:
     if base != wanted:
         kinds = {"causal": "GPT-like", "seq2seq": "T5-like", "classifier": "BERT-like"}
         raise UserError(
-            "the task {name} needs a {value} model, and this one is {value2}",
+            "the task {name} needs a {wanted_kind} model, and this one is {base_kind}",
             name=name,
-            value=kinds[wanted],
-            value2=kinds[base],
+            wanted_kind=kinds[wanted],
+            base_kind=kinds[base],
             field="task",
         )
     return Task(base)

@@ -177,12 +177,12 @@ def server_errors(url: str) -> Iterator[None]:
         ) from None
     except (OSError, ValueError, AttributeError, IndexError, KeyError, TypeError) as error:
         raise WorldError(
-            "the server {url} cannot be used: {name}: {value}",
+            "the server {url} cannot be used: {name}: {reason}",
             url=url,
             name=type(error).__name__,
-            value=str(error)[:200],
+            reason=str(error)[:200],
         ) from None
     except Exception as error:
         if "httpx" not in type(error).__module__:
             raise
-        raise WorldError("the server {url} cannot be reached: {value}", url=url, value=str(error)[:200]) from None
+        raise WorldError("the server {url} cannot be reached: {reason}", url=url, reason=str(error)[:200]) from None

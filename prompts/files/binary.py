@@ -43,9 +43,9 @@ def read_parquet(path: Path, tell: Tell, most_rows: int, most_bytes: int) -> Ite
                     yield {name: plain(value, f"{path.name}, column {name!r}") for name, value in row.items()}
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
-            "{name} is no whole Parquet file ({value}); save it again",
+            "{name} is no whole Parquet file ({reason}); save it again",
             name=path.name,
-            value=str(error).splitlines()[0][:120],
+            reason=str(error).splitlines()[0][:120],
         ) from None
 
 
@@ -81,10 +81,10 @@ def _opened(path: Path, most_bytes: int) -> zipfile.ZipFile:
     if size > most_bytes or (size > RATIO_FROM and size / packed > RATIO):
         archive.close()
         raise UserError(
-            "{name} unpacks to {size:,} bytes, {size2:,} times its size; it is not read",
+            "{name} unpacks to {size:,} bytes, {times:,} times its size; it is not read",
             name=path.name,
             size=size,
-            size2=size // packed,
+            times=size // packed,
         )
     return archive
 
@@ -135,16 +135,16 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: Path, most: i
             data = file.read(most + 1)
     except (zipfile.BadZipFile, RuntimeError, OSError, EOFError, ValueError) as error:
         raise UserError(
-            "{name}, {value!r}: {error}; pack the files again",
+            "{name}, {entry!r}: {error}; pack the files again",
             name=path.name,
-            value=entry.filename[:LONG_NAME],
+            entry=entry.filename[:LONG_NAME],
             error=error,
         ) from None
     except Exception as error:  # zlib.error and its kin have no common base
         raise UserError(
-            "{name}, {value!r} is damaged ({error}); pack it again",
+            "{name}, {entry!r} is damaged ({error}); pack it again",
             name=path.name,
-            value=entry.filename[:LONG_NAME],
+            entry=entry.filename[:LONG_NAME],
             error=error,
         ) from None
     if len(data) > most:
@@ -158,10 +158,10 @@ def _decoded(data: bytes, where: str) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(
-            "{where}, line {line}: the byte 0x{value:02x} is not UTF-8; save it as UTF-8",
+            "{where}, line {line}: the byte 0x{byte:02x} is not UTF-8; save it as UTF-8",
             where=where,
             line=line,
-            value=data[error.start],
+            byte=data[error.start],
         ) from None
     if "\0" in text:
         raise UserError("{where}: a null byte; this is no plain text", where=where)
@@ -197,10 +197,10 @@ def _sheet(values: Any, formulas: Any, path: Path, tell: Tell) -> Iterator[dict[
     names = [sheet.title for sheet in values.worksheets if any(any(_cells(row)) for row in sheet.iter_rows())]
     if len(names) > 1:
         raise UserError(
-            "{name} has {names} sheets with content ({value}); keep one of them",
+            "{name} has {names} sheets with content ({sheets}); keep one of them",
             name=path.name,
             names=len(names),
-            value=", ".join(names)[:200],
+            sheets=", ".join(names)[:200],
         )
     if not names:
         return
@@ -240,10 +240,10 @@ def _check_formulas(row: Any, origin: Any, path: Path, number: int) -> int:
     for at, cell in found:
         if at >= len(row) or row[at].value is None:
             raise UserError(
-                "{name}, row {number}: {value!r} is a formula without a stored value; paste the column "
+                "{name}, row {number}: {cell!r} is a formula without a stored value; paste the column "
                 "as values, or save the file in a spreadsheet program",
                 name=path.name,
                 number=number,
-                value=str(cell.value)[:40],
+                cell=str(cell.value)[:40],
             )
     return len(found)

@@ -160,10 +160,10 @@ def _streamed(path: Path, encoding: Encoding) -> Iterator[Any]:
                 yield item
         except ijson.JSONError as error:
             raise UserError(
-                "{name}, after item {done}: not valid JSON: {value}",
+                "{name}, after item {done}: not valid JSON: {reason}",
                 name=path.name,
                 done=done,
-                value=str(error).splitlines()[0],
+                reason=str(error).splitlines()[0],
             ) from None
     if not done:
         raise UserError("{name}: expected a list of objects, [{{...}}, {{...}}]", name=path.name)

@@ -183,22 +183,22 @@ def fit(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overl
     if long and overlong == "stop":
         first, worst = min(long), int(max(lengths[at] for at in long))
         raise UserError(
-            "{long} of {numbers} rows are longer than {max_length} tokens (row {first} has {value}; "
+            "{long} of {numbers} rows are longer than {max_length} tokens (row {first} has {tokens}; "
             "the longest {worst}). Raise max_length to {worst}, or set overlong to drop, cut or split",
             long=len(long),
             numbers=len(numbers),
             max_length=max_length,
             first=first + 1,
-            value=int(lengths[first]),
+            tokens=int(lengths[first]),
             worst=worst,
             field="max_length",
         )
     if found.nothing:
         raise UserError(
-            "{nothing} rows would teach nothing (row {value}): their input alone fills {max_length} "
+            "{nothing} rows would teach nothing (row {row}): their input alone fills {max_length} "
             "tokens. Raise max_length or set overlong to drop or split",
             nothing=len(found.nothing),
-            value=found.nothing[0] + 1,
+            row=found.nothing[0] + 1,
             max_length=max_length,
             field="max_length",
         )

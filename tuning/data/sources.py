@@ -36,8 +36,8 @@ def open_table(owner: str, source: str) -> Table:
         return sample_table(name)
     if kind != "upload":
         raise UserError(
-            "{value!r} is no data; upload a file, or use one of {names}",
-            value=source[:60],
+            "{source!r} is no data; upload a file, or use one of {names}",
+            source=source[:60],
             names=", ".join(SAMPLES),
             field="data",
         )
