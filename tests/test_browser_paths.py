@@ -12,20 +12,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.conftest import SESSION_MODELS
 from tests.hub_server import Server
 from tests.screenshots import open_tab
-from tests.serving import serving
-from tuning.work import CANCEL
+from tests.serving import nothing_left_at_work, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("embedded")]
-
-
-@contextmanager
-def nothing_left_at_work(home: Path) -> Iterator[None]:
-    """Also after a failure: a training outlives the app that began it."""
-    try:
-        yield
-    finally:
-        for run in home.glob("owners/*/runs/*"):
-            (run / CANCEL).touch()
 
 
 @contextmanager
