@@ -30,15 +30,8 @@ class Variant(Settings):
     )
 
 
-USUAL_REFERENCES = (
-    "reference",
-    "label",
-    "output",
-    "answer",
-    "completion",
-    "target",
-    "expected",
-)  # columns of right answers
+# The usual names of columns of right answers.
+USUAL_REFERENCES = ("reference", "label", "output", "answer", "completion", "target", "expected")
 
 
 class Rated(Scoring):
@@ -88,7 +81,7 @@ def read_experiment(path: Path) -> Experiment:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))  # JSON is YAML
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(
-            "{name} is neither JSON nor YAML: {value}", name=path.name, value=" ".join(str(error).split())[:200]
+            "{name} is neither JSON nor YAML: {reason}", name=path.name, reason=" ".join(str(error).split())[:200]
         ) from None
     if not isinstance(document, dict):
         raise UserError('{name}: expected {{"variants": [...], "scorer": ...}}', name=path.name)

@@ -120,7 +120,7 @@ def run_folder(owner: str, run: str) -> Path:
     run = run.removeprefix(RUN_PREFIX)
     folder = owner_folder(owner, "runs", run) if _RUN.fullmatch(run) else None
     if folder is None or not (folder / "recipe.json").is_file():
-        raise NotFound("there is no run {value!r}", value=run[:40], field="run")
+        raise NotFound("there is no run {run!r}", run=run[:40], field="run")
     return folder
 
 

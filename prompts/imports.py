@@ -66,7 +66,7 @@ def _yaml(text: str, path: Path) -> dict[str, Any]:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(
-            "{name} is not YAML: {value}", name=path.name, value=" ".join(str(error).split())[:200]
+            "{name} is not YAML: {reason}", name=path.name, reason=" ".join(str(error).split())[:200]
         ) from None
     if not isinstance(found, dict):
         raise UserError("{name}: expected prompts, providers and tests", name=path.name)

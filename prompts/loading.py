@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from prompts.errors import UserError
+from prompts.errors import UserError, WorldError, is_out_of_memory
 from prompts.home import hub_token, lent_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_FILE
@@ -54,6 +54,8 @@ class Loaded:
     def using(self, adapter: Path | None) -> Iterator[Any]:
         """The model with this adapter switched on, or every adapter off; the others wait meanwhile."""
         with self.lock:
+            if self.model is None:  # spoiled while this waited
+                raise WorldError("the model is read anew; ask again")
             if adapter is not None:
                 self._attach(adapter)
                 yield self.model
@@ -71,6 +73,9 @@ class Loaded:
                 try:
                     self._load(adapter, name)
                 except (RuntimeError, ValueError, KeyError) as error:  # its shapes or settings are another model's
+                    self._spoiled()
+                    if is_out_of_memory(error):
+                        raise
                     reason = str(error).splitlines()[0][:200]
                     raise UserError(
                         "the adapter does not fit its base: {reason}", reason=reason, field="model"
@@ -80,6 +85,13 @@ class Loaded:
                 self.model.delete_adapter(self._adapters.popitem(last=False)[0])
         self._adapters.move_to_end(name)
         self.model.set_adapter(name)
+
+    def _spoiled(self) -> None:
+        """An adapter that failed halfway has left some of its weights: the base is read anew for the next who asks."""
+        for key in [key for key, known in _loaded.items() if known is self]:
+            del _loaded[key]
+        self.model = None
+        self._adapters.clear()
 
     def _load(self, adapter: Path, name: str) -> None:
         from peft import PeftModel

@@ -236,8 +236,8 @@ def sample_table(name: str) -> Table:
     """Raises UserError that lists the samples."""
     if name not in SAMPLE_TITLES:
         raise UserError(
-            "there is no sample {value!r}; there are {names}",
-            value=name[:40],
+            "there is no sample {name!r}; there are {names}",
+            name=name[:40],
             names=", ".join(SAMPLE_TITLES),
             field="sample",
         )

@@ -89,18 +89,19 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(chromium: str, url: str) -> Iterator[Any]:
-    """The app in a window of 1440 pixels."""
+def browser(chromium: str) -> Iterator[Any]:
+    """A real Chromium."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        found = browser.new_page(viewport={"width": 1440, "height": 900})
-        found.faults = []
-        found.on("console", lambda message: found.faults.append(message.text) if message.type == "error" else None)
-        found.set_default_timeout(20_000)
-        found.goto(url)
-        found.get_by_role("heading", name="Prompt or Tune").wait_for()
-        found.wait_for_timeout(1000)  # what the page fetches at first is in its fields
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield found
-        browser.close()
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Any, url: str) -> Any:
+    """The app in a window of 1440 pixels; `faults` are its console's."""
+    from tests.screenshots import opened
+
+    return opened(browser, url, viewport={"width": 1440, "height": 900})

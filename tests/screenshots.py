@@ -7,8 +7,9 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from tests.serving import ROOT, serving
 
@@ -35,6 +36,18 @@ def open_tab(page: Page, name: str) -> None:
     else:
         page.locator(".overflow-menu button").first.click()
         page.locator(".overflow-dropdown button", has_text=name).click()
+
+
+def opened(browser: Browser, url: str, **look: Any) -> Any:
+    """The page of a visitor of its own, in a window that looks so; `faults` are its console's."""
+    page: Any = browser.new_context(**look).new_page()
+    page.faults = []
+    page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
+    page.set_default_timeout(20_000)
+    page.goto(url)
+    page.get_by_role("heading", name="Prompt or Tune").wait_for()
+    page.wait_for_timeout(1500)  # what the page fetches at first is in its fields
+    return page
 
 
 def fill(page: Page, name: str) -> None:
@@ -65,9 +78,7 @@ def main() -> None:
         with serving(Path(folder)) as url:
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
             for width, height, look in [] if "readme" in sys.argv else LOOKS:
-                page = browser.new_page(viewport={"width": width, "height": height})
-                page.goto(f"{url}/?__theme={look}")
-                page.get_by_role("heading", name="Prompt or Tune").wait_for()
+                page = opened(browser, f"{url}/?__theme={look}", viewport={"width": width, "height": height})
                 for number, name in enumerate(TABS):
                     open_tab(page, name)
                     fill(page, name)
@@ -75,9 +86,7 @@ def main() -> None:
                     page.screenshot(path=path, full_page=True)
                     print(os.path.relpath(path))
             for name, shown in SHOWN.items():
-                page = browser.new_page(viewport={"width": 1280, "height": 860})
-                page.goto(f"{url}/?__theme=light")
-                page.get_by_role("heading", name="Prompt or Tune").wait_for()
+                page = opened(browser, f"{url}/?__theme=light", viewport={"width": 1280, "height": 860})
                 shown(page)
                 page.screenshot(path=ROOT / "docs" / f"{name}.png")
                 print(f"docs/{name}.png")
@@ -98,7 +107,7 @@ def compared(page: Page) -> None:
 
 
 def tuned(page: Page) -> None:
-    """A training of one epoch, measured."""
+    """A training of two epochs, measured."""
     open_tab(page, "Fine-tune")
     page.get_by_label("Epochs").first.fill("2")
     page.get_by_role("button", name="Start training").click()
@@ -107,7 +116,7 @@ def tuned(page: Page) -> None:
 
 
 SHOWN = {
-    "start": lambda page: page.wait_for_timeout(1500),
+    "start": lambda page: None,
     "compare": compared,
     "fine-tune": tuned,
 }  # what the README shows

@@ -13,18 +13,10 @@ def sentences() -> Iterator[str]:
     """Every key of an error that is written out in prompts/ and tuning/, the command line's own aside."""
     for path in sorted([*(ROOT / "prompts").rglob("*.py"), *(ROOT / "tuning").rglob("*.py")]):
         if not _is_shell(path):
-            for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if (
-                    (
-                        isinstance(call, ast.Call)
-                        and isinstance(call.func, ast.Name)
-                        and call.func.id in ERRORS
-                        and call.args
-                    )
-                    and isinstance(call.args[0], ast.Constant)
-                    and isinstance(call.args[0].value, str)
-                ):
-                    yield call.args[0].value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(key)), *_]) if name in ERRORS:
+                        yield key
 
 
 def _is_shell(path: Path) -> bool:

@@ -68,25 +68,26 @@ def reach(page: Page, label: str) -> None:
     raise AssertionError(f"Tab does not lead to {label!r}")
 
 
+def press(page: Page, label: str) -> None:
+    reach(page, label)
+    page.keyboard.press("Enter")
+
+
+def choose(page: Page, label: str, value: str) -> None:
+    reach(page, label)
+    page.keyboard.press("Control+A")
+    page.keyboard.type(value)
+    page.keyboard.press("Enter")
+
+
 def test_the_main_path_needs_no_mouse(page: Any, tiny: str) -> None:
-    reach(page, "Solve word problems")
-    page.keyboard.press("Enter")
+    press(page, "Solve word problems")
     page.get_by_text("poor at sums").wait_for()
-    reach(page, "Next: Iterative refinement")
-    page.keyboard.press("Enter")
-    reach(page, "Model")
-    page.keyboard.press("Control+A")
-    page.keyboard.type(tiny)
-    page.keyboard.press("Enter")
-    reach(page, "Ask the model")
-    page.keyboard.press("Enter")
+    press(page, "Next: Iterative refinement")
+    choose(page, "Model", tiny)
+    press(page, "Ask the model")
     page.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for(timeout=90_000)
-    reach(page, "Fine-tune")
-    page.keyboard.press("Enter")
-    reach(page, "Base model")
-    page.keyboard.press("Control+A")
-    page.keyboard.type(tiny)
-    page.keyboard.press("Enter")
-    reach(page, "Start training")
-    page.keyboard.press("Enter")
+    press(page, "Fine-tune")
+    choose(page, "Base model", tiny)
+    press(page, "Start training")
     page.get_by_text(re.compile("held-out rows, scored by")).first.wait_for(timeout=120_000)

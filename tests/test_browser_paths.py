@@ -1,51 +1,23 @@
 """Whole ways through the page: from an upload to a published adapter on a phone, two visitors at once, Spanish."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.conftest import SESSION_MODELS
 from tests.hub_server import Server
-from tests.screenshots import open_tab
+from tests.screenshots import open_tab, opened
 from tests.serving import nothing_left_at_work, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("embedded")]
 
 
-@contextmanager
-def browsing(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-def opened(browser: Browser, url: str, **look: Any) -> Page:
-    """The page of a visitor of its own."""
-    page = browser.new_context(**look).new_page()
-    page.set_default_timeout(20_000)
-    page.goto(url)
-    page.get_by_role("heading", name="Prompt or Tune").wait_for()
-    page.wait_for_timeout(1500)
-    return page
-
-
-def home_with_models(folder: Path) -> Path:
-    (folder / "space").mkdir()
-    (folder / "space" / "models").symlink_to(SESSION_MODELS)
-    return folder / "space"
-
-
-def test_on_a_phone_an_upload_becomes_a_published_adapter(chromium: str, tmp_path: Path) -> None:
+def test_on_a_phone_an_upload_becomes_a_published_adapter(browser: Any, home: Path, tmp_path: Path) -> None:
     rows = tmp_path / "words.csv"
     rows.write_text("text,label\n" + "".join(f"item {n} is {(n % 2 and 'odd') or 'even'},{n % 2}\n" for n in range(24)))
-    home = home_with_models(tmp_path)
-    with Server() as hub, browsing(chromium) as browser, nothing_left_at_work(home):
+    with Server() as hub, nothing_left_at_work(home):
         with serving(home, HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hf")) as url:
             page = opened(browser, url, viewport={"width": 390, "height": 844}, has_touch=True)
             page.get_by_role("button", name="Use your data").click()
@@ -66,10 +38,9 @@ def test_on_a_phone_an_upload_becomes_a_published_adapter(chromium: str, tmp_pat
         assert "adapter_model.safetensors" in hub.files("ana/words")
 
 
-def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(chromium: str, tmp_path: Path) -> None:
-    home = home_with_models(tmp_path)
+def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(browser: Any, home: Path) -> None:
     space = {"SYSTEM": "spaces", "SPACE_ID": "ana/app", "HF_HUB_OFFLINE": "1"}
-    with browsing(chromium) as browser, nothing_left_at_work(home), serving(home, **space) as url:
+    with nothing_left_at_work(home), serving(home, **space) as url:
         first, second = opened(browser, url), opened(browser, url)
         for page in (first, second):
             open_tab(page, "Fine-tune")
@@ -91,14 +62,13 @@ def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(chromium: str, tmp
         second.get_by_text(re.compile("Cancelled")).first.wait_for(timeout=60_000)
 
 
-def test_the_page_speaks_spanish_and_so_do_its_failures(chromium: str, url: str, tmp_path: Path) -> None:
+def test_the_page_speaks_spanish_and_so_do_its_failures(browser: Any, url: str, tmp_path: Path) -> None:
     file = tmp_path / "nothing.csv"
     file.write_text("")
-    with browsing(chromium) as browser:
-        page = opened(browser, url, locale="es-ES")
-        page.get_by_role("heading", name="¿Qué debe hacer el modelo?").wait_for()
-        page.get_by_role("tab", name="Afinar").click()
-        page.get_by_role("button", name="Empezar").first.wait_for()
-        assert "__i18n__" not in page.locator("body").inner_text()
-        page.locator("#data-file input[type=file]").set_input_files(file)
-        page.get_by_text("nothing.csv no tiene contenido").wait_for()
+    page = opened(browser, url, locale="es-ES")
+    page.get_by_role("heading", name="¿Qué debe hacer el modelo?").wait_for()
+    page.get_by_role("tab", name="Afinar").click()
+    page.get_by_role("button", name="Empezar").first.wait_for()
+    assert "__i18n__" not in page.locator("body").inner_text()
+    page.locator("#data-file input[type=file]").set_input_files(file)
+    page.get_by_text("nothing.csv no tiene contenido").wait_for()

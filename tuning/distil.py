@@ -168,7 +168,7 @@ def question(row: Row, columns: Columns) -> str:
         return "\n".join(one.content for one in _asked(row, columns).messages)
     if missing := [name for name in columns.input if name not in row]:
         raise UserError(
-            "the rows have no column {value!r}, which the run was trained on", value=missing[0], field="rows"
+            "the rows have no column {column!r}, which the run was trained on", column=missing[0], field="rows"
         )
     return fill(template_of(columns.input), row)
 

@@ -65,7 +65,7 @@ def export(run: Run, settings: Export, folder: Path, *, token: str | None = None
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise WorldError(
-            "the export cannot be written: {value}; free some disk space", value=error.strerror or error
+            "the export cannot be written: {reason}; free some disk space", reason=error.strerror or error
         ) from error
     check: dict[str, Any] | None = None
     same = settings.form == "adapter" or (whole and settings.form == "merged")  # what would be compared with itself

@@ -40,7 +40,7 @@ def hub_refusals(repo: str) -> Iterator[None]:
         yield
     except HFValidationError as error:
         raise UserError(
-            "{repo!r} is not a valid name: {value}", repo=repo, value=str(error).splitlines()[0], field="repo_id"
+            "{repo!r} is not a valid name: {reason}", repo=repo, reason=str(error).splitlines()[0], field="repo_id"
         ) from None
     except LocalTokenNotFoundError:
         raise UserError("no token: run `hf auth login`, set HF_TOKEN, or give one", field="token") from None

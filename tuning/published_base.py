@@ -28,9 +28,9 @@ def checked_base(api: Any, run: Run) -> dict[str, Any]:
         return {"id": found.value, "revision": trained, "gated": True}
     except RepositoryNotFoundError:
         raise UserError(
-            "the base {value} is not on the Hub any more, or the token may not see it: the adapter "
+            "the base {base} is not on the Hub any more, or the token may not see it: the adapter "
             "could not be loaded; publish it merged, from a copy of the base",
-            value=found.value,
+            base=found.value,
             field="model",
         ) from None
     moved = {"moved_to": info.sha} if trained and info.sha != trained else {}

@@ -96,7 +96,7 @@ def find(owner: str, sweep: str) -> Sweep:
     """Raises NotFound for a sweep that does not exist or is another owner's."""
     folder = owner_folder(owner, "sweeps", sweep) if _ID.fullmatch(sweep) else None
     if folder is None or not (folder / "sweep.json").is_file():
-        raise NotFound("there is no sweep {value!r}", value=sweep[:40], field="sweep")
+        raise NotFound("there is no sweep {sweep!r}", sweep=sweep[:40], field="sweep")
     return Sweep(owner, sweep, folder)
 
 

@@ -109,7 +109,7 @@ def check_header(header: list[str], path: Path) -> None:
             )
         if name in seen:
             raise UserError(
-                "{name}: two columns are called {value!r}; rename one", name=path.name, value=name[:LONG_NAME]
+                "{name}: two columns are called {column!r}; rename one", name=path.name, column=name[:LONG_NAME]
             )
         seen.add(name)
 

@@ -70,10 +70,12 @@ def names(owner: str, technique_name: str, search: str = "") -> list[str]:
     return [entry.name for entry in entries(owner, technique_name, search)]
 
 
-def save(owner: str, name: str, technique_name: str, settings: AskSettings, tags: Sequence[str] = ()) -> Entry:
-    """Writes the next version of a prompt; one that says the same as the newest is not written again. Raises UserError."""
+def save(owner: str, name: str, technique_name: str, settings: AskSettings, words: Sequence[str] = ()) -> Entry:
+    """Writes the next version of a prompt, with `words` to find it by as its tags; one that says the same as the newest is not
+    written again. Raises UserError.
+    """
     file = _file(owner, name)
-    labels = tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+    labels = tuple(dict.fromkeys(tag.strip() for tag in words if tag.strip()))
     if len(labels) > MOST_TAGS or any(len(tag) > 40 for tag in labels):
         raise UserError(
             "a prompt has at most {most_tags} tags of at most 40 characters", most_tags=MOST_TAGS, field="tags"

@@ -7,25 +7,29 @@ from typing import Any
 
 import gradio as gr
 
-from prompts.errors import AppError, is_out_of_memory
+from prompts.errors import AppError, WorldError, is_out_of_memory
 from prompts.quotas import allowed
 from prompts.ui.language import in_words_of
 
 
 @contextmanager
-def spoken(values: tuple[Any, ...] = ()) -> Iterator[None]:
+def spoken(values: tuple[Any, ...]) -> Iterator[None]:
     """Expected failures as messages on the page and to API callers, in the language of the request that is among the `values` of a
     call; anything else keeps its traceback.
     """
     try:
         yield
     except AppError as error:
-        request = next((value for value in values if isinstance(value, gr.Request)), None)
-        raise gr.Error(in_words_of(request, error), print_exception=False) from None
+        raise _said(error, values) from None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise gr.Error("out of memory; ask shorter prompts or a smaller model") from None
+        raise _said(WorldError("out of memory; ask shorter prompts or a smaller model"), values) from None
+
+
+def _said(error: AppError, values: tuple[Any, ...]) -> gr.Error:
+    request = next((value for value in values if isinstance(value, gr.Request)), None)
+    return gr.Error(in_words_of(request, error), print_exception=False)
 
 
 Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)

@@ -93,7 +93,7 @@ CSS = """
 .track .k0 {background: var(--primary-600)} .track .k1 {background: #d97706} .track .k2 {background: #7c3aed}
 .chart.matrix > div {display: block; overflow-x: auto}
 .gradio-container .matrix :is(table, tr, th, td) {border: 0} .matrix table {border-collapse: separate; border-spacing: 2px}
- .matrix th {font-weight: 400; padding: 2px 8px; text-align: right}
+.matrix th {font-weight: 400; padding: 2px 8px; text-align: right}
 .matrix td {min-width: 44px; padding: 4px 8px; text-align: center; border-radius: 3px; color: var(--body-text-color)}
 .matrix td.k0 {background: rgba(13, 148, 136, calc(var(--share) * .5))}
 .matrix td.k1 {background: rgba(217, 119, 6, calc(var(--share) * .5))}

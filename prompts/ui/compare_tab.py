@@ -76,8 +76,8 @@ class CompareTab:
         self.verdict = gr.Markdown("The verdict appears here.", container=True, elem_classes="verdict")
         self.chart = gr.HTML("")
         self.scores = gr.Dataframe(
-            headers=views.SCORES, datatype="str", interactive=False, wrap=True,
-             show_search="none", label="Scores", elem_classes="rows",
+            headers=views.SCORES, datatype="str", interactive=False, wrap=True, show_search="none", label="Scores",
+            elem_classes="rows",
         )  # fmt: skip
         self.matrix = gr.HTML("")
         self.only = gr.Radio(["all rows", "rows where they differ"], value="all rows", label="Replies side by side")

@@ -10,6 +10,9 @@ from prompts.ui import charts
 from prompts.ui.visitor import Caller
 
 MOST_SHOWN = 10_000  # rows in the page's table
+SCORES = [
+    "Variant", "Score", "95 % interval", "Unread", "Tokens in, a row", "Tokens out, a row", "Seconds, all rows", "From cache",
+]  # fmt: skip
 
 
 def verdict_text(document: dict[str, Any]) -> str:
@@ -30,18 +33,6 @@ def score_rows(document: dict[str, Any]) -> list[list[str]]:
         ]
         for v in document["variants"]
     ]  # fmt: skip
-
-
-SCORES = [
-    "Variant",
-    "Score",
-    "95 % interval",
-    "Unread",
-    "Tokens in, a row",
-    "Tokens out, a row",
-    "Seconds, all rows",
-    "From cache",
-]
 
 
 def _interval(variant: dict[str, Any]) -> str:

@@ -32,7 +32,7 @@ CSS = (
 .legend span {padding: 0 6px; border-radius: 3px}
 .tokens :is(span, .legend-item) {color: var(--body-text-color) !important}
 input.subdued {color: var(--body-text-color-subdued) !important}
-.block p[class^=svelte] {color: var(--body-text-color)}
+.block.rows p {color: var(--body-text-color)}
 html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 .cards button {display: block; white-space: pre-line; text-align: left; padding: 16px 18px; line-height: 1.5;
   font-weight: 400; font-size: var(--text-md); border: 1px solid var(--border-color-primary);

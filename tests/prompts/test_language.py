@@ -7,8 +7,12 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
+import pytest
+
 from prompts.errors import UserError
 from prompts.ui import language
+from prompts.ui.calls import spoken
 from prompts.ui.language import spanish, texts, translations
 from tests.sentences import sentences
 
@@ -84,3 +88,10 @@ def test_a_failure_is_said_in_the_browsers_language() -> None:
         request = SimpleNamespace(headers={"accept-language": accepted})
         assert language.in_words_of(request, error) == f"row 3: file: {said}"
     assert str(pickle.loads(pickle.dumps(error))) == str(error), "it crosses to a worker of the GPU and back"
+
+
+def test_memory_that_runs_out_is_a_sentence_and_other_faults_keep_their_traceback() -> None:
+    with pytest.raises(gr.Error, match="^'out of memory; ask shorter prompts"), spoken(()):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    with pytest.raises(RuntimeError, match="shapes"), spoken(()):
+        raise RuntimeError("shapes do not match")

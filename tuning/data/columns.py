@@ -97,9 +97,9 @@ def resolve(columns: Columns, table: Table) -> Columns:
 def _known(field: str, name: str, table: Table) -> None:
     if name not in table.columns:
         raise UserError(
-            "{name} has no column {name2!r}; it has {names}",
+            "{name} has no column {column!r}; it has {names}",
             name=table.name,
-            name2=name,
+            column=name,
             names=", ".join(table.columns),
             field=field,
         )

@@ -38,9 +38,9 @@ def patch(table: Table, columns: Columns, finding: Finding, fix: str) -> Patch:
     if fix not in finding.fixes:
         offered = ", ".join(finding.fixes) or "none"
         raise UserError(
-            "{kind} has no fix {value!r}; there is {offered}",
+            "{kind} has no fix {fix!r}; there is {offered}",
             kind=finding.kind,
-            value=fix[:40],
+            fix=fix[:40],
             offered=offered,
             field="fix",
         )
@@ -65,8 +65,8 @@ def fixed(table: Table, columns: Columns, fix: Fix) -> Patch:
     if finding is None:
         there = ", ".join(one.kind for one in found) or "none"
         raise UserError(
-            "there is no finding {value!r} in {name}; there are: {there}",
-            value=fix.finding[:40],
+            "there is no finding {finding!r} in {name}; there are: {there}",
+            finding=fix.finding[:40],
             name=table.name,
             there=there,
             field="finding",

@@ -143,7 +143,7 @@ def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
 
 def _number(text: str) -> int:
     if not (digits := text.rstrip("]")).isdigit():
-        raise UserError("write the part as train[:1000], not [:{value}", value=text[:20], field="part")
+        raise UserError("write the part as train[:1000], not [:{part}", part=text[:20], field="part")
     return int(digits)
 
 

@@ -88,7 +88,7 @@ def _worst(found: Any, lengths: Any, shown: Shown) -> list[int]:
     if shown.rows:
         if wrong := [row for row in shown.rows if not 1 <= row <= len(lengths)]:
             raise UserError(
-                "there is no row {value}; there are {lengths:,}", value=wrong[0], lengths=len(lengths), field="rows"
+                "there is no row {row}; there are {lengths:,}", row=wrong[0], lengths=len(lengths), field="rows"
             )
         return [row - 1 for row in shown.rows]
     bad = [*found.nothing, *sorted((*found.cut, *found.dropped), key=lambda at: -lengths[at])]

@@ -90,10 +90,10 @@ def given_split(rows: Iterable[Row], columns: Columns, seed: int) -> Split:
         part = part_of(row[columns.split])
         if part is None:
             raise UserError(
-                "row {number}: the split column {split!r} says {value!r}; it must say train, validation or test",
+                "row {number}: the split column {split!r} says {cell!r}; it must say train, validation or test",
                 number=number + 1,
                 split=columns.split,
-                value=str(row[columns.split])[:40],
+                cell=str(row[columns.split])[:40],
                 field="split",
             )
         parts[part].append(number)

@@ -92,7 +92,7 @@ def find(owner: str, ladder: str) -> Ladder:
     """Raises NotFound for a ladder that does not exist or is another owner's."""
     folder = owner_folder(owner, "ladders", ladder) if _ID.fullmatch(ladder) else None
     if folder is None or not (folder / "ladder.json").is_file():
-        raise NotFound("there is no ladder {value!r}", value=ladder[:40], field="ladder")
+        raise NotFound("there is no ladder {ladder!r}", ladder=ladder[:40], field="ladder")
     return Ladder(owner, ladder, folder)
 
 

@@ -154,7 +154,7 @@ def round_trip(document: dict[str, Any]) -> dict[str, Any]:
     if done.returncode or not lines:
         said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise WorldError(
-            "what was published could not be loaded in a fresh process: {value}; publish again", value=said[:300]
+            "what was published could not be loaded in a fresh process: {reason}; publish again", reason=said[:300]
         )
     found: dict[str, Any] = json.loads(lines[-1])
     if "error" in found:
@@ -176,7 +176,7 @@ def send_to_space(project: str, folder: str, space: str, token: str | None) -> s
     )  # fmt: skip
     said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or ["it ended without a word"]
     if done.returncode:
-        raise WorldError("Trackio could not send the figures to {space}: {value}", space=space, value=said[-1])
+        raise WorldError("Trackio could not send the figures to {space}: {reason}", space=space, reason=said[-1])
     return said[-1]
 
 
