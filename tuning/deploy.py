@@ -10,7 +10,10 @@ from tuning.publish import full_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("prompts", "tuning")
-FILES = ("app.py", "requirements.txt", "README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md", "LICENSE")
+FILES = (
+    "app.py", "requirements.txt", "constraints-oldest.txt", "constraints-newest.txt", "README.md", "CHANGELOG.md", "SECURITY.md",
+    "CONTRIBUTING.md", "LICENSE", "docs/start.png", "docs/compare.png", "docs/fine-tune.png", "docs/colab.ipynb",
+)  # fmt: skip
 
 
 class Deploy(Settings):

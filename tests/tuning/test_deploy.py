@@ -1,5 +1,6 @@
 """The app as a Space, pushed to a Hub that speaks the real protocol."""
 
+import re
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ def test_the_app_is_pushed_whole_and_private(hub: Any) -> None:
     files = hub.files("spaces/ana/mine")
     assert found["repo"] == "ana/mine" and found["private"] and hub.repos["spaces/ana/mine"].private
     wanted = {"app.py", "README.md", "prompts/__main__.py", "tuning/deploy.py", "prompts/samples/support_emails.jsonl"}
-    assert wanted <= set(files)
+    linked = re.findall(r"\]\(((?!https?:|#)[^)]+)\)", (ROOT / "README.md").read_text())
+    assert wanted | set(linked) <= set(files) and len(linked) > 3
     assert files["app.py"] == (ROOT / "app.py").read_bytes() and files["README.md"].startswith(
         b"---\ntitle: Prompt or Tune"
     )
