@@ -46,7 +46,7 @@ def opened(browser: Browser, url: str, **look: Any) -> Any:
     page.set_default_timeout(20_000)
     page.goto(url)
     page.get_by_role("heading", name="Prompt or Tune").wait_for()
-    page.wait_for_timeout(1500)  # what the page fetches at first is in its fields
+    page.wait_for_timeout(1000)  # what the page fetches at first is in its fields
     return page
 
 

@@ -242,6 +242,7 @@ def test_data_are_inspected_fixed_and_previewed_over_http(client: Any, tiny: str
     assert seen["shown"][0]["spans"][-1]["kind"] == "cut"
 
 
+@pytest.mark.slow
 def test_data_to_published_adapter_over_http(client: Any, url: str, home_of: Path, tiny: str, tmp_path: Path) -> None:
     from gradio_client import Client, handle_file
 

@@ -176,6 +176,8 @@ def test_a_sweep_shows_its_trials_and_its_best(page: Any, tiny: str) -> None:
     page.get_by_label("Longest row (tokens)").fill("1024")
     page.get_by_label("Epochs").first.fill("1")
     page.get_by_role("button", name="Sweep: try several recipes").click()
+    expect(page.get_by_label("What varies")).to_have_value(re.compile("learning_rate"))
+    page.wait_for_timeout(500)  # what is written in the very moment of unfolding may be lost
     page.get_by_label("What varies").fill("lora_r = 2, 4; rank = 1")
     page.get_by_role("button", name="Start sweep").click()
     page.get_by_text("rank is no setting of the recipe").wait_for()
