@@ -16,6 +16,7 @@ from prompts.scoring import Score, Scoring, score
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
+from prompts.words import say
 
 Event = dict[str, Any]
 
@@ -31,7 +32,7 @@ def side_of(name: str, technique: Technique, settings: AskSettings, task: Task, 
         raise UserError(" has feedback left; ask once with it, then use the version it made")
     prompts, notes = [], []
     for number, row in zip(task.numbers, task.rows, strict=True):
-        with about(f", row {number + 1}: "):
+        with about(say(", row {number}: ", number=number + 1)):
             built, said = technique.built(settings, row, backend)
         prompts.append(built)
         notes += said
@@ -126,4 +127,4 @@ def judged(
         ]
         for done, (at, reply) in enumerate(backend.batch(prompts, sampling, stop), 1):
             side.scores[rows[at]] = score(reply.text, "", scoring)
-            yield {"event": "asking", "variant": f"judge of {side.name}", "done": done, "of": len(rows)}
+            yield {"event": "asking", "variant": say("judge of {name}", name=side.name), "done": done, "of": len(rows)}

@@ -24,6 +24,7 @@ from prompts.rows import Table
 from prompts.scoring import check
 from prompts.statistics import decided
 from prompts.techniques import technique
+from prompts.words import dumps, say
 
 LOOK_EVERY = 10  # rows between two looks of "run until decided"
 
@@ -42,7 +43,7 @@ def run(
         raise UserError("two variants are called {twice!r}; rename one", twice=twice, field="variants")
     experiment, task = task_of(experiment, table, [settings_of(variant) for variant in experiment.variants])
     for variant in experiment.variants:
-        with about(f"variant {variant.name!r}: "):
+        with about(say("variant {name!r}: ", name=variant.name)):
             check_rows(owner, settings_of(variant), task)
     sides = [_side(variant, task, open_model) for variant in experiment.variants]
     task, sides = _fitting(experiment, task, sides, open_model)
@@ -63,7 +64,7 @@ def run(
         if experiment.until_decided and len(sides) > 1 and decided(values_of(sides, asked)):
             break
     document = document_of(experiment, task, sides, asked, folder)
-    (folder / "result.json").write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
+    (folder / "result.json").write_text(dumps(document), encoding="utf-8")
     yield {"event": "compared", **document}
 
 
@@ -78,7 +79,7 @@ def paced(events: Iterator[Event], seconds: float = 0.25) -> Iterator[Event]:
 
 def _side(variant: Variant, task: Task, open_model: Open) -> Side:
     settings = settings_of(variant)
-    with about(f"variant {variant.name!r}"):
+    with about(say("variant {name!r}", name=variant.name)):
         return side_of(variant.name, technique(variant.technique), settings, task, open_model(settings.model))
 
 
@@ -101,7 +102,10 @@ def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: 
         raise UserError("no row fits the model's window")
     for side in sides:
         side.prompts, side.keys = [side.prompts[at] for at in keep], [side.keys[at] for at in keep]
-    notes = [*task.notes, f"{len(long)} rows do not fit a model's window and are left out for every variant."]
+    notes = [
+        *task.notes,
+        say("{long} rows do not fit a model's window and are left out for every variant.", long=len(long)),
+    ]
     kept = replace(
         task,
         numbers=[task.numbers[at] for at in keep],

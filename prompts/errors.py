@@ -8,35 +8,33 @@ AppError
 Anything else is a bug and keeps its traceback.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from numbers import Number
 from typing import Any, Self
+
+from prompts.words import again, plain, say
 
 
 class AppError(Exception):
-    """An expected failure with a sentence for a person.
-
-    `key` is the sentence in English, with slots as `str.format` has them for `values`, if there are any. Who shows it to a person
-    may have it in another language: `said`.
+    """An expected failure with a sentence for a person: `key` and `values` as `say` has them. Who shows it may have it said in
+    another language: `sentence`.
     """
 
     def __init__(self, key: str, /, *, field: str = "", **values: Any) -> None:
         self.key, self.field, self.before = key, field, ""
-        self.values = {name: value if isinstance(value, str | Number) else str(value) for name, value in values.items()}
-        super().__init__(self.said())
+        self.values = {name: plain(value) for name, value in values.items()}
+        super().__init__(self.sentence())
 
-    def said(self, translations: Mapping[str, str] | None = None) -> str:
-        """The sentence, by `translations` of keys; English where there is none."""
-        sentence = (translations or {}).get(self.key, self.key)
-        text = sentence.format(**self.values) if self.values else sentence
-        return f"{self.before}{self.field}: {text}" if self.field else f"{self.before}{text}"
+    def sentence(self) -> str:
+        """What happened, in the language of whoever is listening now."""
+        named = f"{self.field}: " if self.field else ""
+        return again(self.before) + named + say(self.key, **self.values)
 
     def after(self, what: str) -> Self:
         """The same failure, with `what` it is about before its sentence."""
         found = type(self)(self.key, field=self.field, **self.values)
-        found.before = f"{what}{self.before}"
-        found.args = (found.said(),)
+        found.before = what + self.before
+        found.args = (found.sentence(),)
         return found
 
 
@@ -48,6 +46,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Of a GPU or of this machine."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
+
+
+def reason_of(error: BaseException) -> str:
+    """A failure in a sentence, to be kept."""
+    return error.sentence() if isinstance(error, AppError) else f"{type(error).__name__}: {str(error)[:300]}"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from prompts.scoring import Scoring, needs_reference, normal, settled
 from prompts.settings import Settings, build, knob
 from prompts.techniques import AskSettings, technique
 from prompts.templates import fill, slots_of
+from prompts.words import say
 
 
 class Variant(Settings):
@@ -157,11 +158,11 @@ def _held_out(
     kept = [at for at, inner in enumerate(inside) if inner == development]
     notes = []
     if (aside := len(texts) - len(kept)) and not development:
-        notes.append(f"{aside} development rows are not scored.")
+        notes.append(say("{aside} development rows are not scored.", aside=aside))
     examples = {normal(text) for one in settings for text in shown_texts(one) if text.strip()}
     shown = [at for at in kept if examples & _read_as(table.rows[at], column, settings)] if examples else []
     if shown:
-        notes.append(f"{len(shown)} rows are examples of a variant and are not scored.")
+        notes.append(say("{shown} rows are examples of a variant and are not scored.", shown=len(shown)))
         kept = [at for at in kept if at not in set(shown)]
     if not kept:
         which = "development" if development else "held-out"
@@ -169,7 +170,9 @@ def _held_out(
     if getattr(rated, "until_decided", False) or len(kept) > rated.most_rows:
         random.Random(rated.seed).shuffle(kept)
     if len(kept) > rated.most_rows:
-        notes.append(f"{rated.most_rows} of {len(kept)} rows were drawn (most_rows).")
+        notes.append(
+            say("{most_rows} of {kept} rows were drawn (most_rows).", most_rows=rated.most_rows, kept=len(kept))
+        )
     return kept[: rated.most_rows], notes
 
 
@@ -219,4 +222,6 @@ def settings_of(variant: Variant) -> AskSettings:
     try:
         return build(technique(variant.technique).settings, variant.settings)
     except UserError as error:
-        raise UserError("variant {name!r}: {error}", name=variant.name, error=error, field="variants") from None
+        raise UserError(
+            "variant {name!r}: {error}", name=variant.name, error=error.sentence(), field="variants"
+        ) from None

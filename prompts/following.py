@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from typing import Any
 
 Event = dict[str, Any]
@@ -21,7 +22,7 @@ def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Ev
             said.put(error)
         said.put(None)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)  # in the language of who called
     thread.start()
     try:
         while (event := said.get()) is not None:

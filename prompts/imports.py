@@ -10,6 +10,7 @@ import yaml
 
 from prompts.errors import UserError
 from prompts.templates import slots_of
+from prompts.words import say
 
 SCORERS = {  # promptfoo's assertion -> scorer, and whether its value is the row's reference (else the scorer's pattern)
     "equals": ("exact_match", True),
@@ -79,18 +80,21 @@ def promptfoo(document: dict[str, Any], path: Path) -> Imported:
     for number, given in enumerate(document.get("prompts") or [], 1):
         _promptfoo_prompt(given, number, path, made)
     providers = document.get("providers") or document.get("targets") or []
-    made.skipped += [f"provider {_name(provider)}: choose a model in the variant" for provider in _listed(providers)]
+    made.skipped += [
+        say("provider {provider}: choose a model in the variant", provider=_name(provider))
+        for provider in _listed(providers)
+    ]
     defaults = document.get("defaultTest") or {}
     if not isinstance(defaults, dict):
-        made.skipped.append("defaultTest: it is in another file, which is not read")
+        made.skipped.append(say("defaultTest: it is in another file, which is not read"))
         defaults = {}
     for number, test in enumerate(_listed(document.get("tests") or []), 1):
         if not isinstance(test, dict):
-            made.skipped.append(f"test {number}: tests in another file are not read")
+            made.skipped.append(say("test {number}: tests in another file are not read", number=number))
             continue
         _promptfoo_test(test, defaults, number, made)
     known = {"prompts", "providers", "targets", "tests", "defaultTest", "description"}
-    made.skipped += [f"{name}: not known here" for name in document if name not in known]
+    made.skipped += [say("{name}: not known here", name=name) for name in document if name not in known]
     return made
 
 
@@ -104,21 +108,34 @@ def _name(provider: Any) -> str:
 
 def _promptfoo_prompt(given: Any, number: int, path: Path, made: Imported) -> None:
     text = given.get("raw") if isinstance(given, dict) else given
-    name = str(given.get("label") or f"prompt {number}") if isinstance(given, dict) else f"prompt {number}"
+    name = (
+        str(given.get("label") or say("prompt {number}", number=number))
+        if isinstance(given, dict)
+        else say("prompt {number}", number=number)
+    )
     if not isinstance(text, str):
-        made.skipped.append(f"prompt {number}: only texts are read, not {str(given)[:60]!r}")
+        made.skipped.append(
+            say("prompt {number}: only texts are read, not {given!r}", number=number, given=str(given)[:60])
+        )
         return
     if text.startswith("file://"):
         file = (path.parent / text.removeprefix("file://")).resolve()
         if not file.is_relative_to(path.parent.resolve()) or not file.is_file() or file.suffix not in (".txt", ".json"):
-            made.skipped.append(f"prompt {number}: {text} is no .txt or .json file beside {path.name}")
+            made.skipped.append(
+                say(
+                    "prompt {number}: {text} is no .txt or .json file beside {name}",
+                    number=number,
+                    text=text,
+                    name=path.name,
+                )
+            )
             return
         text = file.read_text(encoding="utf-8")
     try:
         slots_of(text)
         made.variants.append(_variant(name, text))
     except UserError as error:
-        made.skipped.append(f"prompt {number}: {error}")
+        made.skipped.append(say("prompt {number}: {error}", number=number, error=error.sentence()))
 
 
 def _variant(name: str, text: str) -> dict[str, Any]:
@@ -153,16 +170,20 @@ def as_technique(messages: Any) -> dict[str, Any]:
 def _promptfoo_test(test: dict[str, Any], defaults: dict[str, Any], number: int, made: Imported) -> None:
     given = [one.get("vars") or {} for one in (defaults, test)]
     if not all(isinstance(one, dict) for one in given):
-        made.skipped.append(f"test {number}: its variables are in another file, which is not read")
+        made.skipped.append(say("test {number}: its variables are in another file, which is not read", number=number))
         return
     row = {**given[0], **given[1]}
     if wrong := [name for name, value in row.items() if isinstance(value, list | dict)]:
-        made.skipped.append(f"test {number}: {wrong[0]} is not a text; lists of values are not expanded")
+        made.skipped.append(
+            say("test {number}: {wrong} is not a text; lists of values are not expanded", number=number, wrong=wrong[0])
+        )
         return
     for assertion in [*(defaults.get("assert") or []), *(test.get("assert") or [])]:
         kind = str(assertion.get("type"))
         if kind not in SCORERS:
-            made.skipped.append(f"test {number}: the assertion {kind!r} has no scorer here")
+            made.skipped.append(
+                say("test {number}: the assertion {kind!r} has no scorer here", number=number, kind=kind)
+            )
             continue
         scorer, is_reference = SCORERS[kind]
         value = assertion.get("value")
@@ -170,7 +191,14 @@ def _promptfoo_test(test: dict[str, Any], defaults: dict[str, Any], number: int,
         if is_reference:
             row["reference"] = text
         if made.rows and (scorer != made.scorer or (not is_reference and text != made.pattern)):
-            made.skipped.append(f"test {number}: {kind!r} differs from the scorer of the tests before ({made.scorer})")
+            made.skipped.append(
+                say(
+                    "test {number}: {kind!r} differs from the scorer of the tests before ({scorer})",
+                    number=number,
+                    kind=kind,
+                    scorer=made.scorer,
+                )
+            )
             continue
         made.scorer, made.pattern = scorer, "" if is_reference else text or "{}"
     made.rows.append({name: value if isinstance(value, str) else str(value) for name, value in row.items()})
@@ -185,7 +213,7 @@ def openai_jsonl(text: str, path: Path) -> Imported:
         elif "input" in item and "ideal" in item:
             _evals_line(item, number, made)
         else:
-            made.skipped.append(f"line {number}: neither messages nor input and ideal")
+            made.skipped.append(say("line {number}: neither messages nor input and ideal", number=number))
     systems = {row["system"] for row in made.rows}
     settings: dict[str, Any] = {"task": "{{ question }}"} | ({"role": "{{ system }}"} if systems - {""} else {})
     if made.rows:
@@ -212,16 +240,22 @@ def _chat_line(item: dict[str, Any], number: int, made: Imported) -> None:
     messages = item["messages"]
     last = messages[-1] if messages else {}
     if not isinstance(last, dict) or last.get("role") != "assistant" or not isinstance(last.get("content"), str):
-        made.skipped.append(f"line {number}: the last message is not the assistant's text, so there is no reference")
+        made.skipped.append(
+            say("line {number}: the last message is not the assistant's text, so there is no reference", number=number)
+        )
         return
     _question(messages[:-1], last["content"], number, made)
-    made.skipped += [f"line {number}: {name} is left out" for name in item if name != "messages"]
+    made.skipped += [
+        say("line {number}: {name} is left out", number=number, name=name) for name in item if name != "messages"
+    ]
 
 
 def _evals_line(item: dict[str, Any], number: int, made: Imported) -> None:
     ideal = item["ideal"][0] if isinstance(item["ideal"], list) and item["ideal"] else item["ideal"]
     if isinstance(item["ideal"], list) and len(item["ideal"]) > 1:
-        made.skipped.append(f"line {number}: of {len(item['ideal'])} ideal answers the first is taken")
+        made.skipped.append(
+            say("line {number}: of {ideal} ideal answers the first is taken", number=number, ideal=len(item["ideal"]))
+        )
     messages = item["input"] if isinstance(item["input"], list) else [{"role": "user", "content": str(item["input"])}]
     _question(messages, str(ideal), number, made)
 
@@ -230,10 +264,10 @@ def _question(messages: list[Any], reference: str, number: int, made: Imported) 
     try:
         found = as_technique(messages)
     except UserError as error:
-        made.skipped.append(f"line {number}: {error}")
+        made.skipped.append(say("line {number}: {error}", number=number, error=error.sentence()))
         return
     if found["technique"] != "contextual":
-        made.skipped.append(f"line {number}: a conversation of several turns is not a row")
+        made.skipped.append(say("line {number}: a conversation of several turns is not a row", number=number))
         return
     settings = found["settings"]
     made.rows.append({"system": settings["role"], "question": settings["task"], "reference": reference})

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompts.errors import AppError, NotFound, UserError, WorldError
+from prompts.words import Said, say
 
 LONGEST = 60.0  # seconds that one grant may have: what every account is given
 SHORTEST = 10.0
@@ -48,23 +49,21 @@ class _Failed:
     kind: str
     text: str
     field: str = ""
+    before: str = ""
 
     def error(self) -> BaseException:
         known = {"NotFound": NotFound, "UserError": UserError, "WorldError": WorldError}.get(self.kind)
-        if known is None:
+        if known is None or not isinstance(self.text, Said):
             logging.getLogger(__name__).error("%s", self.kind)
             return RuntimeError(self.text)
-        found = known(self.text)
-        if isinstance(found, UserError):
-            found.field = self.field
-        return found
+        return known(self.text.key, field=self.field, **self.text.values).after(self.before)
 
 
 def _failed(error: BaseException) -> _Failed:
     if not isinstance(error, AppError):
         return _Failed(traceback.format_exc()[-4000:], f"{type(error).__name__}: {error}")
     kind = next(one for one in (NotFound, UserError, WorldError) if isinstance(error, one))
-    return _Failed(kind.__name__, str(error), getattr(error, "field", ""))
+    return _Failed(kind.__name__, say(error.key, **error.values), error.field, error.before)
 
 
 @dataclass
@@ -218,7 +217,7 @@ class _said:
         if not title.startswith("ZeroGPU"):
             return
         if "aborted" in message:
-            raise LostLease("the GPU was taken away in the middle; try again") from None
+            raise LostLease(say("the GPU was taken away in the middle; try again")) from None
         if "quota" in title or "credits" in title:
             raise WorldError("{message} Go on when there is more.", message=message.strip()) from None
         if "timeout" in title:

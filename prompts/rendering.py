@@ -7,6 +7,7 @@ from jinja2 import TemplateError
 from prompts.backends import Thinking
 from prompts.errors import UserError
 from prompts.messages import Message, Part, Prompt, Rendered, Span
+from prompts.words import later, say
 
 # For models without a chat template of their own (base models, GPT-2): texts on lines, answers closed by end-of-text.
 PLAIN_TEMPLATE = (
@@ -69,7 +70,7 @@ def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Promp
         return prompt, prompt.plain(), (_PLAIN_NOTE,)
     notes: tuple[str, ...] = () if has_template(tokenizer) else (_NO_TEMPLATE_NOTE,)
     if thinking != "default" and "enable_thinking" not in str(tokenizer.chat_template):
-        notes = (*notes, "This model's template has no switch for thinking.")
+        notes = (*notes, say("This model's template has no switch for thinking."))
     if not any(m.role == "system" for m in prompt.messages):
         return prompt, _apply(prompt, tokenizer, asking=True, thinking=thinking), notes
     system = next(m.content for m in prompt.messages if m.role == "system")
@@ -83,9 +84,11 @@ def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Promp
     return merged, _apply(merged, tokenizer, asking=True, thinking=thinking), (*notes, _MERGED_NOTE)
 
 
-_PLAIN_NOTE = "This model reads a text, no chat: the prompt's texts follow one another."
-_NO_TEMPLATE_NOTE = "This model has no chat template: texts are put on lines of their own."
-_MERGED_NOTE = "This model's template has no system role: the system text stands at the start of the first message."
+_PLAIN_NOTE = later("This model reads a text, no chat: the prompt's texts follow one another.")
+_NO_TEMPLATE_NOTE = later("This model has no chat template: texts are put on lines of their own.")
+_MERGED_NOTE = later(
+    "This model's template has no system role: the system text stands at the start of the first message."
+)
 
 
 def _without_system(prompt: Prompt) -> Prompt:

@@ -12,6 +12,7 @@ from prompts.messages import Prompt, Reply
 from prompts.scoring import GRADED, Score, Scoring, confusion
 from prompts.statistics import summary, verdicts
 from prompts.techniques import Answer, AskSettings, Technique
+from prompts.words import say
 
 
 @dataclass
@@ -49,9 +50,14 @@ def document_of(experiment: Experiment, task: Task, sides: list[Side], asked: in
     about = json.loads((folder / "experiment.json").read_text("utf-8"))
     notes = list(task.notes)
     if looking and asked < len(task.rows):
-        notes.append(f"Decided after {asked} of {len(task.rows)} rows.")
+        notes.append(say("Decided after {asked} of {rows} rows.", asked=asked, rows=len(task.rows)))
     if other := sum(side.other_plan for side in sides):
-        notes.append(f"{other} replies were computed in other batches before; in bf16 a reply can depend on its batch.")
+        notes.append(
+            say(
+                "{other} replies were computed in other batches before; in bf16 a reply can depend on its batch.",
+                other=other,
+            )
+        )
     return {
         "id": folder.name,
         "rows": asked,

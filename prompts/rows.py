@@ -16,6 +16,7 @@ from typing import IO, Any
 from prompts.errors import UserError
 from prompts.lazy import Lazy
 from prompts.settings import Settings, build, knob
+from prompts.words import later, say
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet", ".xlsx", ".txt", ".zip")
 FORMATS = "CSV, TSV, JSONL, JSON, Parquet, XLSX, TXT or a zip of text files"
@@ -149,7 +150,7 @@ def store(
     ends, missing, at = array("q"), 0, 0
     file: IO[bytes] = (keep / LINES).open("w+b") if keep else tempfile.TemporaryFile()  # noqa: SIM115 (lives as the rows do)
     for number, row in enumerate(rows, 1):
-        where = f"{name}, row {number}"
+        where = partial(say, "{name}, row {number}", name=name, number=number)
         if number > limits.max_rows:
             raise UserError(
                 "{name} has more than {max_rows:,} rows; split it or take a sample", name=name, max_rows=limits.max_rows
@@ -169,7 +170,7 @@ def store(
         if at > limits.max_expanded:
             raise UserError(
                 "{where}: its content grew beyond {max_expanded:,} bytes; the file is not read",
-                where=where,
+                where=where(),
                 max_expanded=limits.max_expanded,
             )
         file.write(line)
@@ -177,7 +178,7 @@ def store(
     file.flush()
     if keep:
         (keep / INDEX).write_bytes(ends.tobytes())
-    told = [*notes, *([f"{missing} cells hold NaN, which is read as empty."] if missing else [])]
+    told = [*notes, *([say("{missing} cells hold NaN, which is read as empty.", missing=missing)] if missing else [])]
     return Table(name, tuple(columns), Rows(file, ends, tuple(columns)), tuple(told))
 
 
@@ -194,21 +195,23 @@ def _without_nan(row: Row) -> tuple[Row, int]:
     return ({**row, **dict.fromkeys(gone)}, len(gone)) if gone else (row, 0)
 
 
-def _line(row: Row, where: str, limits: Limits) -> bytes:
+def _line(row: Row, where: Callable[[], str], limits: Limits) -> bytes:
     for name, value in row.items():
         if isinstance(value, dict | list) and _deeper(value, limits.max_depth):
             raise UserError(
                 "{where}: {name!r} is nested too deeply; at most {max_depth} levels are read",
-                where=where,
+                where=where(),
                 name=name,
                 max_depth=limits.max_depth,
             )
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     except UnicodeEncodeError:
-        raise UserError("{where}: half a character (a lone surrogate); save the text again", where=where) from None
+        raise UserError("{where}: half a character (a lone surrogate); save the text again", where=where()) from None
     except ValueError:
-        raise UserError("{where}: a number that is infinite or not a number; write a finite one", where=where) from None
+        raise UserError(
+            "{where}: a number that is infinite or not a number; write a finite one", where=where()
+        ) from None
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -226,9 +229,9 @@ def _deeper(value: Any, levels: int) -> bool:
 
 # Data of the app's own, beside this file in samples/.
 SAMPLE_TITLES = {
-    "support_emails": "Customer-support e-mails → label",
-    "english_spanish": "Short English → Spanish",
-    "word_problems": "Arithmetic word problems → number",
+    "support_emails": later("Customer-support e-mails → label"),
+    "english_spanish": later("Short English → Spanish"),
+    "word_problems": later("Arithmetic word problems → number"),
 }
 
 

@@ -5,13 +5,16 @@ JSON file, the API parameters and the README tables are derived from it.
 """
 
 from collections.abc import Mapping
+from functools import reduce
 from types import UnionType
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from prompts.errors import UserError
+from prompts.words import later, say
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -77,15 +80,42 @@ def user_error(error: ValidationError) -> UserError:
     for item in error.errors(include_url=False):
         name = ".".join(str(part) for part in item["loc"])
         if item["type"] == "missing":
-            found.append(f"{name}: a value is needed")
+            found.append(say("{name}: a value is needed", name=name))
         elif item["type"] == "extra_forbidden":
-            found.append(f"{name}: there is no such setting")
+            found.append(say("{name}: there is no such setting", name=name))
         else:
-            message = item["msg"].removeprefix("Value error, ")
             given = item["input"]
             shown = f" (got {given!r})" if isinstance(given, str | int | float) and len(str(given)) < 60 else ""
-            found.append(f"{name}: {message}{shown}" if name else message)
-    return UserError("; ".join(found))
+            found.append((f"{name}: " if name else "") + _what(item) + (shown if name else ""))
+    said = reduce(lambda before, one: before + "; " + one, found)
+    return UserError("{said}", said=said)
+
+
+FAULTS = {  # Pydantic's words for what can be wrong with a value, by its name of the fault
+    "greater_than": later("Input should be greater than {gt:g}"),
+    "greater_than_equal": later("Input should be greater than or equal to {ge:g}"),
+    "less_than": later("Input should be less than {lt:g}"),
+    "less_than_equal": later("Input should be less than or equal to {le:g}"),
+    "literal_error": later("Input should be {expected}"),
+    "int_type": later("Input should be a valid integer"),
+    "int_parsing": later("Input should be a valid integer, unable to parse string as an integer"),
+    "int_from_float": later("Input should be a valid integer, got a number with a fractional part"),
+    "float_type": later("Input should be a valid number"),
+    "float_parsing": later("Input should be a valid number, unable to parse string as a number"),
+    "finite_number": later("Input should be a finite number"),
+    "string_type": later("Input should be a valid string"),
+    "bool_type": later("Input should be a valid boolean"),
+    "bool_parsing": later("Input should be a valid boolean, unable to interpret input"),
+    "list_type": later("Input should be a valid list"),
+    "tuple_type": later("Input should be a valid tuple"),
+}
+
+
+def _what(item: ErrorDetails) -> str:
+    """A fault in words that can be said in another language."""
+    about = item.get("ctx", {})
+    key = FAULTS.get(item["type"], item["msg"])
+    return say(key, **about) if about else say(key)
 
 
 def in_order(model: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -13,6 +13,7 @@ from prompts.scoring import Scoring, settled
 from prompts.techniques import TECHNIQUES, AskSettings
 from prompts.techniques.few_shot import Example
 from prompts.templates import template_of
+from prompts.words import later, say
 
 # The samples of the app's own: the columns that are asked, the one with the answer, and the task in a sentence.
 USES: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -22,8 +23,12 @@ USES: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 BETTER = "`Qwen/Qwen2.5-1.5B-Instruct`, or a server as `<url>#<model>`"
 WEAK = {
-    "english_spanish": f"The embedded model hardly knows Spanish: expect poor answers, or name a better model, such as {BETTER}.",
-    "word_problems": f"The embedded model is poor at sums: expect wrong answers, or name a better model, such as {BETTER}.",
+    "english_spanish": later(
+        "The embedded model hardly knows Spanish: expect poor answers, or name a better model, such as {better}."
+    ),
+    "word_problems": later(
+        "The embedded model is poor at sums: expect wrong answers, or name a better model, such as {better}."
+    ),
 }
 FIRST = {name: f"sample:{name}" for name in SAMPLE_TITLES}
 ROOM = {"label": 12, "number": 16, "exact_match": 32}  # tokens of an answer; others get LONG
@@ -82,8 +87,8 @@ def begin(
     asked = " ".join(filter(None, (instruction.strip(), choices(scoring, labels)))) or "Answer."
     name = source.partition(":")[2]
     return Beginning(
-        source, SAMPLE_TITLES.get(name, table.name), instruction, len(table.rows),
-        (_shown(rows[0], inputs), answers[0]), scoring.scorer, WEAK.get(name, ""),
+        source, say(SAMPLE_TITLES[name]) if name in SAMPLE_TITLES else table.name, instruction, len(table.rows),
+        (_shown(rows[0], inputs), answers[0]), scoring.scorer, say(WEAK[name], better=BETTER) if name in WEAK else "",
         _settings(asked, template_of(inputs), labels, ROOM.get(scoring.scorer, LONG), _examples(rows, inputs, answers, locked)),
     )  # fmt: skip
 

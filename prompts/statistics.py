@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from prompts.words import say
+
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 POWER = 0.8
@@ -20,8 +22,17 @@ class Rate:
     high: float
     rows: int
 
+    def said(self) -> str:
+        return say(
+            "{value:.0%} [{low:.0%}, {high:.0%}] of {rows}",
+            value=self.value,
+            low=self.low,
+            high=self.high,
+            rows=self.rows,
+        )
+
     def __str__(self) -> str:
-        return f"{self.value:.0%} [{self.low:.0%}, {self.high:.0%}] of {self.rows}"
+        return self.said()
 
 
 def rate(passed: int, rows: int) -> Rate:
@@ -201,21 +212,33 @@ def _p_value(differences: Sequence[float], *, graded: bool, looking: bool) -> fl
 
 
 def _test_name(*, graded: bool, looking: bool, pairs: int) -> str:
-    name = "anytime-valid betting test" if looking else "paired bootstrap" if graded else "exact McNemar"
-    return f"{name}{', Holm-adjusted,' if pairs > 1 else ''}"
+    name = say("anytime-valid betting test") if looking else say("paired bootstrap") if graded else say("exact McNemar")
+    return name + say(", Holm-adjusted,") if pairs > 1 else name
 
 
 def _verdict(first: str, second: str, differences: Sequence[float], p: float, test: str) -> Verdict:
     wins, losses = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     ties = len(differences) - wins - losses
-    tally = f"{second} wins {wins}, loses {losses}, ties {ties} of {len(differences)} rows; {test} p {_p(p)}"
+    tally = say(
+        "{second} wins {wins}, loses {losses}, ties {ties} of {rows} rows; {test} p {p}", second=second, wins=wins, losses=losses,
+        ties=ties, rows=len(differences), test=test, p=p_words(p),
+    )  # fmt: skip
     if p < ALPHA:
         better, worse = (second, first) if sum(differences) > 0 else (first, second)
-        return Verdict(first, second, better, p, wins, losses, ties, f"{better} is better than {worse}: {tally}.")
-    more = more_rows(differences)
-    hint = f"about {more:,} more rows like these would be needed" if more else "nothing points either way"
-    return Verdict(first, second, None, p, wins, losses, ties, f"No measurable difference: {tally}; {hint}.")
+        sentence = say("{better} is better than {worse}: {tally}.", better=better, worse=worse, tally=tally)
+        return Verdict(first, second, better, p, wins, losses, ties, sentence)
+    hint = say("nothing points either way")
+    if more := more_rows(differences):
+        hint = say("about {more:,} more rows like these would be needed", more=more)
+    sentence = say("No measurable difference: {tally}; {hint}.", tally=tally, hint=hint)
+    return Verdict(first, second, None, p, wins, losses, ties, sentence)
 
 
-def _p(p: float) -> str:
+def span(low: float, high: float) -> str:
+    """An interval of shares in words."""
+    return say("{low:.0%} to {high:.0%}", low=low, high=high)
+
+
+def p_words(p: float) -> str:
+    """A p-value after its letter: "= 0.031", "< 0.0001"."""
     return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"

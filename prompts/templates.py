@@ -89,7 +89,7 @@ def fill(template: str, row: Mapping[str, Any], *, field: str = "") -> str:
             raise UserError("nothing fills the slot {value!r}; the columns are: {known}", value=missing[0], known=known)
         text = compiled.render(row)
     except UserError as error:
-        raise UserError(str(error), field=field) if field else error from None
+        raise UserError(error.key, field=field, **error.values) if field else error from None
     except (UndefinedError, TemplateError, TypeError, ValueError) as error:
         raise UserError("the template cannot be filled: {error}", error=error, field=field) from None
     if len(text) > LONGEST_TEXT:

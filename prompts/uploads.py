@@ -1,6 +1,5 @@
 """What a visitor brought, as rows: owners/<owner>/uploads/<id>/; tuning/data/sources.py adds what was fixed."""
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from prompts.errors import NotFound, WorldError
 from prompts.home import new_id, owner_folder
 from prompts.quotas import check_stored
 from prompts.rows import Table, read_table, stored
+from prompts.words import dumps, loads
 
 UPLOAD = "upload:"
 ABOUT, FIXED = "about.json", "fixed"
@@ -28,7 +28,7 @@ def upload_folder(owner: str, source: str) -> Path:
 
 def described(folder: Path) -> Table:
     """The rows that a folder holds with what about.json says of them."""
-    about: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
+    about: dict[str, Any] = loads((folder / ABOUT).read_text("utf-8"))
     return stored(folder, about["name"], about["columns"], about["notes"])
 
 
@@ -41,7 +41,7 @@ def uploaded_table(owner: str, source: str) -> Table:
 def uploads(owner: str) -> list[tuple[str, str]]:
     """(name, source) of what an owner brought, the newest first."""
     files = sorted(owner_folder(owner, "uploads").glob(f"*/{ABOUT}"), key=lambda file: -file.stat().st_mtime)
-    return [(str(json.loads(file.read_text("utf-8"))["name"]), f"{UPLOAD}{file.parent.name}") for file in files]
+    return [(str(loads(file.read_text("utf-8"))["name"]), f"{UPLOAD}{file.parent.name}") for file in files]
 
 
 def save_upload(owner: str, path: Path, name: str | None = None) -> str:
@@ -77,7 +77,7 @@ def save(owner: str, read: Callable[[Path], Table]) -> str:
 def describe(folder: Path, table: Table) -> None:
     """Writes what `described` reads."""
     about = {"name": table.name, "columns": table.columns, "notes": table.notes}
-    (folder / ABOUT).write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+    (folder / ABOUT).write_text(dumps(about), encoding="utf-8")
 
 
 def delete_upload(owner: str, source: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The sentences of expected failures, as the source has them."""
+"""The sentences that are said with slots filled, as the source has them: of expected failures, and of `say` and `later`."""
 
 import ast
 from collections.abc import Iterator
@@ -10,13 +10,29 @@ ERRORS = {"UserError", "WorldError", "NotFound"}
 
 
 def sentences() -> Iterator[str]:
-    """Every key of an error that is written out in prompts/ and tuning/, the command line's own aside."""
+    """Every sentence that is written out in prompts/ and tuning/, the command line's own aside."""
     for path in sorted([*(ROOT / "prompts").rglob("*.py"), *(ROOT / "tuning").rglob("*.py")]):
-        if not _is_shell(path):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                match node:
-                    case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(key)), *_]) if name in ERRORS:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=ast.Name(id=name), args=[ast.Constant(value=str(key)), *_]) if name in ERRORS:
+                    if not _is_shell(path):
                         yield key
+                case ast.Call(func=ast.Name(id="say"), args=[ast.Constant(value=str(key)), *_]):
+                    yield key
+                case ast.Call(func=ast.Name(id="later"), args=[table]):
+                    yield from _written(table)
+                case ast.Call(func=ast.Attribute(attr="__init__"), args=[ast.Constant(value=str(key)), *_]):
+                    yield key
+
+
+def _written(table: ast.AST) -> Iterator[str]:
+    """The texts of a table; its keys are names."""
+    match table:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.Dict(values=values) | ast.Tuple(elts=values) | ast.List(elts=values):
+            for value in values:
+                yield from _written(value)
 
 
 def _is_shell(path: Path) -> bool:

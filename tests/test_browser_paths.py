@@ -62,7 +62,7 @@ def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(browser: Any, home
         second.get_by_text(re.compile("Cancelled")).first.wait_for(timeout=60_000)
 
 
-def test_the_page_speaks_spanish_and_so_do_its_failures(browser: Any, url: str, tmp_path: Path) -> None:
+def test_the_page_speaks_spanish_and_so_do_its_failures_and_verdicts(browser: Any, url: str, tmp_path: Path) -> None:
     file = tmp_path / "nothing.csv"
     file.write_text("")
     page = opened(browser, url, locale="es-ES")
@@ -72,3 +72,10 @@ def test_the_page_speaks_spanish_and_so_do_its_failures(browser: Any, url: str, 
     assert "__i18n__" not in page.locator("body").inner_text()
     page.locator("#data-file input[type=file]").set_input_files(file)
     page.get_by_text("nothing.csv no tiene contenido").wait_for()
+    page.get_by_role("tab", name="Comparar").click()
+    expect(page.get_by_role("radio", name="todas las filas")).to_be_checked()
+    page.get_by_label("Como máximo (filas)").filter(visible=True).fill("10")
+    page.get_by_role("button", name="Comparar", exact=True).click()
+    verdict = page.get_by_text(re.compile(r"with context gana \d+, pierde \d+, empata \d+ de 10 filas"))
+    verdict.wait_for(timeout=60_000)
+    expect(page.get_by_role("columnheader", name="Variante").first).to_be_visible()

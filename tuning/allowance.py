@@ -3,29 +3,35 @@
 import math
 from typing import Any
 
+from prompts.words import later, say
 from tuning.line import used_seconds
 
 # Hugging Face, "ZeroGPU Spaces": minutes of GPU a day
-MINUTES = {"visitor without an account": 2, "free account": 5, "PRO account": 40}
+MINUTES = {later("visitor without an account"): 2, later("free account"): 5, later("PRO account"): 40}
 
 
 def allowance(owner: str, token: str | None, needed: float | None = None, slices: int = 1) -> dict[str, Any]:
     """{"account", "minutes_a_day", "used_here_seconds", "sentence"}; `needed`: GPU seconds of what is about to start."""
     account = _account(owner, token)
     minutes, used = MINUTES[account], used_seconds(owner)
-    said = (
-        f"The GPU is lent in slices. Hugging Face gives a {account} about {minutes} minutes of it a day; {_minutes(used)} were "
-        "used in this app, what other Spaces took is not known here."
+    said = say(
+        "The GPU is lent in slices. Hugging Face gives a {account} about {minutes} minutes of it a day; "
+        "{used} were used in this app, what other Spaces took is not known here.",
+        account=account,
+        minutes=minutes,
+        used=_minutes(used),
     )
     if needed is not None:
-        said += f" This run needs about {_minutes(needed)}, in {slices} slices."
+        said += say(" This run needs about {needed}, in {slices} slices.", needed=_minutes(needed), slices=slices)
         if needed > 60 * minutes - used:
-            said += " That is more than is left: it will stop at a checkpoint, and can be resumed when there is more."
+            said += say(
+                " That is more than is left: it will stop at a checkpoint, and can be resumed when there is more."
+            )
     return {"account": account, "minutes_a_day": minutes, "used_here_seconds": round(used, 1), "sentence": said}
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes"
+    return say("{seconds:.1f} minutes", seconds=seconds / 60)
 
 
 def _account(owner: str, token: str | None) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from prompts.errors import UserError
+from prompts.words import say
 
 ZERO, ZERO_STEPS = 1e-8, 3  # so many losses in a row that are nothing
 SMOOTH, EXPLODED, FLOOR = 5, 3.0, 2.0  # a mean of SMOOTH losses that is EXPLODED times the best one, and above FLOOR
@@ -57,10 +58,16 @@ class Relief:
         """The next measure, in words; `rows`, `tokens` and `checkpointing` are changed. Raises UserError when none is left."""
         if self.rows > 1 and self.tokens > longest:
             self.rows, self.tokens = max(1, self.rows // 2), max(longest, self.tokens // 2)
-            return f"out of memory: a pass has at most {self.rows} rows and {self.tokens} tokens now, the effective batch stays"
+            return say(
+                "out of memory: a pass has at most {rows} rows and {tokens} tokens now, the effective batch stays",
+                rows=self.rows,
+                tokens=self.tokens,
+            )
         if not (self.checkpointing or checkpointing):
             self.checkpointing = True
-            return "out of memory with one row at a time: gradient checkpointing is on now, which is a third slower"
+            return say(
+                "out of memory with one row at a time: gradient checkpointing is on now, which is a third slower"
+            )
         raise UserError(
             "out of memory even with one row at a time and gradient checkpointing: the longest row "
             "has {longest:,} tokens. Lower max_length to {half:,}, or choose a smaller model",

@@ -9,6 +9,7 @@ from typing import Any
 
 from prompts.errors import UserError
 from prompts.kinds import Kind
+from prompts.words import say
 from tuning.work import read_json, write_json
 
 FILE = "base.json"
@@ -62,9 +63,9 @@ def check(folder: Path, model: str, found: dict[str, Any]) -> str:
     """A sentence on how the base now compares with the one that was trained on. Raises UserError where it is another model."""
     before = known(folder)
     if before is None:
-        return "the base was not fingerprinted when the run was trained"
+        return say("the base was not fingerprinted when the run was trained")
     if before["digest"] == found["digest"]:
-        return "the base's logits are bit for bit those from before the training"
+        return say("the base's logits are bit for bit those from before the training")
     scale = max(map(abs, before["values"]))
     inside = all(place < len(found["numbers"]) for place in before["places"])
     apart = max(
@@ -72,8 +73,15 @@ def check(folder: Path, model: str, found: dict[str, Any]) -> str:
         default=0.0,
     ) if inside else float("inf")  # fmt: skip
     if apart <= ROUNDING * scale:
-        return f"the base's logits are those from before the training within rounding ({apart / scale:.2%} apart)"
-    moved = f" (revision {before['revision']} then, {found['revision']} now)" if before["revision"] else ""
+        return say(
+            "the base's logits are those from before the training within rounding ({apart:.2%} apart)",
+            apart=apart / scale,
+        )
+    moved = (
+        say(" (revision {revision} then, {revision2} now)", revision=before["revision"], revision2=found["revision"])
+        if before["revision"]
+        else ""
+    )
     raise UserError(
         "{model} is no longer the model that this run was trained on{moved}: its logits differ, "
         "so its adapter would be measured on another base. Bring the old base back, or train "

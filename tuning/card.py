@@ -5,7 +5,9 @@ from typing import Any
 from prompts.home import adapter_folder
 from prompts.kinds import Kind
 from prompts.models import EMBEDDED, hub_id
+from prompts.words import in_english
 from tuning.card_use import use
+from tuning.evaluate import BASE
 from tuning.kinds import kind_in
 from tuning.run import Run, snapshot
 
@@ -14,6 +16,7 @@ PIPELINES: dict[Kind, str] = {
 }  # fmt: skip
 
 
+@in_english()
 def card(run: Run, repo_id: str, settings: Any, base: dict[str, Any], check: dict[str, Any] | None) -> str:
     """The README.md of the published model, with its YAML front matter. `settings`: tuning.publish.Publish."""
     from huggingface_hub import ModelCardData
@@ -124,7 +127,7 @@ def _measured(state: dict[str, Any]) -> str:
                 + f" | {found.get('tokens_in', 0) / rows:.0f} / {found.get('tokens_out', 0) / rows:.0f} |"
             )
         lines += ["", evaluation["verdict"]]
-        if "base_check" in evaluation and evaluation["base_is"] == "the base":
+        if "base_check" in evaluation and evaluation["base_is"] == BASE:
             lines += ["", f"The base side is the model that training began with: {evaluation['base_check']}."]
     if off := state["forecast_off"]:
         lines += [
@@ -159,6 +162,7 @@ def _recipe(run: Run) -> str:
     return "\n".join([*table, "", f"Versions: {versions}."])
 
 
+@in_english()
 def data_card(run: Run, name: str, model: str, license: str) -> str:
     """The README.md of a run's rows, published as a data set."""
     from huggingface_hub import DatasetCardData

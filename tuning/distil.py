@@ -26,6 +26,7 @@ from prompts.techniques.few_shot import build as zero_shot
 from prompts.templates import fill, template_of
 from prompts.uploads import save
 from prompts.voting import majority, meaning
+from prompts.words import say
 from tuning.data.columns import Columns, as_text, asking, turn_of
 from tuning.ladder.report import best, snapshot
 from tuning.ladder.rungs import RUNGS, TITLES, Ground
@@ -227,15 +228,16 @@ def _written(
     """Keeps the rows as data of the owner's, and both files to download. Raises UserError where no row was kept."""
     if not found.rows:
         raise UserError(
-            f"no row was kept of {len(rows)}: {found.dropped['no agreement']} without agreement; lower m, or take a better teacher",
-            field="agree",
-        )
+            "no row was kept of {rows}: {apart} without agreement; lower m, or take a better teacher",
+            rows=len(rows), apart=found.dropped["no agreement"], field="agree",
+        )  # fmt: skip
     model = (ladder.rung(teacher) or {}).get("model", ground.model)
-    note = (
-        f"Distilled from {TITLES[teacher]} of {model} (ladder {ladder.id}, run {ladder.document['run']}): "
-        f"{settings.agree} of {settings.samples} answers agree at temperature {settings.temperature}"
-        + (", right by the references." if settings.references else ", without references.")
-    )
+    title = say(TITLES[teacher])
+    note = say(
+        "Distilled from {title} of {model} (ladder {ladder}, run {run}): {agree} of {samples} answers agree at temperature "
+        "{temperature}", title=title, model=model, ladder=ladder.id, run=ladder.document["run"], **settings.to_json(),
+    )  # fmt: skip
+    note += say(", right by the references.") if settings.references else say(", without references.")
     name = f"distilled-{teacher}.jsonl"
     source = save(ladder.owner, lambda folder: store(name, iter(found.rows), keep=folder, notes=[note]))
     folder = owner_folder(ladder.owner, "distilled", new_id())
@@ -243,7 +245,7 @@ def _written(
     for file, lines in ((name, found.rows), (PAIRS, found.pairs)):
         _write(folder / file, lines)
     return {
-        "source": source, "teacher": teacher, "title": TITLES[teacher], "made": made, "note": note, "rows": len(rows),
+        "source": source, "teacher": teacher, "title": title, "made": made, "note": note, "rows": len(rows),
         "kept": len(found.rows), "dropped": found.dropped, "pairs": len(found.pairs), "file": str(folder / name),
         "pairs_file": str(folder / PAIRS) if found.pairs else None,
     }  # fmt: skip

@@ -18,13 +18,15 @@ from prompts.models import parse
 from prompts.scoring import GRADED, Score, ScorerName, Scoring, check, confusion, exact_match, score, settled
 from prompts.settings import knob
 from prompts.statistics import rate, summary, verdicts
+from prompts.words import later, say
 from tuning.base import check as check_base
 from tuning.data.columns import Conversation
 from tuning.data.encode import split_classes
 from tuning.run import Run
 from tuning.work import Event, write_json
 
-SIDES = ("base", "tuned")
+BASE, COMMONEST = later(("the base", "the commonest training label"))  # what the tuned side is compared with
+SIDES = later(("base", "tuned"))
 
 
 class Measure(Scoring):
@@ -97,7 +99,7 @@ def evaluate(
             side: [replace(reply, text=_in_order(reply.text)) for reply in said] for side, said in replies.items()
         }
     scores = {side: _scores(measure, held, replies[side], run.owner, token, key, on_device) for side in SIDES}
-    document = _document(run, measure, held, replies, scores, "the commonest training label" if classes else "the base")
+    document = _document(run, measure, held, replies, scores, COMMONEST if classes else BASE)
     document |= {"base_check": base, "losses": found}
     write_json(run.folder / "evaluation.json", document)
     yield {"event": "evaluated", **{key: value for key, value in document.items() if key != "examples"}}
@@ -144,7 +146,7 @@ def _checked_base(run: Run, token: str | None, on_device: OnDevice) -> str:
     from tuning.losses import base_now
 
     if run.recipe.method == "qlora":
-        return "the base was trained on in 4 bits and is asked in 16: not compared"
+        return say("the base was trained on in 4 bits and is asked in 16: not compared")
     return check_base(
         run.folder, run.recipe.model, on_device(base_now)(run.recipe.model, f"run:{run.id}", run.owner, token)
     )
@@ -196,7 +198,7 @@ def _document(
 ) -> dict[str, Any]:  # fmt: skip
     """Scores with intervals, the verdict, and every row side by side, worst first."""
     graded = measure.scorer in GRADED
-    verdict = verdicts({side: [found.value for found in scores[side]] for side in SIDES}, graded=graded)[0]
+    verdict = verdicts({say(side): [found.value for found in scores[side]] for side in SIDES}, graded=graded)[0]
     examples = [_example(held, replies, scores, at) for at in range(len(held.rows))]
     examples.sort(key=lambda row: (row["tuned_score"] - row["base_score"], row["tuned_score"], row["row"]))
     return {
@@ -208,7 +210,7 @@ def _document(
         "won": verdict.wins,
         "lost": verdict.losses,
         "verdict": verdict.sentence,
-        "better": verdict.better,
+        "better": next((side for side in SIDES if say(side) == verdict.better), None),
         **_by_class(measure, held, scores["tuned"]),
         "examples": examples,
     }

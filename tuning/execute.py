@@ -9,9 +9,10 @@ from contextlib import closing, suppress
 from filelock import FileLock, Timeout
 
 from prompts.backends import OnDevice, identity
-from prompts.errors import AppError, UserError, WorldError, is_out_of_memory
+from prompts.errors import AppError, UserError, WorldError, is_out_of_memory, reason_of
 from prompts.models import locate
 from prompts.weights import fetch
+from prompts.words import say
 from tuning.data.encode import Encoded, fit, tokenise
 from tuning.data.preview import tokens_folder
 from tuning.data.split import PARTS
@@ -54,7 +55,7 @@ def execute(
                     run.append(event)
                     yield event
         except GeneratorExit:
-            run.set_state("cancelled", "the process that ran it was stopped")
+            run.set_state("cancelled", say("the process that ran it was stopped"))
             raise
         except BaseException as error:
             _write_down(run, error)
@@ -108,7 +109,7 @@ def _work(
         for event in then(run):
             yield event
             if run.asked_to_stop():
-                run.set_state("finished", "measuring was cancelled; the adapter is there")
+                run.set_state("finished", say("measuring was cancelled; the adapter is there"))
                 return
     if run.recipe.hub_model_id:
         run.set_state("evaluating")
@@ -154,11 +155,8 @@ def explained(error: BaseException) -> BaseException:
 
 
 def _reason(error: BaseException) -> str:
-    text = str(error)
-    if isinstance(error, AppError):
-        return text
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in text:
-        return "the disk is full; free some space, then resume: the last checkpoint is kept"
-    if is_out_of_memory(error):
-        return "out of memory; lower the batch size or max_length, then resume"
-    return f"{type(error).__name__}: {text[:300]}"
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "No space left" in str(error):
+        return say("the disk is full; free some space, then resume: the last checkpoint is kept")
+    if is_out_of_memory(error) and not isinstance(error, AppError):
+        return say("out of memory; lower the batch size or max_length, then resume")
+    return reason_of(error)

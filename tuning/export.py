@@ -13,6 +13,7 @@ from prompts.messages import Prompt
 from prompts.models import BASE_FILE, locate
 from prompts.rendering import PLAIN_TEMPLATE
 from prompts.settings import Settings, knob
+from prompts.words import later
 from tuning.base import check as check_base
 from tuning.base import fingerprint
 from tuning.evaluate import held_rows, room
@@ -194,7 +195,7 @@ def _of_gguf(file: Path, prompts: list[Prompt], tokens: int) -> tuple[Iterator[s
         from tuning.llama import asked
 
         return asked(file, prompts, tokens), "llama.cpp"
-    return _by_transformers(file, prompts, tokens), "transformers, from the GGUF file"
+    return _by_transformers(file, prompts, tokens), later("transformers, from the GGUF file")
 
 
 def _by_transformers(file: Path, prompts: list[Prompt], tokens: int) -> Iterator[str]:

@@ -20,6 +20,7 @@ from prompts.rows import Table
 from prompts.scoring import GRADED, Score, check, score, settled
 from prompts.settings import knob
 from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
+from prompts.words import dumps, later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, Conversation, as_text, conversations, resolve
 from tuning.evaluate import Measure, room
@@ -178,17 +179,18 @@ def dropped(earlier: list[Record], now: Record) -> dict[str, Any]:
     if top["fingerprint"] == now["fingerprint"]:
         differences = [b - a for a, b in zip(top["values"], now["values"], strict=True)]
         pairs = [(a >= 1, b >= 1) for a, b in zip(top["values"], now["values"], strict=True)]
-        p, how = (paired_bootstrap(differences) if graded else compare("then", "now", pairs).p), "the same rows"
+        p, how = (paired_bootstrap(differences) if graded else compare("then", "now", pairs).p), later("the same rows")
     else:
-        p, how = unpaired(top["values"], now["values"], graded=graded), "other rows"
+        p, how = unpaired(top["values"], now["values"], graded=graded), later("other rows")
     against = {"time": top["time"], "score": top["score"], "rows": top["rows"], "p": round(p, 6), "how": how}
     if p >= ALPHA or now["score"] >= top["score"]:
         return {"warning": "", "against": against}
     low, high = now["interval"]
-    warning = (
-        f"It dropped: {now['score']:.0%} [{low:.0%}, {high:.0%}] of {now['rows']} rows now, {top['score']:.0%} of {top['rows']} "
-        f"rows on {top['time'][:10]} ({how}; p = {p:.2g}). Look at the new rows: the world, the data or the model has changed."
-    )
+    warning = say(
+        "It dropped: {now:.0%} [{low:.0%}, {high:.0%}] of {now_rows} rows now, {score:.0%} of {rows} rows on {day} ({how}; p = "
+        "{p:.2g}). Look at the new rows: the world, the data or the model has changed.", now=now["score"], low=low, high=high,
+        now_rows=now["rows"], day=top["time"][:10], **{**against, "how": say(how)},
+    )  # fmt: skip
     return {"warning": warning, "against": against}
 
 
@@ -200,7 +202,7 @@ def _append(owner: str, record: Record) -> None:
     file = _file(owner, record["model"])
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(record, ensure_ascii=False) + "\n")
+        lines.write(dumps(record) + "\n")
 
 
 def history(owner: str, model: str) -> list[Record]:

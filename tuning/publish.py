@@ -136,7 +136,7 @@ def afterwards(run: Run, *, token: str | None) -> Iterator[Event]:
     try:
         yield from publishing(run, Publish(repo_id=run.recipe.hub_model_id), token=token)
     except (UserError, WorldError) as error:
-        yield {"event": "not_published", "repo": run.recipe.hub_model_id, "reason": str(error)}
+        yield {"event": "not_published", "repo": run.recipe.hub_model_id, "reason": error.sentence()}
 
 
 def full_name(api: Any, name: str) -> str:

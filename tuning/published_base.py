@@ -7,6 +7,7 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.home import ADAPTER_CONFIG
 from prompts.models import EMBEDDED, hub_id, parse
+from prompts.words import say
 from tuning.base import known
 from tuning.run import Run
 
@@ -47,12 +48,12 @@ def base_at_hand(run: Run, form: str) -> str:
     if form != "adapter" or run.recipe.method == "full":
         return ""
     if run.recipe.model == EMBEDDED:
-        return (
-            "It was compared on the embedded weights, which were read from a 4-bit file; others load the Hub's own weights of that "
-            "base, on which answers can differ a little."
+        return say(
+            "It was compared on the embedded weights, which were read from a 4-bit file; others load the Hub's "
+            "own weights of that base, on which answers can differ a little."
         )
     return "" if whole_or_on_hub(run) else (
-        "Its base is a folder of this machine: nobody who lacks it can load the adapter. Publish it merged for that."
+        say('Its base is a folder of this machine: nobody who lacks it can load the adapter. Publish it merged for that.')
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from prompts.errors import UserError
 from prompts.settings import Settings, knob
+from prompts.words import say
 from tuning.recipe import Recipe, Watching
 
 FIXED = {"held_out", "validation", "seed", *Watching.model_fields}  # other rows, or other places, not another recipe
@@ -67,7 +68,7 @@ def _varied(text: str) -> dict[str, Any]:
         if not equals or not values:
             raise UserError("write {part!r} as name = value, value", part=part.strip(), field="vary")
         if name not in Recipe.model_fields or name in FIXED:
-            why = "changes more than the recipe" if name in FIXED else "is no setting of the recipe"
+            why = say("changes more than the recipe") if name in FIXED else say("is no setting of the recipe")
             raise UserError("{name} {why}, so it cannot be varied", name=name, why=why, field="vary")
         if pair := _RANGE.fullmatch(values):
             try:

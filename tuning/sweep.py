@@ -16,10 +16,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from prompts.backends import OnDevice, identity
-from prompts.errors import NotFound, UserError, WorldError
+from prompts.errors import NotFound, UserError, WorldError, reason_of
 from prompts.home import new_id, owner_folder
 from prompts.rows import Table, store, stored
 from prompts.settings import build
+from prompts.words import say
 from tuning import run as runs
 from tuning.data.columns import Columns, resolve
 from tuning.evaluate import evaluate
@@ -113,7 +114,7 @@ def sweep_events(sweep: Sweep, *, token: str | None = None, on_device: OnDevice 
                 sweep.append(event)
                 yield event
         except BaseException as error:
-            sweep.set_state("cancelled" if isinstance(error, GeneratorExit) else "failed", str(error)[:300])
+            sweep.set_state("cancelled" if isinstance(error, GeneratorExit) else "failed", reason_of(error))
             raise
 
 
@@ -144,9 +145,10 @@ class _Trials:
     def _left_out(self, best: str | None) -> str:
         """What there was no time for, in words."""
         if best is None:
-            return "no trial ended in time; give it more minutes"
+            return say("no trial ended in time; give it more minutes")
         left = sum(trial["status"] in ("waiting", "cancelled") for trial in snapshot(self._sweep)["trials"])
-        return f"the time ended before {left} of {len(self._sweep.trials)} trials did" if left else ""
+        trials = len(self._sweep.trials)
+        return say("the time ended before {left} of {trials} trials did", left=left, trials=trials) if left else ""
 
     def _trial(self, trials: list[dict[str, Any]], at: int) -> Iterator[Event]:
         """Starts the trial's run, or takes up one that was interrupted, and waits for its end, or for the end of the time."""
@@ -206,7 +208,7 @@ def snapshot(sweep: Sweep) -> dict[str, Any]:
     best = min(done, key=lambda line: line["validation_loss"])["run"] if done else None
     return {
         "sweep": sweep.id, "status": status["state"], "reason": status.get("reason", ""), **sweep.search.to_json(),
-        "chosen_by": "the lowest validation loss", "trials": lines, "best": best,
+        "chosen_by": say('the lowest validation loss'), "trials": lines, "best": best,
         "evaluation": runs.snapshot(runs.find(sweep.owner, best))["evaluation"] if best else None,
     }  # fmt: skip
 

@@ -11,8 +11,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Protocol
 
-from prompts.errors import AppError, WorldError
+from prompts.errors import WorldError, reason_of
 from prompts.home import LOCAL, owner_folder, shared_here
+from prompts.words import say
 from tuning.launch.process import send_to_space
 from tuning.run import Run
 from tuning.work import Event
@@ -59,8 +60,7 @@ class Tracked:
             where = self._told(event)
         except (Exception, SystemExit) as error:
             self._tracker = None
-            problem = str(error) if isinstance(error, AppError) else f"{type(error).__name__}: {str(error)[:300]}"
-            return [{"event": "tracker", "name": self._name, "problem": problem}]
+            return [{"event": "tracker", "name": self._name, "problem": reason_of(error)}]
         return [{"event": "tracker", "name": self._name, "where": where}] if where else []
 
     def _told(self, event: Event) -> str:
@@ -106,7 +106,11 @@ class _Trackio:
             auto_log_cpu=False,
         )  # fmt: skip
         self._space, self._token, self._folder = run.recipe.trackio_space_id, token, str(TRACKIO_DIR)
-        self.where = f'{TRACKIO_DIR}; see them with: trackio show --project "{run.recipe.project}"'
+        self.where = say(
+            '{trackio_dir}; see them with: trackio show --project "{project}"',
+            trackio_dir=TRACKIO_DIR,
+            project=run.recipe.project,
+        )
 
     def log(self, values: dict[str, float], step: int) -> None:
         self._run.log(values, step=step)
@@ -132,7 +136,9 @@ class _WandB:
         )  # fmt: skip
         self._run.define_metric("*", step_metric="step")  # steps may come again when a run is resumed
         folder = Path(self._run.dir).parent
-        self.where = str(self._run.url) if online else f"{folder}; send them with: wandb sync {folder}"
+        self.where = (
+            str(self._run.url) if online else say("{folder}; send them with: wandb sync {folder}", folder=folder)
+        )
 
     def log(self, values: dict[str, float], step: int) -> None:
         self._run.log({**values, "step": step})
@@ -150,7 +156,9 @@ class _TensorBoard:
 
         folder = run.folder / "tensorboard"
         self._writer = SummaryWriter(str(folder), purge_step=first + 1)
-        self.where = f"{folder}; see them with: tensorboard --logdir {run.folder.parent}"
+        self.where = say(
+            "{folder}; see them with: tensorboard --logdir {parent}", folder=folder, parent=run.folder.parent
+        )
 
     def log(self, values: dict[str, float], step: int) -> None:
         for name, value in values.items():

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError
+from prompts.words import dumps, loads, say
 
 Event = dict[str, Any]
 
@@ -42,8 +43,11 @@ class Work:
         if status["state"] in ACTIVE and not self._alive(status):
             status = read_json(self.folder / "status.json")  # it may have ended well between the two looks
         if status["state"] in ACTIVE and not self._alive(status):
-            reason = "its process ended without a word (killed, out of memory, or the machine stopped)"
-            return {"state": "dead", "reason": f"{reason}; resume continues from the last checkpoint"}
+            reason = say(
+                "its process ended without a word (killed, out of memory, or the machine stopped); resume continues from the last "
+                "checkpoint"
+            )
+            return {"state": "dead", "reason": reason}
         return status
 
     def status_written(self) -> str:
@@ -123,13 +127,13 @@ class Work:
             file.seek(0, 2)
             if file.tell() and (file.seek(-1, 2), file.read(1))[1] != b"\n":
                 file.write(b"\n")  # a line that a crash cut off stays a line of its own
-            file.write(json.dumps({"time": round(time.time(), 3), **event}).encode() + b"\n")
+            file.write(dumps({"time": round(time.time(), 3), **event}).encode() + b"\n")
 
 
 def json_line(line: str) -> Event | None:
     """A line of a .jsonl file of ours; None for one that a crash cut off."""
     try:
-        return dict(json.loads(line))
+        return dict(loads(line))
     except (json.JSONDecodeError, TypeError, ValueError):
         return None
 
@@ -138,7 +142,7 @@ def write_json(path: Path, document: Any) -> None:
     """Replaces the file in one step, so that a reader never sees half of it."""
     partial = path.with_suffix(".partial")
     with partial.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(document, ensure_ascii=False, indent=1))
+        file.write(dumps(document, indent=1))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -158,6 +162,6 @@ def durable(folder: Path) -> None:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise NotFound("the run's folder has lost {name}; delete the run and start again", name=path.name) from None

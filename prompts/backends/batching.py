@@ -5,6 +5,7 @@ Imported on first use: it needs torch.
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from typing import Any
 
 import torch
@@ -124,7 +125,7 @@ def heartbeats(work: Callable[[threading.Event], Iterator[Any]], every: float = 
         except BaseException as error:
             found.put(("error", error))
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
     thread.start()
     try:
         while True:

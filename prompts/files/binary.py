@@ -9,6 +9,7 @@ from typing import Any
 
 from prompts.errors import UserError
 from prompts.files.text import LONG_NAME, Tell, check_header
+from prompts.words import say
 
 BATCH = 64  # rows of a Parquet file in memory at once: a dictionary may make each of them large
 RATIO = 200  # an archive that shrinks by more than this is a bomb
@@ -38,9 +39,12 @@ def read_parquet(path: Path, tell: Tell, most_rows: int, most_bytes: int) -> Ite
                     size=size,
                     most_bytes=most_bytes,
                 )
+            places = {
+                name: say("{file}, column {name!r}", file=path.name, name=name) for name in file.schema_arrow.names
+            }
             for batch in file.iter_batches(batch_size=BATCH):
                 for row in batch.to_pylist():
-                    yield {name: plain(value, f"{path.name}, column {name!r}") for name, value in row.items()}
+                    yield {name: plain(value, places[name]) for name, value in row.items()}
     except (pyarrow.ArrowException, OSError) as error:
         raise UserError(
             "{name} is no whole Parquet file ({reason}); save it again",
@@ -95,7 +99,7 @@ def read_zip(path: Path, tell: Tell, most_bytes: int) -> Iterator[dict[str, Any]
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         extras = [entry for entry in entries if any(map(_is_hidden, entry.filename.replace("\\", "/").split("/")))]
         if extras:
-            tell(f"{len(extras)} hidden files that a system adds to archives are left out.")
+            tell(say("{extras} hidden files that a system adds to archives are left out.", extras=len(extras)))
         entries = [entry for entry in entries if entry not in extras]
         for entry in entries:
             _check_entry(entry, path)
@@ -225,9 +229,15 @@ def _sheet(values: Any, formulas: Any, path: Path, tell: Tell) -> Iterator[dict[
                 header=len(header),
             )
         cells = (*cells[: len(header)], *[None] * (len(header) - len(cells)))
-        yield {name: plain(cell, f"{path.name}, row {number}") for name, cell in zip(header, cells, strict=True)}
+        place = say("{file}, row {number}", file=path.name, number=number)
+        yield {name: plain(cell, place) for name, cell in zip(header, cells, strict=True)}
     if computed:
-        tell(f"{computed} cells hold formulas; the values computed when the file was saved are used.")
+        tell(
+            say(
+                "{computed} cells hold formulas; the values computed when the file was saved are used.",
+                computed=computed,
+            )
+        )
 
 
 def _cells(row: Any) -> tuple[Any, ...]:

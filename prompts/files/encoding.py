@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError
+from prompts.words import say
 
 CHUNK = 1 << 20
 _MARKS = (
@@ -34,7 +35,9 @@ def detect(path: Path) -> Encoding:
     mark = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if mark:
         _check(path, mark)
-        return Encoding(mark, "" if mark == "utf-8-sig" else f"Read as {mark.upper()}, which its first bytes say.")
+        return Encoding(
+            mark, "" if mark == "utf-8-sig" else say("Read as {mark}, which its first bytes say.", mark=mark.upper())
+        )
     try:
         _check(path, "utf-8")
     except _Wrong as wrong:
@@ -47,10 +50,11 @@ class _Wrong(UserError):
 
     def __init__(self, path: Path, name: str, line: int, byte: int, foreign: bool, at: int) -> None:
         super().__init__(
-            f"{path.name}, line {line}: the byte 0x{byte:02x} is not {name.upper()}"
-            + (" although letters before it are" if foreign else "")
-            + "; save the file as UTF-8 (in a spreadsheet: 'CSV UTF-8') and upload it again"
-        )
+            "{name}, line {line}: the byte 0x{byte:02x} is not {encoding}{although}; save the file as UTF-8 (in a spreadsheet: "
+            "'CSV UTF-8') and upload it again",
+            name=path.name, line=line, byte=byte, encoding=name.upper(),
+            although=say(" although letters before it are") if foreign else "",
+        )  # fmt: skip
         self.foreign, self.at = foreign, at
 
 
@@ -93,7 +97,11 @@ def _guessed(path: Path, wrong: _Wrong) -> Encoding:
     name = _likeliest(found)
     _check(path, name)
     return Encoding(
-        name, f"Read as {name.replace('_', '-')}, which was guessed; if letters look wrong, save the file as UTF-8."
+        name,
+        say(
+            "Read as {name}, which was guessed; if letters look wrong, save the file as UTF-8.",
+            name=name.replace("_", "-"),
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from prompts.errors import UserError
 from prompts.files.encoding import Encoding, detect
+from prompts.words import say
 
 SMALL = 20_000_000  # bytes; JSON up to here is parsed whole, which gives the better error messages
 LOOK = 50  # records that are looked at to tell delimiter and header
@@ -38,7 +39,11 @@ def _records(file: TextIO, path: Path, delimiter: str, tell: Tell) -> Iterator[d
         header = [name.strip() for name in first]
         if _is_data(first, look):
             header = [f"column_{at}" for at in range(1, len(first) + 1)]
-            tell(f"The first line holds data, so the columns are called column_1 to column_{len(first)}.")
+            tell(
+                say(
+                    "The first line holds data, so the columns are called column_1 to column_{first}.", first=len(first)
+                )
+            )
             look = [first, *look]
         check_header(header, path)
         for cells in chain(look, filled):
@@ -61,7 +66,7 @@ def _records(file: TextIO, path: Path, delimiter: str, tell: Tell) -> Iterator[d
 def _place(cells: list[str], look: list[list[str]], reader: Any) -> str:
     """The line, or for a record read in advance its number."""
     at = next((at for at, other in enumerate(look) if other is cells), None)
-    return f"line {reader.line_num}" if at is None else f"line {at + 2}"
+    return say("line {line_num}", line_num=reader.line_num) if at is None else say("line {at}", at=at + 2)
 
 
 def _is_data(first: list[str], look: list[list[str]]) -> bool:
@@ -96,7 +101,7 @@ def _delimiter(start: str, tell: Tell) -> str:
         if widths and widths[0] > most and widths.count(widths[0]) * 2 > len(widths):
             best, most = delimiter, widths[0]
     if best != ",":
-        tell(f"The columns are separated by {'a tab' if best == chr(9) else repr(best)}.")
+        tell(say("The columns are separated by {best}.", best=say("a tab") if best == chr(9) else repr(best)))
     return best
 
 
@@ -119,7 +124,7 @@ def read_jsonl(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
         kind: type[Any] | None = None
         for number, line in enumerate(file, 1):
             if line.strip():
-                where = f"{path.name}, line {number}"
+                where = say("{name}, line {number}", name=path.name, number=number)
                 found = _parsed(line, where)
                 kind = kind or type(found)
                 yield as_row(found, where, kind)
@@ -141,7 +146,7 @@ def read_json(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
     kind: type[Any] | None = None
     for number, item in enumerate(found, 1):
         kind = kind or type(item)
-        yield as_row(item, f"{path.name}, item {number}", kind)
+        yield as_row(item, say("{name}, item {number}", name=path.name, number=number), kind)
 
 
 def _streamed(path: Path, encoding: Encoding) -> Iterator[Any]:
@@ -174,7 +179,7 @@ def read_txt(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
     with _opened(path, tell) as file:
         paragraphs = any(not line.strip() for line in islice(file, 1, None))
         file.seek(0)
-        tell(f"Each {'paragraph' if paragraphs else 'line'} is a row.")
+        tell(say("Each {word} is a row.", word=say("paragraph") if paragraphs else say("line")))
         block: list[str] = []
         for line in chain(file, [""]):
             if line.strip():
@@ -215,7 +220,7 @@ def _parsed(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        line = f", line {error.lineno}" if "\n" in text.strip() else ""
+        line = say(", line {lineno}", lineno=error.lineno) if "\n" in text.strip() else ""
         raise UserError(
             "{where}{line}: not valid JSON at column {colno}: {msg}",
             where=where,

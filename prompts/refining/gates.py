@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from prompts.errors import UserError
 from prompts.messages import CHARACTERS
 from prompts.templates import slots_of
+from prompts.words import say
 
 COPIED = 8  # words in a row that occur in a row of the data: more is a copy, not a rule
 ARROW = " → "  # between the text of an example and its answer
@@ -24,24 +25,26 @@ def fault(
     `rows`: texts of the development rows, which a rule must not copy; `count`: tokens of a text.
     """
     if not after.strip():
-        return "was empty or cut off"
+        return say("was empty or cut off")
     if "<think>" in after or "</think>" in after or after.count("```") % 2:
-        return "was cut off in the middle of a thought or a code fence"
+        return say("was cut off in the middle of a thought or a code fence")
     try:
         lost = set(slots_of(before)) - set(slots_of(after))
         new = set(slots_of(after)) - set(slots_of(before))
     except UserError:
-        return "is not a readable template"
+        return say("is not a readable template")
     if lost:
-        return f"lost the slot {{{{ {min(lost)} }}}}"
+        return say("lost the slot {{{{ {lost} }}}}", lost=min(lost))
     if new:
-        return f"has a slot that was not there, {{{{ {min(new)} }}}}"
+        return say("has a slot that was not there, {{{{ {new} }}}}", new=min(new))
     if after.strip() == before.strip():
-        return "changed nothing"
+        return say("changed nothing")
     if (copied := copy_of(rows, before, after)) is not None:
-        return f"copies a row: “{copied}”"
+        return say("copies a row: “{copied}”", copied=copied)
     if most_tokens and (tokens := count(after)) > most_tokens:
-        return f"has {tokens:,} tokens, more than the {most_tokens:,} allowed"
+        return say(
+            "has {tokens:,} tokens, more than the {most_tokens:,} allowed", tokens=tokens, most_tokens=most_tokens
+        )
     return ""
 
 

@@ -145,9 +145,12 @@ def shorten(task: str, seen: Seen) -> list[str]:
 
 Operator = Callable[[str, Seen], list[str]]
 OPERATORS: dict[str, Operator] = {
-    "state_format": state_format, "rule_per_cluster": rule_per_cluster, "add_example": add_example,
-    "remove_example": remove_example, "shorten": shorten,
-}  # fmt: skip
+    "state_format": state_format,
+    "rule_per_cluster": rule_per_cluster,
+    "add_example": add_example,
+    "remove_example": remove_example,
+    "shorten": shorten,
+}
 if TYPE_CHECKING:
     OperatorName = str
 else:

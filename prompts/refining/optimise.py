@@ -26,6 +26,7 @@ from prompts.studies.base import Arm, Ground
 from prompts.studies.versions import TreeSettings, development_arm, seen_by
 from prompts.studies.work import asking, run, study_ground
 from prompts.techniques.refinement import RefinementSettings, said_by
+from prompts.words import say
 
 SMALLEST = 8  # development rows
 SHOWN = 6  # rows that a model is shown for one rewriting
@@ -172,7 +173,7 @@ class _Search:
             self.say(
                 {
                     "event": "asking",
-                    "variant": "the search",
+                    "variant": say("the search"),
                     "done": min(self.calls + event["done"], budget),
                     "of": budget,
                 }
@@ -255,7 +256,7 @@ class _Search:
         complaint = fault(before, after, rows=seen.texts, most_tokens=self.settings.most_tokens, count=self._tokens)
         if complaint:
             self._tried.add(after)
-            self.refused.append(f"{how}: the proposal {complaint}")
+            self.refused.append(say("{how}: the proposal {complaint}", how=how, complaint=complaint))
             self.say({"event": "proposed", "refused": complaint, "how": how})
         return not complaint
 

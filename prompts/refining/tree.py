@@ -12,9 +12,11 @@ from prompts.errors import NotFound, UserError
 from prompts.home import new_id, owner_folder
 from prompts.settings import Settings, build, knob
 from prompts.techniques.refinement import RefinementSettings
+from prompts.words import later
 
 _LOCK = threading.Lock()
 MOST_VERSIONS = 200
+HANDS = later(("written", "feedback", "model", "hand"))  # how a version is made, besides the operators
 
 
 class Version(Settings):

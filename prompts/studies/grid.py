@@ -9,8 +9,11 @@ from prompts.statistics import paired
 from prompts.studies.base import USEFUL, Arm, Ground, Study, StudySettings, line, refuse_judge
 from prompts.techniques.chain_of_thought import ChainSettings, Reasoning
 from prompts.voting import majority, meaning
+from prompts.words import later, say
 
-NAMES = {"direct": "direct", "step_by_step": "step by step", "own_steps": "your steps", "examples": "worked examples"}
+NAMES = later(
+    {"direct": "direct", "step_by_step": "step by step", "own_steps": "your steps", "examples": "worked examples"}
+)
 
 
 class GridSettings(StudySettings):
@@ -41,20 +44,22 @@ class GridSettings(StudySettings):
 def arms(ground: Ground) -> list[Arm]:
     settings, study = ground.settings, ground.study
     if study.samples > 1:
-        refuse_judge(ground, "votes are compared by what they say")
+        refuse_judge(ground, say("votes are compared by what they say"))
     found = []
     for way in _ways(settings, study.ways):
         for switch in _switches(ground):
             one = settings.changed(reasoning=way, thinking=switch)
-            name = NAMES[way] + (f", thinking {switch}" if switch != settings.thinking else "")
+            name = say(NAMES[way]) + (say(", thinking {switch}", switch=switch) if switch != settings.thinking else "")
             found.append(ground.arm(name, "chain_of_thought", [one], way=way, thinking=switch, samples=1))
             if study.samples > 1 and way != "direct":
                 votes = [
                     one.changed(temperature=study.vote_temperature, seed=settings.seed + at)
                     for at in range(study.samples)
                 ]
-                found.append(ground.arm(f"{name}, {study.samples} votes", "chain_of_thought", votes, way=way, thinking=switch,
-                                        samples=study.samples))  # fmt: skip
+                voted = say("{name}, {samples} votes", name=name, samples=study.samples)
+                found.append(
+                    ground.arm(voted, "chain_of_thought", votes, way=way, thinking=switch, samples=study.samples)
+                )
     return found
 
 
@@ -90,7 +95,7 @@ def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
     shown = [] if ground.study.development else [_row(arms, at, ground) for at in rows]
     if ground.study.development:
         ground.notes.append(
-            "Held-out rows are not shown. With a development share of 0 you see how each row was reasoned about."
+            say("Held-out rows are not shown. With a development share of 0 you see how each row was reasoned about.")
         )
     return {"cells": cells, "answers": shown, "advice": _advice(cells, len(rows))}
 
@@ -159,15 +164,26 @@ def _advice(cells: list[dict[str, Any]], rows: int) -> str:
     """Which way to take: the first unless another is measurably better; of those the highest score."""
     first, top = cells[0], max(cells, key=lambda cell: float(cell["score"]))
     if top["score"] < USEFUL:
-        rate = f"{top['score']:.0%} of {rows} rows"
-        return f"None is of much use: the best, {top['name']}, is right on {rate}. Take a stronger model."
+        rate = say("{score:.0%} of {rows} rows", score=top["score"], rows=rows)
+        return say(
+            "None is of much use: the best, {name}, is right on {rate}. Take a stronger model.",
+            name=top["name"],
+            rate=rate,
+        )
     better = [cell for cell in cells[1:] if cell["better"] == cell["name"]]
     if not better:
-        return f"Take {first['name']}: nothing else is measurably better on {rows} rows."
+        return say("Take {name}: nothing else is measurably better on {rows} rows.", name=first["name"], rows=rows)
     best = max(better, key=lambda cell: cell["score"])
     spent = (best["tokens_out"] or 0) / first["tokens_out"] if first["tokens_out"] else 0
-    cost = f", for {spent:.0f} times the tokens written" if spent > 1 else ""
-    return f"Take {best['name']}: {best['score']:.0%} against {first['score']:.0%} of {rows} rows{cost}."
+    cost = say(", for {spent:.0f} times the tokens written", spent=spent) if spent > 1 else ""
+    return say(
+        "Take {name}: {score:.0%} against {score2:.0%} of {rows} rows{cost}.",
+        name=best["name"],
+        score=best["score"],
+        score2=first["score"],
+        rows=rows,
+        cost=cost,
+    )
 
 
 STUDY = Study(

@@ -22,6 +22,7 @@ from prompts.statistics import paired, paired_interval, summary
 from prompts.studies.base import FEW, Arm, Ground, Study, StudySettings, line, refuse_judge
 from prompts.techniques.base import filled, slots
 from prompts.techniques.few_shot import Choose, Example, FewShotSettings, chosen
+from prompts.words import say
 
 FROM_ROWS = 64  # examples at most that are drawn from the development rows
 
@@ -53,7 +54,7 @@ class RiskSettings(StudySettings):
 
 
 def arms(ground: Ground) -> list[Arm]:
-    refuse_judge(ground, "so many orders would each have to be judged")
+    refuse_judge(ground, say("so many orders would each have to be judged"))
     pool, study = _pool(ground), ground.study
     most = max(*study.ks, study.order_k)
     if len(pool) < most:
@@ -74,8 +75,9 @@ def arms(ground: Ground) -> list[Arm]:
     first = plain.examples[: study.order_k]
     for number, order in enumerate(_orders(study.order_k, study.orders, study.seed), 1):
         shown = tuple(first[at] for at in order)
-        found.append(ground.arm(f"order {number}", "few_shot", [plain.changed(examples=shown, k=study.order_k)], part="order",
-                                last=shown[-1].output.strip()))  # fmt: skip
+        settings = plain.changed(examples=shown, k=study.order_k)
+        name = say("order {number}", number=number)
+        found.append(ground.arm(name, "few_shot", [settings], part="order", last=shown[-1].output.strip()))
     return found
 
 
@@ -93,8 +95,10 @@ def _pool(ground: Ground) -> tuple[Example, ...]:
         if text.strip() and text.strip() not in seen and len(drawn) < FROM_ROWS:
             drawn.append(Example(input=text, output=reference))
     check_examples(ground.owner, [one.input for one in drawn])
-    yours = f" beside {len(own)} of yours" if own else ""
-    ground.notes.append(f"Examples come from {len(drawn)} development rows{yours}; they are not scored.")
+    yours = say(" beside {own} of yours", own=len(own)) if own else ""
+    ground.notes.append(
+        say("Examples come from {drawn} development rows{yours}; they are not scored.", drawn=len(drawn), yours=yours)
+    )
     return (*own, *drawn)
 
 
@@ -119,22 +123,28 @@ def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
     curve = [arm for arm in arms if arm.about["part"] == "k"]
     orders = [arm for arm in arms if arm.about["part"] == "order"]
     points = [line(arm, ground) | {"k": arm.about["k"], "calibrated": _fixed(arm, fixed, ground)} for arm in curve]
+    spread = _spread(orders, fixed, ground)
     found = {
-        "k": points, "orders": _spread(orders, fixed, ground), "last_label": _last_label(orders),
-        "calibration": reason or _calibration(orders or curve, fixed, ground),
+        "k": points, "orders": spread, "last_label": _last_label(orders),
     }  # fmt: skip
-    return {**found, "advice": advice(curve, found, ground)}
+    said, measurable = (reason, False) if reason else _calibration(orders or curve, fixed, ground)
+    calibration = f"{said[0].upper()}{said[1:]}."
+    return {
+        **found,
+        "calibration": calibration,
+        "advice": advice(curve, spread, said if measurable else "", ground),
+    }
 
 
 def _no_calibration(ground: Ground, arms: list[Arm]) -> str:
     if ground.scoring.scorer != "label":
-        return "Calibration needs labels: choose the scorer label."
+        return say("calibration needs labels: choose the scorer label")
     if ground.study.pick == "similar":
-        return "Calibration is for prompts whose examples are the same for every row."
+        return say("calibration is for prompts whose examples are the same for every row")
     if len(ground.task.rows) < FEW:
-        return f"Calibration is judged on {FEW} rows or more."
+        return say("calibration is judged on {few} rows or more", few=FEW)
     if not by_probability(arms[0].sides[0], ground.scoring):
-        return "Calibration needs the model's log-probabilities, which a server does not give."
+        return say("calibration needs the model's log-probabilities, which a server does not give")
     return ""
 
 
@@ -162,9 +172,8 @@ def _fixed(arm: Arm, fixed: dict[str, list[float]], ground: Ground) -> dict[str,
     if arm.name not in fixed:
         return None
     rate = summary(fixed[arm.name], graded=ground.graded)
-    verdict = paired(
-        {"as it is": arm.values(), "calibrated": fixed[arm.name]}, [("as it is", "calibrated")], graded=ground.graded
-    )[0]
+    before, after = say("as it is"), say("calibrated")
+    verdict = paired({before: arm.values(), after: fixed[arm.name]}, [(before, after)], graded=ground.graded)[0]
     return {
         "score": round(rate.value, 4), "interval": [round(rate.low, 4), round(rate.high, 4)], "verdict": verdict.sentence,
         "better": verdict.better,
@@ -203,37 +212,36 @@ def _last_label(orders: list[Arm]) -> dict[str, Any] | None:
     return {"effect": round(rate.value, 4), "interval": [round(rate.low, 4), round(rate.high, 4)]}
 
 
-def _calibration(arms: list[Arm], fixed: dict[str, list[float]], ground: Ground) -> str:
-    """What calibration changes, over all these arms: each row's mean score with it against without."""
+def _calibration(arms: list[Arm], fixed: dict[str, list[float]], ground: Ground) -> tuple[str, bool]:
+    """What calibration changes, over all these arms: each row's mean score with it against without; is that measurable?"""
     rows = range(len(ground.task.rows))
     gains = [_mean([fixed[arm.name][at] - arm.values()[at] for arm in arms]) for at in rows]
     rate = paired_interval(gains)
-    said = (
-        f"{rate.value:+.1%} [{rate.low:+.1%}, {rate.high:+.1%}] on {len(gains)} rows, the mean of {len(arms)} prompts"
-    )
+    said = say(
+        "{value:+.1%} [{low:+.1%}, {high:+.1%}] on {rows} rows, the mean of {arms} prompts",
+        value=rate.value, low=rate.low, high=rate.high, rows=len(gains), arms=len(arms),
+    )  # fmt: skip
     if rate.low > 0:
-        return f"Calibration helps: {said}."
-    return f"Calibration harms: {said}." if rate.high < 0 else f"Calibration changes nothing measurable: {said}."
+        return say("calibration helps: {said}", said=said), True
+    if rate.high < 0:
+        return say("calibration harms: {said}", said=said), True
+    return say("calibration changes nothing measurable: {said}", said=said), False
 
 
-def advice(curve: list[Arm], found: dict[str, Any], ground: Ground) -> str:
-    """One sentence: the smallest k that is not measurably worse than the best, how far the order moves it."""
+def advice(curve: list[Arm], orders: dict[str, Any] | None, calibration: str, ground: Ground) -> str:
+    """One sentence: the smallest k that is not measurably worse than the best, how far the order moves it, and `calibration`."""
     best = max(curve, key=lambda arm: _mean(arm.values()))
     values = {arm.name: arm.values() for arm in curve}
     others = [arm for arm in curve if arm.about["k"] < best.about["k"]]
     verdicts = paired(values, [(arm.name, best.name) for arm in others], graded=ground.graded) if others else []
     enough = next((arm for arm, verdict in zip(others, verdicts, strict=True) if verdict.better is None), best)
     rate = summary(enough.values(), graded=ground.graded)
-    text = f"Take {enough.name}: {rate}"
+    text = say("Take {name}: {rate}", name=enough.name, rate=rate.said())
     if enough is not best:
-        text += f", not measurably worse than {best.name}"
-    if spread := found["orders"]:
-        text += (
-            f"; at k = {spread['k']} the order alone moves the score from {spread['low']:.0%} to {spread['high']:.0%}"
-        )
-    if found["calibration"].startswith("Calibration h"):  # helps or harms
-        text += f"; {found['calibration'][0].lower()}{found['calibration'][1:].rstrip('.')}"
-    return text + "."
+        text += say(", not measurably worse than {name}", name=best.name)
+    if orders:
+        text += say("; at k = {k} the order alone moves the score from {low:.0%} to {high:.0%}", **orders)
+    return text + (f"; {calibration}." if calibration else ".")
 
 
 STUDY = Study(

@@ -12,6 +12,7 @@ from prompts.studies.base import Arm, Ground, Study, StudySettings, line
 from prompts.techniques import AskSettings
 from prompts.techniques.base import filled
 from prompts.techniques.refinement import RefinementSettings
+from prompts.words import later, say
 
 
 class TreeSettings(StudySettings):
@@ -31,14 +32,17 @@ def arms(ground: Ground) -> list[Arm]:
     numbers = [one.number for one in tree.versions] if tree else [1]
     if tree and all(one.task.strip() != ground.settings.task.strip() for one in tree.versions):
         ground.notes.append(
-            "The prompt as it stands in the form is no version yet, so it is not measured; ask or keep it first."
+            say("The prompt as it stands in the form is no version yet, so it is not measured; ask or keep it first.")
         )
     found = []
     for number in numbers:
         settings = ground.settings.changed(task=tree.version(number).task) if tree else ground.settings
-        for part, task in (("development", development), ("held_out", ground.task)):
-            found.append(ground.arm(f"version {number}, {part.replace('_', '-')} rows", "iterative_refinement", [settings], task,
-                                    number=number, part=part))  # fmt: skip
+        for part, task, title in (
+            ("development", development, later("version {number}, development rows")),
+            ("held_out", ground.task, later("version {number}, held-out rows")),
+        ):
+            name = say(title, number=number)
+            found.append(ground.arm(name, "iterative_refinement", [settings], task, number=number, part=part))
     return found
 
 
@@ -62,9 +66,8 @@ def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
     seen = {(arm.about["number"], arm.about["part"]): arm for arm in arms}
     numbers = [one.number for one in tree.versions] if tree else [1]
     nodes = [_node(tree, number, seen, ground) for number in numbers]
-    first = f"version {numbers[0]}"
-    values = {f"version {n}": seen[n, "held_out"].values() for n in numbers}
-    others = [f"version {n}" for n in numbers[1:]]
+    values = {named(number): seen[number, "held_out"].values() for number in numbers}
+    first, *others = values
     verdicts = paired(values, [(first, name) for name in others], graded=ground.graded) if others else []
     for node, verdict in zip(nodes[1:], verdicts, strict=True):
         node |= {"verdict": verdict.sentence, "better": verdict.better}
@@ -113,21 +116,31 @@ def _answers(seen: dict[Any, Arm], numbers: list[int]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def named(number: int) -> str:
+    return say("version {number}", number=number)
+
+
 def _advice(best: dict[str, Any], first: dict[str, Any], seen: dict[Any, Arm], ground: Ground) -> str:
-    held = best["held_out"]
-    rows = len(ground.task.rows)
-    rate = summary(seen[best["number"], "held_out"].values(), graded=ground.graded)
-    if best["number"] == first["number"]:
-        return f"Version {best['number']} is the best so far on the development rows: {rate} held-out rows."
-    text = f"Version {best['number']} is the best on the development rows; on the {rows} held-out rows {rate}"
-    if best["better"] == f"version {best['number']}":
-        return f"{text}, measurably better than version {first['number']} ({first['held_out']['score']:.0%})."
+    held, before = best["held_out"]["score"], first["held_out"]["score"]
+    rows, number = len(ground.task.rows), best["number"]
+    rate = summary(seen[number, "held_out"].values(), graded=ground.graded).said()
+    if number == first["number"]:
+        return say(
+            "Version {number} is the best so far on the development rows: {rate} held-out rows.",
+            number=number,
+            rate=rate,
+        )
+    text = say(
+        "Version {number} is the best on the development rows; on the {rows} held-out rows {rate}",
+        number=number, rows=rows, rate=rate,
+    )  # fmt: skip
+    about = {"text": text, "number": first["number"], "score": before}
+    if best["better"] == named(number):
+        return say("{text}, measurably better than version {number} ({score:.0%}).", **about)
     if best["better"]:
-        return f"{text}: measurably worse than version {first['number']} ({first['held_out']['score']:.0%}). Go back to it."
-    return (
-        f"{text}, no measurable difference from version {first['number']} ({first['held_out']['score']:.0%}): "
-        f"{'the gain did not carry over' if held['score'] <= first['held_out']['score'] else 'more rows would tell'}."
-    )
+        return say("{text}: measurably worse than version {number} ({score:.0%}). Go back to it.", **about)
+    why = say("the gain did not carry over") if held <= before else say("more rows would tell")
+    return say("{text}, no measurable difference from version {number} ({score:.0%}): {why}.", why=why, **about)
 
 
 def seen_by(arm: Arm, ground: Ground) -> Seen:
@@ -151,7 +164,7 @@ def development_arm(ground: Ground, settings: Any, task: Any) -> Arm:
     """One version on the development rows. Raises UserError."""
     if not settings.task.strip():
         raise UserError("write what the model should do", field="task")
-    return ground.arm("the prompt", "iterative_refinement", [settings], task)
+    return ground.arm(say("the prompt"), "iterative_refinement", [settings], task)
 
 
 STUDY = Study(

@@ -17,6 +17,7 @@ from prompts.rows import Table
 from prompts.scoring import check
 from prompts.studies.base import FEW, Arm, Ground, Study, StudySettings, scored
 from prompts.techniques import AskSettings
+from prompts.words import say
 
 NOTES = 3  # on what did not fit, for one way of asking
 PROBED_ARMS, PROBED_ROWS = 4, 8  # asked to measure how long a study will take
@@ -33,9 +34,9 @@ def study_ground(
         check_rows(owner, one, task)
     notes = list(task.notes)
     if len(task.rows) < FEW:
-        notes.append(f"Fewer than {FEW} rows: intervals from so few mean little.")
+        notes.append(say("Fewer than {few} rows: intervals from so few mean little.", few=FEW))
     if given.scorer == "judge":
-        notes.append("The judge is asked about every answer on top of what is counted here.")
+        notes.append(say("The judge is asked about every answer on top of what is counted here."))
     return Ground(settings, given, rated, table, task, owner, open_model, notes=notes)
 
 
@@ -55,7 +56,9 @@ def arms_of(study: Study, ground: Ground) -> list[Arm]:
                 )
             new = [note for note in dict.fromkeys(side.notes) if note not in ground.notes]
             ground.notes += new[:NOTES] + (
-                [f"{arm.name}: so with {len(new) - NOTES} more rows."] if len(new) > NOTES else []
+                [say("{name}: so with {new} more rows.", name=arm.name, new=len(new) - NOTES)]
+                if len(new) > NOTES
+                else []
             )
     return arms
 

@@ -74,7 +74,12 @@ def build(settings: ChainSettings, row: Mapping[str, Any]) -> Prompt:
     turns = []
     for number, one in enumerate(settings.worked, 1):
         turns.append(message("user", (one.question, f"example {number}")))
-        turns.append(message("assistant", (f"{one.reasoning}\n{settings.marker} {one.answer}", f"example {number}")))
+        turns.append(
+            message(
+                "assistant",
+                (f"{one.reasoning}\n{settings.marker} {one.answer}", f"example {number}"),
+            )
+        )
     last = message("user", text if text[0].strip() else task)
     return prompt(message("system", task, (how, "reasoning")), *turns, last)
 

@@ -10,6 +10,7 @@ from prompts.messages import Prompt, message, prompt
 from prompts.settings import Settings, knob
 from prompts.similar import Similar
 from prompts.techniques.base import AskSettings, Technique, filled, whole_reply
+from prompts.words import say
 
 LESSON = """A model knows nothing of your situation. **Say who it is, whom it writes for, and what it must know.**
 
@@ -128,11 +129,17 @@ def fit(settings: ContextualSettings, row: Mapping[str, Any], backend: Backend) 
     kept = _most_that_fit(lambda n: settings.changed(documents=_kept(settings, units[:n])), len(units), fits)
     what = {
         "order": "documents",
-        "cut": "words of the documents",
-        "similar": "passages, those most like the text to work on",
+        "cut": say("words of the documents"),
+        "similar": say("passages, those most like the text to work on"),
     }
     return kept[0], [
-        f"Not everything fits {most:,} tokens: {kept[1]:,} of {len(units):,} {what[settings.overflow]} are kept."
+        say(
+            "Not everything fits {most:,} tokens: {kept:,} of {units:,} {what} are kept.",
+            most=most,
+            kept=kept[1],
+            units=len(units),
+            what=what[settings.overflow],
+        )
     ]
 
 

@@ -10,6 +10,7 @@ from prompts.messages import Prompt, message, prompt
 from prompts.refining.gates import fault
 from prompts.settings import Settings, knob
 from prompts.techniques.base import AskSettings, Technique, filled, split_thinking, whole_reply
+from prompts.words import later, say
 
 LESSON = """Rarely is the first prompt the best one. **Ask, look, say what is missing, ask again.**
 
@@ -18,6 +19,7 @@ LESSON = """Rarely is the first prompt the best one. **Ask, look, say what is mi
 3. Keep every version; go back to an older one when a change made it worse.
 4. Change one thing at a time, or you will not know what helped.
 5. Before you trust the last version, try it on cases you did not look at while refining."""
+REFUSED = later("The model's rewrite {complaint}, so your feedback was added as a requirement instead.")
 
 
 class Note(Settings):
@@ -66,7 +68,7 @@ def revise(settings: RefinementSettings, open_model: Callable[[str], Backend]) -
     """The next version: the same settings with the feedback worked into the task, and notes on how."""
     said = worded(settings)
     if not said:
-        right = ["Outputs that are right ask for no change."] if settings.notes else []
+        right = [say("Outputs that are right ask for no change.")] if settings.notes else []
         return settings.changed(notes=()), right
     added = settings.task
     for line in said:
@@ -76,8 +78,7 @@ def revise(settings: RefinementSettings, open_model: Callable[[str], Backend]) -
     task = rewritten(settings, open_model(settings.rewriting_model or settings.model))
     rows = [note.input for note in settings.notes]
     if complaint := fault(settings.task, task, rows=rows, most_tokens=settings.most_tokens):
-        note = f"The model's rewrite {complaint}, so your feedback was added as a requirement instead."
-        return settings.changed(task=added, feedback="", notes=()), [note]
+        return settings.changed(task=added, feedback="", notes=()), [say(REFUSED, complaint=complaint)]
     return settings.changed(task=task, feedback="", notes=()), []
 
 

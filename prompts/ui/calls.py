@@ -9,27 +9,23 @@ import gradio as gr
 
 from prompts.errors import AppError, WorldError, is_out_of_memory
 from prompts.quotas import allowed
-from prompts.ui.language import in_words_of
 
 
 @contextmanager
-def spoken(values: tuple[Any, ...]) -> Iterator[None]:
-    """Expected failures as messages on the page and to API callers, in the language of the request that is among the `values` of a
-    call; anything else keeps its traceback.
-    """
+def spoken() -> Iterator[None]:
+    """Expected failures as messages on the page and to API callers, in the caller's language; anything else keeps its traceback."""
     try:
         yield
     except AppError as error:
-        raise _said(error, values) from None
+        raise _shown(error) from None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise _said(WorldError("out of memory; ask shorter prompts or a smaller model"), values) from None
+        raise _shown(WorldError("out of memory; ask shorter prompts or a smaller model")) from None
 
 
-def _said(error: AppError, values: tuple[Any, ...]) -> gr.Error:
-    request = next((value for value in values if isinstance(value, gr.Request)), None)
-    return gr.Error(in_words_of(request, error), print_exception=False)
+def _shown(error: AppError) -> gr.Error:
+    return gr.Error(str(error.sentence()), print_exception=False)
 
 
 Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
@@ -40,7 +36,7 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., A
     if inspect.isgeneratorfunction(run):
 
         def streaming(*values: Any) -> Iterator[Any]:
-            with spoken(values):
+            with spoken():
                 owner, do = call(values)
                 with allowed(owner) if costs else nullcontext():
                     yield from do()
@@ -48,7 +44,7 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., A
         return streaming
 
     def plain(*values: Any) -> Any:
-        with spoken(values):
+        with spoken():
             owner, do = call(values)
             with allowed(owner) if costs else nullcontext():
                 return do()

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from html import escape
 from statistics import quantiles
 
+from prompts.statistics import span
+from prompts.words import say
+
 
 @dataclass(frozen=True)
 class Dot:
@@ -43,7 +46,7 @@ def box(groups: Sequence[tuple[str, Sequence[float]]], *, title: str) -> str:
             f'right:calc(100% - {_at(max(values))})"></i>'
             f'<i class="box {kind}" style="left:{_at(first)};right:calc(100% - {_at(third)})"></i>'
             f'<i class="median" style="left:{_at(middle)}"></i>{dots}</span>'
-            f"<span>{min(values):.0%} to {max(values):.0%}, median {middle:.0%}</span></div>"
+            f"<span>{span(min(values), max(values))}, {say('median {median:.0%}', median=middle)}</span></div>"
         )
     return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{lines}</figure>'
 

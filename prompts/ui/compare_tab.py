@@ -22,6 +22,7 @@ from prompts.ui.forms import Form, form, listen, stops
 from prompts.ui.rows_picker import RowsPicker, picked_table
 from prompts.ui.technique_tab import TechniqueTab, opener
 from prompts.ui.visitor import Caller
+from prompts.words import later, say
 
 LESSON = """Two outputs side by side prove nothing. **Ask every variant the same rows, and let the numbers speak.**
 
@@ -80,7 +81,7 @@ class CompareTab:
             elem_classes="rows",
         )  # fmt: skip
         self.matrix = gr.HTML("")
-        self.only = gr.Radio(["all rows", "rows where they differ"], value="all rows", label="Replies side by side")
+        self.only = gr.Radio([views.ALL, views.DIFFERENT], value=views.ALL, label="Replies side by side")
         self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
                                     show_search="none", label="Replies", elem_classes="rows")  # fmt: skip
         self.picked = gr.State(None)  # (row's number, variant) of the cell that was clicked
@@ -113,7 +114,7 @@ class CompareTab:
             [*self.rows.inputs, self.variants, self.key, self.only, *self.form.inputs], shown,
             name="ui_compare", show_progress="minimal",
         )  # fmt: skip
-        kept = "Stopped; what was answered is kept, so that Compare goes on from here."
+        kept = later("Stopped; what was answered is kept, so that Compare goes on from here.")
         stops(self.stop, going, self.status, kept, name="compare")
         scoring = [self.form.widgets[name] for name in ("scorer", "pattern", "reference")]
         listen(self.imported.upload, self._import, self.visitor, [self.imported],
@@ -132,9 +133,11 @@ class CompareTab:
             column = event.index[1] - 2
             names = [v["name"] for v in document["variants"]] if document else []
             if not 0 <= column < len(names) or document is None:
-                return None, "Click on a variant's reply."
+                return None, say("Click on a variant's reply.")
             row = views.shown_rows(document, only)[event.index[0]]
-            return (row["row"], names[column]), f"Row {row['row']}, {names[column]}: is this reply right?"
+            return (row["row"], names[column]), say(
+                "Row {row}, {names}: is this reply right?", row=row["row"], names=names[column]
+            )
 
         self.replies.select(pick, [self.document, self.only], [self.picked, self.agreement], api_name="ui_pick_reply",
                             api_visibility="private", show_progress="hidden")  # fmt: skip
@@ -158,7 +161,7 @@ class CompareTab:
             names = {variant.get("name") for variant in known}
             name = next(n for n in (f"{tab.technique.title} {i}" for i in itertools.count(1)) if n not in names)
             made = pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
-            gr.Info(f"Added to Compare as {name!r}.")
+            gr.Info(say("Added to Compare as {name!r}.", name=name))
             return [made, made]
 
         listen(tab.add.click, add, self.visitor, [self.kept, *tab.form.inputs], [self.variants, self.kept],
@@ -168,9 +171,13 @@ class CompareTab:
         found = imports.read(Path(path)).document()
         experiment, skipped = found["experiment"], found["not_imported"]
         rows = "\n".join(json.dumps(row, ensure_ascii=False) for row in found["rows"])
-        note = f"{len(experiment['variants'])} variants and {len(found['rows'])} rows imported."
+        note = say(
+            "{variants} variants and {rows} rows imported.",
+            variants=len(experiment["variants"]),
+            rows=len(found["rows"]),
+        )
         if skipped:
-            note += " Not imported:\n" + "\n".join(f"- {line}" for line in skipped)
+            note += say(" Not imported:\n") + "\n".join(f"- {line}" for line in skipped)
         made = pretty(experiment["variants"])
         return [made, made, rows, experiment["scorer"], experiment["pattern"], experiment["reference"], note]
 
@@ -183,10 +190,13 @@ class CompareTab:
         skipped = [gr.skip()] * 7
         for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key))):
             if event["event"] == "asking":
-                yield [f"{event['variant']}: {event['done']} of {event['of']} rows…", *skipped]
+                yield [
+                    say("{variant}: {done} of {of} rows…", **event),
+                    *skipped,
+                ]
         document = {name: value for name, value in event.items() if name != "event"}
         yield [
-            f"{document['rows']} rows, seed {document['seed']}, data fingerprint {document['fingerprint']}.",
+            say("{rows} rows, seed {seed}, data fingerprint {fingerprint}.", **document),
             views.verdict_text(document),
             views.chart(document),
             views.score_rows(document),

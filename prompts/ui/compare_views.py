@@ -8,7 +8,9 @@ from prompts.errors import UserError
 from prompts.statistics import agreement
 from prompts.ui import charts
 from prompts.ui.visitor import Caller
+from prompts.words import say
 
+ALL, DIFFERENT = "all rows", "rows where they differ"  # which replies are shown
 MOST_SHOWN = 10_000  # rows in the page's table
 SCORES = [
     "Variant", "Score", "95 % interval", "Unread", "Tokens in, a row", "Tokens out, a row", "Seconds, all rows", "From cache",
@@ -18,7 +20,7 @@ SCORES = [
 def verdict_text(document: dict[str, Any]) -> str:
     """Every pair's verdict and the notes, as Markdown."""
     lines = [f"- {verdict['sentence']}" for verdict in document["verdicts"]] or [
-        "One variant: nothing to compare it with."
+        say("One variant: nothing to compare it with.")
     ]
     return "\n".join([*lines, *(f"- {note}" for note in document["notes"])])
 
@@ -36,11 +38,12 @@ def score_rows(document: dict[str, Any]) -> list[list[str]]:
 
 
 def _interval(variant: dict[str, Any]) -> str:
-    return f"{variant['interval'][0]:.1%} to {variant['interval'][1]:.1%}"
+    low, high = variant["interval"]
+    return say("{low:.1%} to {high:.1%}", low=low, high=high)
 
 
 def _a_row(value: int | None, rows: int) -> str:
-    return "not told" if value is None else f"{value / rows:,.0f}"
+    return say("not told") if value is None else f"{value / rows:,.0f}"
 
 
 def chart(document: dict[str, Any]) -> str:
@@ -49,15 +52,15 @@ def chart(document: dict[str, Any]) -> str:
         charts.Dot(v["name"], v["score"], v["interval"][0], v["interval"][1], f"{v['score']:.1%}, {_interval(v)}")
         for v in document["variants"]
     ]
-    return charts.intervals(dots, title=f"Score on {document['rows']} rows, with its 95 % interval")
+    return charts.intervals(dots, title=say("Score on {rows} rows, with its 95 % interval", rows=document["rows"]))
 
 
 def matrices(document: dict[str, Any]) -> str:
     """Macro-F1 and the confusion matrix of each variant whose answers are labels, as HTML."""
     return "".join(
         charts.matrix(
-            v["labels"], [*v["labels"], "(none)"], v["matrix"],
-            title=f"{v['name']}: right answers down, the model's across; macro-F1 {v['macro_f1']:.2f}",
+            v["labels"], [*v["labels"], say("(none)")], v["matrix"],
+            title=say("{name}: right answers down, the model's across; macro-F1 {macro_f1:.2f}", **v),
         )
         for v in document["variants"]
         if "matrix" in v
@@ -73,12 +76,12 @@ def replies(document: dict[str, Any] | None, only: str) -> Any:
         [str(row["row"]), row["reference"], *(_cell(row["answers"][name]) for name in names), _shortened(row["input"])]
         for row in shown_rows(document, only)
     ]
-    return gr.Dataframe(value=table, headers=["#", "Reference", *names, "Row"])
+    return gr.Dataframe(value=table, headers=["#", say("Reference"), *names, say("Row")])
 
 
 def shown_rows(document: dict[str, Any], only: str) -> list[dict[str, Any]]:
     rows = document["replies"]
-    if only != "all rows":
+    if only != ALL:
         rows = [row for row in rows if len({answer["score"] for answer in row["answers"].values()}) > 1]
     return rows[:MOST_SHOWN]
 
@@ -94,8 +97,8 @@ def thumb(
     rows = {found["row"]: found for found in document["replies"]}
     known = [(r, v, p) for r, v, p in thumbs.values() if r in rows and v in rows[r]["answers"]]
     found = agreement([(rows[r]["answers"][v]["score"] >= 1, p) for r, v, p in known])
-    who = "The judge" if document["scorer"] == "judge" else f"The scorer {document['scorer']}"
-    return thumbs, f"{who} agrees with your thumbs on {found} replies (95 % interval)."
+    who = say("The judge") if document["scorer"] == "judge" else say("The scorer {scorer}", scorer=document["scorer"])
+    return thumbs, say("{who} agrees with your thumbs on {found} replies (95 % interval).", who=who, found=found)
 
 
 def _shortened(row: dict[str, Any]) -> str:

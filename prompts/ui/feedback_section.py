@@ -12,8 +12,10 @@ from prompts.techniques.base import filled
 from prompts.techniques.refinement import RefinementSettings
 from prompts.ui import study_views as views
 from prompts.ui.forms import listen
+from prompts.ui.study_views import ALL, WRONG
 from prompts.ui.tree_section import TreeSection, found_tree, measured
 from prompts.ui.visitor import Caller
+from prompts.words import say
 
 ANSWERS = ["#", "Right?", "Answer", "Reference", "Row"]
 
@@ -25,9 +27,7 @@ class FeedbackSection:
         self.tab, self.tree, self.visitor = tab, tree, tab.visitor
         with gr.Accordion("From the measured rows to the next version", open=False):
             with gr.Row():
-                self.only = gr.Radio(
-                    ["wrong rows", "all rows"], value="wrong rows", label="Development rows", min_width=280
-                )
+                self.only = gr.Radio([WRONG, ALL], value=WRONG, label="Development rows", min_width=280)
                 self.load = gr.Button("Show the chosen version's answers", size="md", scale=0, min_width=260)
             self.answers = gr.Dataframe(
                 headers=ANSWERS, datatype="str", interactive=False, wrap=True, max_height=360, show_search="none",
@@ -62,7 +62,11 @@ class FeedbackSection:
 
         def pick(event: gr.SelectData, table: Any) -> Any:
             row = list(table.iloc[event.index[0]])
-            return row, f"Row {row[0]}: {row[2]!r}, where {row[3]!r} is right.", row[3]
+            return (
+                row,
+                say("Row {row}: {row2!r}, where {row3!r} is right.", row=row[0], row2=row[2], row3=row[3]),
+                row[3],
+            )
 
         self.answers.select(pick, [self.answers], [self.picked, self.about, self.correct], api_name="ui_pick_answer",
                             api_visibility="private", show_progress="hidden")  # fmt: skip
@@ -91,7 +95,7 @@ class FeedbackSection:
         known = {one.task for one in found.versions} if found else set()
         for name, task in proposals(settings.task, seen, [operator] if operator else ()):
             if task not in known and not fault(settings.task, task, rows=seen.texts, most_tokens=settings.most_tokens):
-                gr.Info(f"{name.replace('_', ' ')}: kept as the next version; measure it.")
+                gr.Info(say("{name}: kept as the next version; measure it.", name=name.replace("_", " ")))
                 return [task, *self.tree.kept(who, tree, version, settings.changed(task=task), how=name)]
         raise UserError(
             "nothing to propose: no row went wrong, or every such edit was tried; choose another", field="operator"
@@ -125,4 +129,9 @@ def _note(_who: Caller, picked: Any, notes: Any, correct: str, comment: str) -> 
         raise UserError("click a row in the table first")
     rows = [list(row) for row in notes or [] if any(str(cell or "").strip() for cell in row)]
     rows.append([picked[2], correct, comment, picked[4]])
-    return [rows, f"{len(rows)} outputs have feedback; “Ask the model” makes the next version from it.", "", ""]
+    return [
+        rows,
+        say("{rows} outputs have feedback; “Ask the model” makes the next version from it.", rows=len(rows)),
+        "",
+        "",
+    ]

@@ -1,6 +1,7 @@
 """Settings -> forms and endpoints. A field's widget, label, help, default and limits all come from its declaration."""
 
 import inspect
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from prompts.errors import UserError
 from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
 from prompts.ui.calls import like
 from prompts.ui.visitor import caller
+from prompts.words import say
 
 PRIVATE = "private"
 
@@ -83,8 +85,8 @@ def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
         )
     if options := choices(kind):
         if len(options) > 3:
-            return gr.Dropdown(options, value=default, min_width=280, **common)
-        return gr.Radio(options, value=default, min_width=280, **common)
+            return gr.Dropdown(in_words(options), value=default, min_width=280, **common)
+        return gr.Radio(in_words(options), value=default, min_width=280, **common)
     if kind is bool:
         return gr.Checkbox(value=bool(default), min_width=280, **common)
     if kind in (int, float):
@@ -117,7 +119,7 @@ def _many(item: Any, default: Any, common: dict[str, Any]) -> Any:
         )
     known = choices(item)
     return gr.Dropdown(
-        known or [str(one) for one in default or ()],
+        in_words(known or [str(one) for one in default or ()]),
         value=_shown(default or ()),
         multiselect=True,
         allow_custom_value=not known,
@@ -238,10 +240,15 @@ def stops(button: Any, event: Any, status: Any, said: str, *, name: str) -> None
 
     def stopped() -> str:
         time.sleep(0.5)
-        return said
+        return say(said)
 
     ended = button.click(None, None, None, cancels=[event], api_name=f"ui_cancel_{name}", api_visibility=PRIVATE)
     ended.then(stopped, None, status, api_name=f"ui_stop_{name}", api_visibility=PRIVATE)
+
+
+def in_words(values: Sequence[Any]) -> list[tuple[str, Any]]:
+    """What may be chosen, as a list reads best: (name, value)."""
+    return [(re.sub("(?<=[a-z])_(?=[a-z])", " ", str(value)) or "–", value) for value in values]
 
 
 def _sign(function: Any, annotations: Mapping[str, Any], defaults: Mapping[str, Any], returned: Any) -> None:

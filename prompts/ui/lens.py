@@ -3,13 +3,15 @@
 from html import escape
 
 from prompts.messages import Rendered
+from prompts.words import say
 
 
 def lens(rendered: Rendered | None, notes: tuple[str, ...] = ()) -> str:
     """HTML of a rendered prompt; every text in it is escaped."""
     said = "".join(f"<p>{escape(note)}</p>" for note in notes)
     if rendered is None:
-        return f"<p>The server applies its own template and does not show it; it gets the messages below.</p>{said}"
+        unseen = say("The server applies its own template and does not show it; it gets the messages below.")
+        return f"<p>{unseen}</p>{said}"
     sources = list(dict.fromkeys(span.source for span in rendered.spans if span.source != "template"))
     colour = {source: f"c{number % 5}" for number, source in enumerate(sources)}
     body = "".join(
@@ -20,12 +22,14 @@ def lens(rendered: Rendered | None, notes: tuple[str, ...] = ()) -> str:
     bar = ""
     if rendered.window:
         share = len(rendered.ids) / rendered.window
-        bar = (
-            f'<p><meter min="0" max="{rendered.window}" value="{len(rendered.ids)}" aria-label="Context window used"></meter> '
-            f"{share:.1%} of the model's window of {rendered.window:,} tokens</p>"
-        )
+        words = say("{share:.1%} of the model's window of {window:,} tokens", share=share, window=rendered.window)
+        meter = f'<meter min="0" max="{rendered.window}" value="{len(rendered.ids)}" aria-label="{say("Context window used")}">'
+        bar = f"<p>{meter}</meter> {words}</p>"
+    counted = say(
+        "{count:,} tokens as the model reads them; what has no colour is the model's template.", count=len(rendered.ids)
+    )
     return (
-        f"{bar}<p><b>{len(rendered.ids):,} tokens</b> as the model reads them; what has no colour is the model's template.</p>"
-        f'{said}<div class="lens" tabindex="0" role="region" aria-label="Exact prompt">{body}</div>'
+        f"{bar}<p>{counted}</p>"
+        f'{said}<div class="lens" tabindex="0" role="region" aria-label="{say("Exact prompt")}">{body}</div>'
         f'<div class="lens legend" style="border:0;padding:0">{legend}</div>'
     )

@@ -8,6 +8,7 @@ from prompts import library
 from prompts.errors import UserError
 from prompts.ui.forms import listen
 from prompts.ui.visitor import Caller
+from prompts.words import say
 
 
 class LibrarySection:
@@ -57,7 +58,7 @@ class LibrarySection:
     def _save(self, who: Caller, name: str | None, tags: str, *values: Any) -> list[Any]:
         settings = self.tab.form.read(values)
         entry = library.save(who.owner, name or "", self.tab.technique.name, settings, tags.split(","))
-        gr.Info(f"Saved as {entry.name!r}, version {entry.version}.")
+        gr.Info(say("Saved as {name!r}, version {version}.", name=entry.name, version=entry.version))
         return [
             gr.Dropdown(choices=self.choices(who.owner), value=entry.name),
             ", ".join(entry.tags),
@@ -76,7 +77,7 @@ class LibrarySection:
 
     def _delete(self, who: Caller, name: str | None) -> list[Any]:
         library.delete(who.owner, name or "")
-        gr.Info(f"Deleted {name!r} with its versions.")
+        gr.Info(say("Deleted {name!r} with its versions.", name=name))
         return [gr.Dropdown(choices=self.choices(who.owner), value=None), "", gr.Dropdown(choices=[], value=None)]
 
 

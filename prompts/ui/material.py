@@ -10,6 +10,7 @@ from prompts.experiment import USUAL_REFERENCES, text_of
 from prompts.files.encoding import detect
 from prompts.rows import read_table
 from prompts.ui.visitor import Caller
+from prompts.words import say
 
 MOST_BYTES = 2_000_000  # of one document
 MOST_EXAMPLES = 500
@@ -62,7 +63,7 @@ def fill_examples(_who: Caller, files: list[str], rows: Any) -> list[list[str]]:
                 field="examples",
             )
         found += made
-    gr.Info(f"{len(found)} examples; “which examples” says how they are chosen for a question.")
+    gr.Info(say("{found} examples; “which examples” says how they are chosen for a question.", found=len(found)))
     return found
 
 

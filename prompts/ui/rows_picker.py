@@ -12,6 +12,7 @@ from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.ui.forms import listen
 from prompts.ui.visitor import Caller
 from prompts.uploads import save_upload, uploads
+from prompts.words import say
 
 
 class RowsPicker:
@@ -49,9 +50,9 @@ class RowsPicker:
 def choices_of(who: Caller) -> list[tuple[str, str]]:
     """(label, name) of all rows that a visitor may pick."""
     return [
-        *((title, name) for name, title in SAMPLE_TITLES.items()),
-        *((f"Your data: {name}", source) for name, source in uploads(who.owner)),
-        *((f"Held-out rows of {name}", name) for name in adapters(who.owner)),
+        *((say(title), name) for name, title in SAMPLE_TITLES.items()),
+        *((say("Your data: {name}", name=name), source) for name, source in uploads(who.owner)),
+        *((say("Held-out rows of {name}", name=name), name) for name in adapters(who.owner)),
     ]
 
 

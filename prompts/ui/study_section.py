@@ -19,6 +19,7 @@ from prompts.ui.forms import Form, form, listen, stops
 from prompts.ui.rows_picker import RowsPicker, picked_table
 from prompts.ui.tree_section import found_tree
 from prompts.ui.visitor import Caller
+from prompts.words import later, say
 
 SPLIT = ("reference", "development", "seed")  # what tells development rows from held-out rows
 
@@ -81,7 +82,7 @@ class StudySection:
         listen(self.cost.click, self._forecast, self.visitor, self._inputs, self.status, name=f"ui_forecast_{name}")
         going = listen(self.go.click, self._run, self.visitor, self._inputs, self.shown, name=f"ui_{name}",
                        show_progress="minimal")  # fmt: skip
-        kept = "Stopped; what was answered is kept, so that it goes on from here."
+        kept = later("Stopped; what was answered is kept, so that it goes on from here.")
         stops(self.stop, going, self.status, kept, name=name)
         if self.searches:
             found = listen(self.search.click, self._optimise, self.visitor, self._inputs, [*self.shown, self.tab.tree.tree],
@@ -108,12 +109,13 @@ class StudySection:
 
     def _forecast(self, who: Caller, *values: Any) -> Iterator[str]:
         settings, study, table, opened = self._read(who, values)
-        yield "Counting, and timing a few answers…"
+        yield say("Counting, and timing a few answers…")
         found = forecast(self.study, settings, study, table, who.owner, opened)
         more = ""
         if self.searches:
-            more = (
-                f" Optimising asks at most {study.budget:,} more, and the held-out rows of every version that it finds."
+            more = say(
+                " Optimising asks at most {budget:,} more, and the held-out rows of every version that it finds.",
+                budget=study.budget,
             )
         yield " ".join([views.taken(found) + more, *found["notes"]])
 
@@ -146,7 +148,10 @@ class StudySection:
             raise UserError("nothing was measured")
         document = {name: value for name, value in event.items() if name != "event"}
         status = " ".join(
-            [f"{document['rows']} rows, scored by {document['scorer']}, seed {document['seed']}.", *document["notes"]]
+            [
+                say("{rows} rows, scored by {scorer}, seed {seed}.", **document),
+                *document["notes"],
+            ]
         )
         yield [
             status,

@@ -8,35 +8,63 @@ import gradio as gr
 
 from prompts.arithmetic import sums
 from prompts.ui.charts import Dot, box, difference, intervals
+from prompts.ui.tree_section import how as made
+from prompts.words import later, say
 
+ALL, WRONG = "all rows", "wrong rows"  # which of a table of answers are shown
 MOST_SHOWN = 500  # rows of a table of answers
 Shown = tuple[str, str, Any, str]  # advice, charts, table, details
 
 
 def taken(found: dict[str, Any]) -> str:
     """What a study will take, as one line."""
-    read = f"{found['tokens_in']:,} tokens read"
-    written = f" and at most {found['tokens_out_at_most']:,} written" if found["tokens_out_at_most"] else ""
-    time = "" if found["seconds"] is None else f" · about {duration(found['seconds'])}"
-    money = "" if found["dollars"] is None else f" · about ${found['dollars']:.4f}"
-    cached = f", {found['from_cache']:,} of them already answered" if found["from_cache"] else ""
-    return f"{found['rows']:,} rows, {found['ways']} ways: {found['calls']:,} calls{cached} · {read}{written}{time}{money}."
+    read = say("{tokens_in:,} tokens read", tokens_in=found["tokens_in"])
+    written = (
+        say(" and at most {tokens_out_at_most:,} written", tokens_out_at_most=found["tokens_out_at_most"])
+        if found["tokens_out_at_most"]
+        else ""
+    )
+    time = "" if found["seconds"] is None else say(" · about {duration}", duration=duration(found["seconds"]))
+    money = "" if found["dollars"] is None else say(" · about ${dollars:.4f}", dollars=found["dollars"])
+    cached = (
+        say(", {from_cache:,} of them already answered", from_cache=found["from_cache"]) if found["from_cache"] else ""
+    )
+    return say(
+        "{rows:,} rows, {ways} ways: {calls:,} calls{cached} · {read}{written}{time}{money}.",
+        rows=found["rows"],
+        ways=found["ways"],
+        calls=found["calls"],
+        cached=cached,
+        read=read,
+        written=written,
+        time=time,
+        money=money,
+    )
 
 
 def duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    return f"{seconds:.0f} s" if seconds < 90 else say("{seconds:.0f} min", seconds=seconds / 60)
 
 
 def progress(event: dict[str, Any], started: float, now: float) -> str:
     """Where a study stands, with the time that is left."""
     if event["event"] == "proposed":
         if "refused" in event:
-            return f"A proposal ({event['how']}) was refused: it {event['refused']}."
-        return f"Version {event['version']} by {event['how']}: {event['score']:.0%} of the development rows."
+            return say("A proposal ({how}) was refused: it {refused}.", **event)
+        return say("Version {version} by {how}: {score:.0%} of the development rows.", **event)
     left = ""
     if event["done"] and now - started > 2:
-        left = f" · about {duration((now - started) / event['done'] * (event['of'] - event['done']))} left"
-    return f"{event['variant']}: {event['done']:,} of {event['of']:,} answers{left}"
+        left = say(
+            " · about {duration} left",
+            duration=duration((now - started) / event["done"] * (event["of"] - event["done"])),
+        )
+    return say(
+        "{variant}: {done:,} of {of:,} answers{left}",
+        variant=event["variant"],
+        done=event["done"],
+        of=event["of"],
+        left=left,
+    )
 
 
 def _rate(line: dict[str, Any]) -> str:
@@ -44,12 +72,16 @@ def _rate(line: dict[str, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "not told" if value is None else f"{value:,.0f}"
+    return say("not told") if value is None else f"{value:,.0f}"
 
 
 def _dot(label: str, line: dict[str, Any], kind: int = 0) -> Dot:
     low, high = line["interval"]
     return Dot(label, line["score"], low, high, _rate(line), kind)
+
+
+def _change(low: float, high: float) -> str:
+    return say("{low:+.1%} to {high:+.1%}", low=low, high=high)
 
 
 def ledger(found: dict[str, Any]) -> Shown:
@@ -59,55 +91,68 @@ def ledger(found: dict[str, Any]) -> Shown:
         low, high = c["interval"]
         dots.append(Dot(c["card"], c["change"], low, high, f"{c['change']:+.0%} [{low:+.0%}, {high:+.0%}]"))
     reach = max(0.1, *(abs(edge) for c in found["cards"] for edge in c["interval"]))
-    chart = intervals(dots, title="What each card adds to the score", low=-reach, high=reach)
-    headers = ["Card", "Adds to the score", "95 % interval", "Tokens a call", "Score without it", "Advice"]
+    chart = intervals(dots, title=say("What each card adds to the score"), low=-reach, high=reach)
+    headers = later(["Card", "Adds to the score", "95 % interval", "Tokens a call", "Score without it", "Advice"])
     rows = [
         [
-            c["card"], f"{c['change']:+.1%}", f"{c['interval'][0]:+.1%} to {c['interval'][1]:+.1%}", _number(c["tokens"]),
+            c["card"], f"{c['change']:+.1%}", _change(*c["interval"]), _number(c["tokens"]),
             _rate(c["without"]), c["advice"],
         ]
         for c in found["cards"]
     ]  # fmt: skip
     details = _listed([f"{c['card']}: {c['verdict']}" for c in found["cards"]])
-    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), details
+    return (
+        found["advice"],
+        chart,
+        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
+        details,
+    )
 
 
 def grid(found: dict[str, Any]) -> Shown:
     """Scores by way, the risk-coverage curves, and every row's reasoning."""
     cells = found["cells"]
-    chart = intervals([_dot(c["name"], c, int(c["samples"] > 1)) for c in cells], title="Score (amber: by vote)")
+    chart = intervals([_dot(c["name"], c, int(c["samples"] > 1)) for c in cells], title=say("Score (amber: by vote)"))
     for cell in cells:
         if points := cell.get("risk_coverage"):
             dots = [
-                Dot(f"margin {p['margin']:.0%} or more", p["accuracy"], p["accuracy"], p["accuracy"],
-                    f"{p['accuracy']:.0%} of {p['rows']} rows ({p['coverage']:.0%})", 2)
+                Dot(say('margin {margin:.0%} or more', margin=p['margin']), p["accuracy"], p["accuracy"], p["accuracy"],
+                    say('{accuracy:.0%} of {rows} rows ({coverage:.0%})', **p), 2)
                 for p in points
             ]  # fmt: skip
             chart += intervals(
-                dots, title=f"{cell['name']}: right among the rows whose vote is so clear (risk and coverage)"
+                dots,
+                title=say("{name}: right among the rows whose vote is so clear (risk and coverage)", name=cell["name"]),
             )
-    headers = ["Way", "Score", "Wrong / unread", "Tokens in / out", "Right per 1,000 tokens", "Sums right"]
+    headers = later(["Way", "Score", "Wrong / unread", "Tokens in / out", "Right per 1,000 tokens", "Sums right"])
     rows = [
         [
             c["name"], _rate(c), f"{c['wrong']} / {c['parse_failures']}", f"{_number(c['tokens_in'])} / {_number(c['tokens_out'])}",
-            "not told" if c["per_1000_tokens"] is None else f"{c['per_1000_tokens']:.2f}", f"{c['sums_right']} of {c['sums']}",
+            say('not told') if c["per_1000_tokens"] is None else f"{c['per_1000_tokens']:.2f}", say('{sums_right} of {sums}', **c),
         ]
         for c in cells
     ]  # fmt: skip
     details = _listed([c["verdict"] for c in cells if c["verdict"]]) + _reasonings(found["answers"][:20])
-    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), details
+    return (
+        found["advice"],
+        chart,
+        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
+        details,
+    )
 
 
 def _reasonings(answers: list[dict[str, Any]]) -> str:
-    parts = ["<h4>The first rows, step by step</h4>"] if answers else []
+    parts = [f"<h4>{say('The first rows, step by step')}</h4>"] if answers else []
     for row in answers:
         said = "".join(
             f"<details><summary>{escape(name)}: {'✓' if one['score'] >= 1 else '?' if one['unparsed'] else '✗'} "
-            f"{escape(str(one['answer'] or 'no answer found'))}</summary>{steps(one['reasoning'])}</details>"
+            f"{escape(str(one['answer'] or say('no answer found')))}</summary>{steps(one['reasoning'])}</details>"
             for name, one in row["answers"].items()
         )
         asked = " · ".join(str(value) for value in row["input"].values())[:300]
-        parts.append(f"<p><b>Row {row['row']}</b>, {escape(str(row['reference']))}: {escape(asked)}</p>{said}")
+        parts.append(
+            f"<p><b>{say('Row {row}', row=row['row'])}</b>, {escape(str(row['reference']))}: {escape(asked)}</p>{said}"
+        )
     return "".join(parts)
 
 
@@ -120,7 +165,7 @@ def steps(reasoning: str) -> str:
 def _marked(text: str) -> str:
     out, at = "", 0
     for one in sums(text):
-        kind, sign = ("right", "✓") if one.right else ("wrong", f"✗ it is {one.value}")
+        kind, sign = ("right", "✓") if one.right else ("wrong", say("✗ it is {value}", value=one.value))
         out += f'{escape(text[at : one.start])}<mark class="{kind}">{escape(one.text)} {sign}</mark>'
         at = one.end
     return out + escape(text[at:])
@@ -132,22 +177,31 @@ def risk(found: dict[str, Any]) -> Shown:
     for point in found["k"]:
         dots.append(_dot(point["name"], point))
         if point["calibrated"]:
-            dots.append(_dot(f"{point['name']}, calibrated", point["calibrated"], 1))
-    chart = intervals(dots, title="Score against the number of examples (amber: calibrated)")
+            dots.append(_dot(say("{name}, calibrated", name=point["name"]), point["calibrated"], 1))
+    chart = intervals(dots, title=say("Score against the number of examples (amber: calibrated)"))
     if orders := found["orders"]:
-        groups = [(f"{len(orders['scores'])} orders", orders["scores"])]
-        groups += [("calibrated", orders["calibrated"])] if orders["calibrated"] else []
-        chart += box(groups, title=f"The same {orders['k']} examples in other orders")
+        groups = [(say("{scores} orders", scores=len(orders["scores"])), orders["scores"])]
+        groups += [(say("calibrated"), orders["calibrated"])] if orders["calibrated"] else []
+        chart += box(groups, title=say("The same {k} examples in other orders", k=orders["k"]))
     said = []
     if pull := found["last_label"]:
         low, high = pull["interval"]
         said.append(
-            f"The last example's label is given {pull['effect']:+.1%} [{low:+.1%}, {high:+.1%}] of rows more often than the same "
-            "label is where it does not come last."
+            say(
+                "The last example's label is given {effect:+.1%} [{low:+.1%}, {high:+.1%}] of rows more often than "
+                "the same label is where it does not come last.",
+                effect=pull["effect"],
+                low=low,
+                high=high,
+            )
         )
     said += [found["calibration"]]
-    said += [f"{p['name']}, calibrated: {p['calibrated']['verdict']}" for p in found["k"] if p["calibrated"]]
-    headers = ["Examples", "Score", "Calibrated", "Tokens in", "Unreadable"]
+    said += [
+        say("{name}, calibrated: {verdict}", name=p["name"], verdict=p["calibrated"]["verdict"])
+        for p in found["k"]
+        if p["calibrated"]
+    ]
+    headers = later(["Examples", "Score", "Calibrated", "Tokens in", "Unreadable"])
     rows = [
         [
             p["name"],
@@ -158,36 +212,53 @@ def risk(found: dict[str, Any]) -> Shown:
         ]
         for p in found["k"]
     ]
-    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), _listed(said)
+    return (
+        found["advice"],
+        chart,
+        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
+        _listed(said),
+    )
 
 
 def versions(found: dict[str, Any]) -> Shown:
     """Each version on the development rows and on the held-out rows."""
     dots = []
     for node in found["versions"]:
-        dots += [_dot(f"version {_named(node)}", node["development"]), _dot("held-out rows", node["held_out"], 1)]
-    chart = intervals(dots, title="Score on the development rows (amber: on the held-out rows)")
-    headers = ["Version", "How", "Development", "Held-out", "Gap", "Fixed / broken", "Tokens"]
+        dots += [
+            _dot(say("version {number}", number=_named(node)), node["development"]),
+            _dot(say("held-out rows"), node["held_out"], 1),
+        ]
+    chart = intervals(dots, title=say("Score on the development rows (amber: on the held-out rows)"))
+    headers = later(["Version", "How", "Development", "Held-out", "Gap", "Fixed / broken", "Tokens"])
     rows = [
         [
-            _named(node), node["how"], _rate(node["development"]), _rate(node["held_out"]), f"{node['gap']:+.0%}",
+            _named(node), made(node["how"]), _rate(node["development"]), _rate(node["held_out"]), f"{node['gap']:+.0%}",
             f"{len(node['fixed'])} / {len(node['broken'])}",
-            "not told" if node["tokens_added"] is None else f"{node['tokens_added']:+,.0f}",
+            say('not told') if node["tokens_added"] is None else f"{node['tokens_added']:+,.0f}",
         ]
         for node in found["versions"]
     ]  # fmt: skip
     parts = []
     for node in found["versions"][1:]:
-        rows_named = f"fixed rows: {_some(node['fixed'])}; broken rows: {_some(node['broken'])}"
-        parts.append(f"<h4>Version {escape(_named(node))}, made from {node['parent']}</h4>")
+        rows_named = say(
+            "fixed rows: {fixed}; broken rows: {broken}", fixed=_some(node["fixed"]), broken=_some(node["broken"])
+        )
+        parts.append(
+            f"<h4>{escape(say('Version {version}, made from {parent}', version=_named(node), parent=node['parent']))}</h4>"
+        )
         parts.append(f"<p>{escape(node['verdict'])} {rows_named}</p>{difference(node['diff'])}")
     if "refused" in found:
         said = [
-            f"{found['calls']:,} of {found['budget']:,} calls were used.",
-            *(f"Refused, {one}" for one in found["refused"]),
+            say("{calls:,} of {budget:,} calls were used.", **found),
+            *(say("Refused, {one}", one=one) for one in found["refused"]),
         ]
         parts.append(_listed(said))
-    return found["advice"], chart, gr.Dataframe(value=rows, headers=headers, visible=True), "".join(parts)
+    return (
+        found["advice"],
+        chart,
+        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
+        "".join(parts),
+    )
 
 
 def _named(node: dict[str, Any]) -> str:
@@ -195,13 +266,13 @@ def _named(node: dict[str, Any]) -> str:
 
 
 def _some(rows: list[int]) -> str:
-    return ", ".join(map(str, rows[:20])) + (" …" if len(rows) > 20 else "") if rows else "none"
+    return ", ".join(map(str, rows[:20])) + (" …" if len(rows) > 20 else "") if rows else say("none")
 
 
 def answers(found: dict[str, Any], number: int, only: str) -> list[list[str]]:
     """The development rows with what a version answered."""
     rows = [(row, row["answers"].get(str(number))) for row in found.get("answers", [])]
-    kept = [(row, one) for row, one in rows if one and (only == "all rows" or one["score"] < 1)]
+    kept = [(row, one) for row, one in rows if one and (only == ALL or one["score"] < 1)]
     return [
         [
             str(row["row"]),
@@ -225,9 +296,11 @@ def _listed(lines: list[str]) -> str:
 VIEWS: dict[str, Callable[[dict[str, Any]], Shown]] = {
     "context_ledger": ledger, "reasoning_grid": grid, "few_shot_risk": risk, "version_tree": versions,
 }  # fmt: skip
-EMPTY = {
-    "context_ledger": "Bring rows with right answers: each card is left out once, and you see what it is worth.",
-    "reasoning_grid": "Bring rows with right answers: every way of reasoning answers them, alone and by vote.",
-    "few_shot_risk": "Bring rows with right answers: you see how far the score hangs on k, on order and on the last label.",
-    "version_tree": "Bring rows with right answers: every version answers them, and you see what each change fixed and broke.",
-}
+EMPTY = later(
+    {
+        "context_ledger": "Bring rows with right answers: each card is left out once, and you see what it is worth.",
+        "reasoning_grid": "Bring rows with right answers: every way of reasoning answers them, alone and by vote.",
+        "few_shot_risk": "Bring rows with right answers: you see how far the score hangs on k, on order and on the last label.",
+        "version_tree": "Bring rows with right answers: every version answers them, and you see what each change fixed and broke.",
+    }
+)

@@ -21,6 +21,7 @@ from prompts.ui.study_section import StudySection
 from prompts.ui.study_views import steps
 from prompts.ui.tree_section import TreeSection, tree_views
 from prompts.ui.visitor import Caller
+from prompts.words import later, say
 
 
 def opener(who: Caller, on_device: OnDevice, key: str = "") -> Any:
@@ -169,7 +170,7 @@ class TechniqueTab:
             yielded = True
             text = asked.reply.text if asked.reply else ""
             reasoned = steps(asked.answer.reasoning) if asked.answer and not self.technique.whole else ""
-            first = " · asked with the first row below that may be looked at" if row else ""
+            first = say(" · asked with the first row below that may be looked at") if row else ""
             yield asked, [text, _answer(asked), reasoned, status_line(asked) + first, *exact]
 
     def _ask(self, who: Caller, key: str, *values: Any) -> Iterator[Any]:
@@ -182,7 +183,7 @@ class TechniqueTab:
         written = settings
         if (settings.feedback or settings.notes) and not self.tree.knows(who, tree, settings.task):
             settings = settings.changed(feedback="", notes=())  # feedback is on an output one has seen
-            gr.Info("This prompt was not asked yet: it is asked as it is. Ask again to work your feedback in.")
+            gr.Info(say("This prompt was not asked yet: it is asked as it is. Ask again to work your feedback in."))
         last: Asked | None = None
         extra = len(self.tree.shown) + 4
         for last, shown in self._asked(who, key, settings, row):
@@ -197,8 +198,12 @@ class TechniqueTab:
     def _preview(self, who: Caller, key: str, *values: Any) -> Any:
         settings, row = self._read(who, values)
         asked = rendered_prompt(self.technique, settings, self.opener(who, key), row)
-        count = f"{len(asked.rendered.ids):,} tokens; nothing was asked." if asked.rendered else "Nothing was asked."
-        return lens(asked.rendered, asked.notes), asked.prompt.plain(), f"The prompt is below: {count}"
+        count = (
+            say("{ids:,} tokens; nothing was asked.", ids=len(asked.rendered.ids))
+            if asked.rendered
+            else say("Nothing was asked.")
+        )
+        return lens(asked.rendered, asked.notes), asked.prompt.plain(), say("The prompt is below: {count}", count=count)
 
     def _start_from(self, who: Caller, name: str) -> list[Any]:
         entry = next(entry for entry in self.starters if entry.name == name)
@@ -209,20 +214,20 @@ class TechniqueTab:
 def _answer(asked: Asked) -> str:
     if asked.answer is None:
         return ""
-    return "No answer could be found in the reply." if asked.answer.text is None else asked.answer.text
+    return say("No answer could be found in the reply.") if asked.answer.text is None else asked.answer.text
+
+
+ENDED = later({
+    "running": "writing…", "stop": "finished", "length": "cut off at the longest reply you allow", "cancelled": "stopped",
+})  # fmt: skip
 
 
 def status_line(asked: Asked) -> str:
     """Tokens, seconds and how it ended."""
     reply = asked.reply
     if reply is None:
-        return "Asking…"
-    ended = {
-        "running": "writing…",
-        "stop": "finished",
-        "length": "cut off at the longest reply you allow",
-        "cancelled": "stopped",
-    }[reply.finish]
-    spent = [f"{reply.tokens_in:,} tokens in"] if reply.tokens_in is not None else []
-    spent += [f"{reply.tokens_out:,} tokens out"] if reply.tokens_out is not None else []
+        return say("Asking…")
+    ended = say(ENDED[reply.finish])
+    spent = [say("{tokens_in:,} tokens in", tokens_in=reply.tokens_in)] if reply.tokens_in is not None else []
+    spent += [say("{tokens_out:,} tokens out", tokens_out=reply.tokens_out)] if reply.tokens_out is not None else []
     return " · ".join([*spent, f"{reply.seconds:.1f} s", ended])

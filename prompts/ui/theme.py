@@ -14,6 +14,8 @@ CSS = (
 :root {--color-accent: var(--primary-700)}
 .dark {--color-accent: var(--primary-400)}
 .block.verdict {border-left: 4px solid var(--primary-500); padding: 12px 16px}
+.block.verdict table {font-size: 13px; border: 0} .block.verdict :is(tr, th, td) {border-color: var(--border-color-primary)}
+.block.verdict :is(th, td) {padding: 4px 8px; border-width: 0 0 1px} .block.verdict th {vertical-align: bottom}
 .gradio-container .prose table {display: block; overflow-x: auto}
 .gradio-container .prose :is(td, th) {word-break: normal; overflow-wrap: normal}
 .quiet p {color: var(--body-text-color-subdued); font-size: var(--text-sm)}

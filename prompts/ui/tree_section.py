@@ -11,12 +11,14 @@ from prompts.home import scratch
 from prompts.refining import tree as trees
 from prompts.scoring import GRADED
 from prompts.statistics import paired
-from prompts.techniques.refinement import RefinementSettings, worded
+from prompts.studies.versions import named
+from prompts.techniques.refinement import REFUSED, RefinementSettings, worded
 from prompts.ui.charts import difference
 from prompts.ui.forms import listen
 from prompts.ui.visitor import Caller
+from prompts.words import later, say, says
 
-NONE = "<p>No version yet: ask the model, and the prompt is kept as version 1.</p>"
+NONE = later("<p>No version yet: ask the model, and the prompt is kept as version 1.</p>")
 
 
 class TreeSection:
@@ -96,7 +98,7 @@ class TreeSection:
         """Keeps what was asked as a version; [the tree's id, *views]."""
         said = last.reply.text if last.reply else ""
         changed = last.settings.task != before.task
-        refused = any("rewrite" in note for note in last.notes)
+        refused = any(says(note, REFUSED) for note in last.notes)
         by_model = before.rewrite == "model" and not refused
         how = ("model" if by_model else "feedback") if changed else "written"
         note = "; ".join(worded(before)) if changed else ""
@@ -133,7 +135,7 @@ def tree_views(who: Caller, tree: str, version: int | None = None) -> list[Any]:
     found = found_tree(who, tree)
     chosen = gr.Dropdown(choices=mine, value=found.id if found else None)
     if found is None:
-        return [gr.Dropdown(choices=[], value=None), NONE, gr.Dropdown(choices=[], value=None), chosen, gr.skip()]
+        return [gr.Dropdown(choices=[], value=None), say(NONE), gr.Dropdown(choices=[], value=None), chosen, gr.skip()]
     listed = [(_label(one), one.number) for one in reversed(found.versions)]
     number = version or found.versions[-1].number
     file = scratch() / f"versions-{found.id[:6]}.yaml"  # a copy: no file of an owner's folder is served
@@ -145,7 +147,15 @@ def tree_views(who: Caller, tree: str, version: int | None = None) -> list[Any]:
 
 
 def _label(one: trees.Version) -> str:
-    return f"{one.number}: {one.name or one.note or ('first request' if one.parent is None else one.how)}"[:80]
+    named = one.name or one.note or (say("first request") if one.parent is None else how(one.how))
+    return f"{one.number}: {named}"[:80]
+
+
+def how(made: str) -> str:
+    """How a version was made, in words: by hand, by feedback, by an operator, or by the search with one."""
+    search, _, name = made.rpartition(": ")
+    said = say(name.replace("_", " "))
+    return f"{search}: {said}" if search else said
 
 
 def drawn(tree: trees.Tree, chosen: int) -> str:
@@ -154,13 +164,13 @@ def drawn(tree: trees.Tree, chosen: int) -> str:
     def under(parent: int | None) -> str:
         inside = "".join(
             f"<li>{'<b>' if one.number == chosen else ''}{escape(_label(one))}{'</b>' if one.number == chosen else ''} "
-            f"<small>{escape(one.how)}</small>{under(one.number)}</li>"
+            f"<small>{escape(how(one.how))}</small>{under(one.number)}</li>"
             for one in tree.versions
             if one.parent == parent
         )
         return f"<ul>{inside}</ul>" if inside else ""
 
-    return f'<nav aria-label="Tree of versions">{under(None)}</nav>'
+    return f'<nav aria-label="{say("Tree of versions")}">{under(None)}</nav>'
 
 
 def _go_back(who: Caller, tree: str, version: int) -> list[Any]:
@@ -188,12 +198,14 @@ def _delete(who: Caller, tree: str) -> list[Any]:
 def _compare(who: Caller, tree: str, first: int, second: int, document: Any) -> str:
     found = trees.find(who.owner, tree)
     before, after = found.version(second), found.version(first)
-    text = f"<p>Version {first} against version {second}:</p>{difference(trees.changes(before.task, after.task))}"
+    head = say("Version {first} against version {second}:", first=first, second=second)
+    text = f"<p>{head}</p>{difference(trees.changes(before.task, after.task))}"
     rows = [row["answers"] for row in measured(document, tree)]
     if rows and all(str(n) in rows[0] for n in (first, second)):
-        names = {str(n): f"version {n}" for n in (second, first)}
+        names = {str(n): named(n) for n in (second, first)}
         values = {names[n]: [row[n]["score"] for row in rows] for n in names}
         graded = document["scorer"] in GRADED
         verdict = paired(values, [(names[str(second)], names[str(first)])], graded=graded)[0]
-        text += f"<p>On the development rows: {escape(verdict.sentence)}</p>"
+        said = say("On the development rows: {sentence}", sentence=verdict.sentence)
+        text += f"<p>{escape(said)}</p>"
     return text

@@ -12,6 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from prompts.statistics import ALPHA, holm, rate
+from prompts.words import say
 
 FEWEST = 10  # texts that name a group, below which it is not compared
 
@@ -118,9 +119,17 @@ def _share(outcomes: Counter[str], label: str) -> dict[str, Any]:
 def sentence(found: dict[str, Any]) -> str:
     """An association for a person."""
     (one, other), (a, b) = found["groups"], found["shares"]
-    return (
-        f"{found['label']!r} stands in {a['share']:.0%} of {a['rows']} texts that name {one} people and in {b['share']:.0%} of "
-        f"{b['rows']} that name {other} people (Fisher's exact test, Holm-adjusted, p = {found['p']:.2g})"
+    return say(
+        "{label!r} stands in {share:.0%} of {rows} texts that name {one} people and in {share2:.0%} of "
+        "{rows2} that name {other} people (Fisher's exact test, Holm-adjusted, p = {p:.2g})",
+        label=found["label"],
+        share=a["share"],
+        rows=a["rows"],
+        one=one,
+        share2=b["share"],
+        rows2=b["rows"],
+        other=other,
+        p=found["p"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from prompts.errors import UserError
@@ -207,10 +208,12 @@ def conversations(rows: Sequence[Row], columns: Columns) -> Conversations:
             conversation(row, columns, number)
         except UserError as error:
             count += 1
-            faults = [*faults, str(error)][:3]
+            faults = [*faults, error.sentence()][:3]
     if faults:
-        more = f" (and {count - 3} more rows)" if count > 3 else ""
-        raise UserError("; ".join(faults) + more)
+        said = reduce(lambda before, one: before + "; " + one, faults)
+        if count > len(faults):
+            raise UserError("{said} (and {count} more rows)", said=said, count=count - len(faults))
+        raise UserError("{said}", said=said)
     return Conversations(rows, columns)
 
 

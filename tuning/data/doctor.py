@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prompts.rows import Table
+from prompts.words import later, say
 from tuning.data.bias import Screen, decisive, sentence
 from tuning.data.columns import FEW, Columns, compared, texts
 from tuning.data.split import part_of
@@ -125,7 +126,11 @@ class _Look:
         median = sorted(self.lengths)[len(self.lengths) // 2]
         limit = max(HUGE, TIMES * median)
         if rows := [at for at, length in enumerate(self.lengths) if length > limit]:
-            yield finding("huge", rows, f"longer than {limit:,} characters; the median row has {median:,}")
+            yield finding(
+                "huge",
+                rows,
+                say("longer than {limit:,} characters; the median row has {median:,}", limit=limit, median=median),
+            )
 
     def duplicate_findings(self, groups: Any) -> Iterator[Finding]:
         answers: dict[int, set[int]] = defaultdict(set)
@@ -135,17 +140,25 @@ class _Look:
             seen.add((first, answer))
             answers[first].add(answer)
         if same:
-            yield finding("duplicates", same, "the first of each is not counted")
+            yield finding("duplicates", same, say("the first of each is not counted"))
         asked = bool(self.columns.input or self.columns.messages)
         clashing = {first for first, found in answers.items() if asked and len(found) > 1}
         if rows := [at for at, first in enumerate(groups.exact.tolist()) if first in clashing]:
-            yield finding("conflicts", rows, f"{len(clashing)} inputs")
+            yield finding("conflicts", rows, say("{clashing} inputs", clashing=len(clashing)))
         if groups.resembling:
             templates = int((groups.together != groups.near).sum())
-            more = f"; {templates} rows follow a template and are split freely" if templates else ""
-            yield finding("near_duplicates", groups.resembling, f"90 % of their characters are an earlier row's{more}")
+            more = (
+                say("; {templates} rows follow a template and are split freely", templates=templates)
+                if templates
+                else ""
+            )
+            yield finding(
+                "near_duplicates",
+                groups.resembling,
+                say("90 % of their characters are an earlier row's{more}", more=more),
+            )
         if self.parts and (rows := self._across(groups)):
-            detail = f"they equal or resemble a training row, by the column {self.columns.split!r}"
+            detail = say("they equal or resemble a training row, by the column {split!r}", split=self.columns.split)
             yield finding("overlap", rows, detail)
 
     def _across(self, groups: Any) -> list[int]:
@@ -176,7 +189,15 @@ class _Look:
         (most, high), (least, low) = labels.most_common()[0], labels.most_common()[-1]
         if len(labels) > 1 and high >= SKEW * low:
             yield finding(
-                "balance", [], f"{most!r} {high} rows, {least!r} {low}; look at macro-F1, not at accuracy alone"
+                "balance",
+                [],
+                say(
+                    "{most!r} {high} rows, {least!r} {low}; look at macro-F1, not at accuracy alone",
+                    most=most,
+                    high=high,
+                    least=least,
+                    low=low,
+                ),
             )
 
     def language_findings(self) -> Iterator[Finding]:
@@ -184,12 +205,14 @@ class _Look:
         common = [(name, count) for name, count in self.languages.most_common() if count >= max(3, 0.03 * total)]
         if len(common) > 1:
             shown = ", ".join(f"{name} {count / total:.0%}" for name, count in common)
-            yield finding("languages", [], f"{shown}, guessed on {total} rows")
+            yield finding("languages", [], say("{shown}, guessed on {total} rows", shown=shown, total=total))
 
     def bias_findings(self) -> Iterator[Finding]:
         rows, sets = self.screen.unlike()
         if rows:
-            yield finding("unlike", rows, f"{sets} sets of rows are alike once the words for a group are taken out")
+            yield finding(
+                "unlike", rows, say("{sets} sets of rows are alike once the words for a group are taken out", sets=sets)
+            )
         if not (labels := self.labels):
             return
         associations = self.screen.associations(set(labels))
@@ -197,7 +220,11 @@ class _Look:
             yield finding("bias", [], sentence(found))
         if associations and not decisive(associations):
             dimensions = ", ".join(sorted({found["dimension"] for found in associations}))
-            yield finding("no_bias", [], f"{len(associations)} comparisons: {dimensions}")
+            yield finding(
+                "no_bias",
+                [],
+                say("{associations} comparisons: {dimensions}", associations=len(associations), dimensions=dimensions),
+            )
 
 
 def plain_label(text: str) -> str:
@@ -205,35 +232,51 @@ def plain_label(text: str) -> str:
     return " ".join(re.sub(r"[\W_]+", " ", text.casefold()).split())
 
 
-# What may be found: title, weight, why it matters, fixes.
-FINDINGS: dict[str, tuple[str, Weight, str, tuple[str, ...]]] = {
-    "empty": ("Rows without input or answer", "stop", "There is nothing to learn from them.", ("drop",)),
-    "overlap": ("Held-out rows that training sees", "stop", "Their score would be luck's, not the model's.", ("resplit", "drop")),
-    "secrets": ("Passwords and keys", "warn", "A model can be made to repeat them to anybody.", ("mask", "drop")),
-    "personal": ("Personal data", "warn", "A model can repeat it, and people have a right to its removal.", ("mask", "drop")),
-    "conflicts": ("Same input, different answers", "warn", "The model cannot be right on both.", ("merge", "drop")),
-    "duplicates": ("Repeated rows", "warn", "A row seen twice counts twice, and is learned by heart.", ("drop",)),
-    "encoding": ("Broken letters", "warn", "Text like 'cafÃ©' teaches the model to write it.", ("fix_encoding", "drop")),
-    "html": ("HTML left-overs", "warn", "Tags and entities become part of what is learned.", ("strip_html", "drop")),
-    "label_spellings": ("One label in several spellings", "warn", "The model learns them as different answers.", ("merge",)),
-    "rare_labels": ("Labels seen too rarely", "warn", "They can be neither learned nor measured.", ("drop",)),
-    "huge": ("Very long rows", "warn", "They are cut or dropped at max_length, and take most of the time.", ("drop",)),
-    "unlike": ("Alike rows, other group, other answer", "warn", "Only the people named differ: ask why the answers do.", ("drop",)),
-    "bias": ("Outcomes differ between groups named", "warn", "The model will learn it. A difference is a question, no proof.", ()),
-    "near_duplicates": ("Nearly the same rows", "note", "They say little new. A split keeps them on one side, so that no held-out "
-                        "row is a training row with a comma moved.", ("drop",)),
-    "offensive": ("Offensive words", "note", "The model may use them; keep them where it has to understand them.", ("drop",)),
-    "copied": ("Answers that copy the input", "note", "The model learns to repeat the question.", ("drop",)),
-    "tiny": ("Very short inputs", "note", "There is hardly anything to learn from.", ("drop",)),
-    "balance": ("Unbalanced labels", "note", "A model that always says the common one looks good.", ()),
-    "languages": ("Several languages", "note", "One with few rows is learned badly; measure each by itself.", ()),
-    "no_bias": ("No measurable difference between groups named", "note", "None found is no proof: the screen knows few words.", ()),
+# What may be found: title and why it matters, weight, fixes.
+FINDINGS: dict[str, tuple[tuple[str, str], Weight, tuple[str, ...]]] = {
+    "empty": (later(("Rows without input or answer", "There is nothing to learn from them.")), "stop", ("drop",)),
+    "overlap": (later((
+        "Held-out rows that training sees", "Their score would be luck's, not the model's.",
+    )), "stop", ("resplit", "drop")),
+    "secrets": (later(("Passwords and keys", "A model can be made to repeat them to anybody.")), "warn", ("mask", "drop")),
+    "personal": (later((
+        "Personal data", "A model can repeat it, and people have a right to its removal.",
+    )), "warn", ("mask", "drop")),
+    "conflicts": (later(("Same input, different answers", "The model cannot be right on both.")), "warn", ("merge", "drop")),
+    "duplicates": (later(("Repeated rows", "A row seen twice counts twice, and is learned by heart.")), "warn", ("drop",)),
+    "encoding": (later(("Broken letters", "Text like 'cafÃ©' teaches the model to write it.")), "warn", ("fix_encoding", "drop")),
+    "html": (later(("HTML left-overs", "Tags and entities become part of what is learned.")), "warn", ("strip_html", "drop")),
+    "label_spellings": (later((
+        "One label in several spellings", "The model learns them as different answers.",
+    )), "warn", ("merge",)),
+    "rare_labels": (later(("Labels seen too rarely", "They can be neither learned nor measured.")), "warn", ("drop",)),
+    "huge": (later(("Very long rows", "They are cut or dropped at max_length, and take most of the time.")), "warn", ("drop",)),
+    "unlike": (later((
+        "Alike rows, other group, other answer", "Only the people named differ: ask why the answers do.",
+    )), "warn", ("drop",)),
+    "bias": (later((
+        "Outcomes differ between groups named", "The model will learn it. A difference is a question, no proof.",
+    )), "warn", ()),
+    "near_duplicates": (later((
+        "Nearly the same rows", "They say little new. A split keeps them on one side, so that no "
+        "held-out row is a training row with a comma moved.",
+    )), "note", ("drop",)),
+    "offensive": (later((
+        "Offensive words", "The model may use them; keep them where it has to understand them.",
+    )), "note", ("drop",)),
+    "copied": (later(("Answers that copy the input", "The model learns to repeat the question.")), "note", ("drop",)),
+    "tiny": (later(("Very short inputs", "There is hardly anything to learn from.")), "note", ("drop",)),
+    "balance": (later(("Unbalanced labels", "A model that always says the common one looks good.")), "note", ()),
+    "languages": (later(("Several languages", "One with few rows is learned badly; measure each by itself.")), "note", ()),
+    "no_bias": (later((
+        "No measurable difference between groups named", "None found is no proof: the screen knows few words.",
+    )), "note", ()),
 }  # fmt: skip
 
 
 def finding(kind: str, rows: Sequence[int], detail: str = "") -> Finding:
-    title, weight, why, fixes = FINDINGS[kind]
-    return Finding(kind, title, weight, tuple(rows), why, detail, fixes)
+    (title, why), weight, fixes = FINDINGS[kind]
+    return Finding(kind, say(title), weight, tuple(rows), say(why), detail, fixes)
 
 
 @cache

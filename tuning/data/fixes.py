@@ -11,8 +11,9 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.rows import Row, Table, store
 from prompts.settings import Settings, knob
+from prompts.words import say
 from tuning.data.columns import Columns, texts
-from tuning.data.doctor import TAG, Finding, examine, plain_label
+from tuning.data.doctor import FINDINGS, TAG, Finding, examine, plain_label
 from tuning.data.duplicates import normal
 from tuning.data.personal import mask
 
@@ -89,8 +90,10 @@ def patched(table: Table, patches: Sequence[Patch], keep: Path | None = None) ->
 def sentence(one: Patch) -> str:
     """What a patch did, for a person."""
     dropped, changed = len(one["drop"]), len(one["set"])
-    done = f"left out: {dropped:,}" if dropped else f"changed: {changed:,}"
-    return f"Fixed {one['title'].lower()} ({one['fix']}); rows {done}."
+    done = say("left out: {dropped:,}", dropped=dropped) if dropped else say("changed: {changed:,}", changed=changed)
+    return say(
+        "Fixed: {title} ({fix}); rows {done}.", title=say(FINDINGS[one["finding"]][0][0]), fix=one["fix"], done=done
+    )
 
 
 def _apply(rows: Iterable[Row], one: Patch) -> Iterator[Row]:

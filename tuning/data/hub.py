@@ -12,6 +12,7 @@ from prompts.home import hub_token
 from prompts.rows import Row, Table, limits_here, store
 from prompts.settings import Settings, knob
 from prompts.uploads import save
+from prompts.words import say
 
 ELSEWHERE = "the data set names files outside of its repository, which are not read"
 INSIDE = {
@@ -60,7 +61,10 @@ def save_dataset(owner: str, asked: HubData, token: str | None = None) -> str:
             "{dataset} is a folder of this machine, not a data set of the Hub", dataset=asked.dataset, field="dataset"
         )
     name = f"{asked.dataset.replace('/', '_')}_{asked.part}"
-    note = f"{asked.dataset}, {asked.config or 'default config'}, {asked.part}, revision {asked.revision or 'main'}, of the Hub."
+    note = say(
+        "{dataset}, {config}, {part}, revision {revision}, of the Hub.", dataset=asked.dataset, part=asked.part,
+        config=asked.config or say("default config"), revision=asked.revision or "main",
+    )  # fmt: skip
 
     def read(folder: Path) -> Table:
         return store(name, _rows(asked, token), limits_here(), folder, [note])
@@ -119,7 +123,7 @@ def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
         for number, row in enumerate(found):
             if most and number >= _number(most):
                 return
-            yield {name: plain(value, f"{asked.dataset}, column {name!r}") for name, value in row.items()}
+            yield {name: plain(value, f"{asked.dataset}, {name!r}") for name, value in row.items()}
     except UserError:
         raise
     except DatasetNotFoundError as error:

@@ -30,7 +30,7 @@ def inspection(table: Table, columns: Columns) -> dict[str, Any]:
         columns = resolve(columns, table)
         talks = conversations(table.rows, columns)
     except UserError as error:
-        return {**document, "mapping": columns.to_json(), "problem": str(error)}
+        return {**document, "mapping": columns.to_json(), "problem": error.sentence()}
     answers: Counter[str] = Counter()
 
     def counted() -> Iterator[Conversation]:

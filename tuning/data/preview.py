@@ -11,6 +11,7 @@ from prompts.home import owner_folder
 from prompts.rendering import has_template
 from prompts.rows import Table
 from prompts.settings import Settings, knob
+from prompts.words import say
 from tuning.data.columns import Columns, conversations, resolve
 from tuning.data.encode import Overlong, Progress, Tokens, tokenise, view
 from tuning.data.split import fingerprint
@@ -55,7 +56,7 @@ def preview(
     ends_told = _ends_told(tokens, found, tokenizer)
     return {
         "model": model, "rows": len(talks), "max_length": max_length, "overlong": overlong,
-        "template": "the model's own" if has_template(tokenizer) else "none: texts on lines of their own",
+        "template": say("the model's own") if has_template(tokenizer) else say('none: texts on lines of their own'),
         "tokens": int(lengths.sum()), "longest": int(lengths.max()), "median": int(np.median(lengths)),
         "rows_cut": len(found.cut) + len(found.dropped), "tokens_lost": found.lost,
         "rows_with_nothing_to_learn": len(found.nothing), "end_of_turn_trained": ends_told, "pieces": len(found.rows),
@@ -70,7 +71,7 @@ def _blocked(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: 
     try:
         fit(tokens, numbers, max_length, overlong)
     except UserError as error:
-        return str(error)
+        return error.sentence()
     return None
 
 

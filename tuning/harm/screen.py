@@ -17,6 +17,7 @@ from prompts.kinds import read_labels
 from prompts.messages import Message, Part, Prompt, message, prompt
 from prompts.scoring import normal
 from prompts.statistics import compare, paired_interval, rate
+from prompts.words import say
 from tuning.evaluate import SIDES, held_rows, room
 from tuning.harm.instructions import followed
 from tuning.harm.swaps import swapped
@@ -39,15 +40,15 @@ def screen(run: Run, *, token: str | None = None, on_device: OnDevice = identity
     folder = adapter_folder(run.owner, run.id)
     writes = kind_in(folder) == "causal" and read_labels(folder) is None
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
-    why = {"left_out": "the model writes no running text"}
+    why = {"left_out": say("the model writes no running text")}
     document: dict[str, Any] = {"run": run.id}
-    yield {"event": "screening", "what": "general text"}
+    yield {"event": "screening", "what": say("general text")}
     document["general_text"] = _general(run, names, token, on_device) if writes else why
     yield {"event": "screening", "what": "instructions"}
     document["instructions"] = _instructions(run, names, token, on_device) if writes else why
-    yield {"event": "screening", "what": "pairs of sentences"}
+    yield {"event": "screening", "what": say("pairs of sentences")}
     document["bias"] = _bias(run, names, token, on_device) if writes else why
-    yield {"event": "screening", "what": "your rows with people exchanged"}
+    yield {"event": "screening", "what": say("your rows with people exchanged")}
     document["counterfactual"] = _counterfactual(run, names, token, on_device)
     write_json(run.folder / FILE, document)
     yield {"event": "screened", **document}
@@ -89,7 +90,7 @@ def _instructions(run: Run, names: dict[str, str], token: str | None, on_device:
     for side in SIDES:
         replies = _replies(names[side], run, prompts, ROOM, token, on_device)
         passed[side] = [followed(reply, one["check"]) for reply, one in zip(replies, asked, strict=True)]
-    verdict = compare("base", "tuned", list(zip(passed["base"], passed["tuned"], strict=True)))
+    verdict = compare(say("base"), say("tuned"), list(zip(passed["base"], passed["tuned"], strict=True)))
     return {
         "asked": len(asked), **{side: _rate(sum(passed[side]), len(asked)) for side in SIDES}, "verdict": verdict.sentence,
     }  # fmt: skip
@@ -122,11 +123,11 @@ def _counterfactual(run: Run, names: dict[str, str], token: str | None, on_devic
     try:
         held = held_rows(run, labels)
     except UserError as error:
-        return {"left_out": str(error)}
+        return {"left_out": error.sentence()}
     pairs = [(at, row.prompt, _exchanged(row.prompt)) for at, row in enumerate(held.rows)]
     pairs = [pair for pair in pairs if pair[1] != pair[2]][:MOST]
     if not pairs:
-        return {"left_out": f"none of {len(held.rows)} held-out rows names a person or uses he or she"}
+        return {"left_out": say("none of {rows} held-out rows names a person or uses he or she", rows=len(held.rows))}
     tokens = room(run.recipe.model, run.owner, held.references, token)
     prompts = [one for _, before, after in pairs for one in (before, after)]
     changed: dict[str, Any] = {}

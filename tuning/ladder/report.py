@@ -6,8 +6,9 @@ from typing import Any
 from prompts.errors import NotFound
 from prompts.prices import cost, on_a_server
 from prompts.scoring import GRADED
-from prompts.statistics import Verdict, paired, summary
+from prompts.statistics import Verdict, p_words, paired, summary
 from prompts.studies.base import USEFUL
+from prompts.words import say
 from tuning.evaluate import held_rows
 from tuning.ladder.rungs import TITLES, TUNED
 from tuning.ladder.settings import LadderSettings
@@ -53,7 +54,7 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
 
 def _line(ladder: Ladder, name: str, settings: LadderSettings, *, graded: bool) -> Line:
     found = ladder.rung(name)
-    line: Line = {"rung": name, "title": TITLES[name], "status": "waiting", "one_off_dollars": 0.0}
+    line: Line = {"rung": name, "title": say(TITLES[name]), "status": "waiting", "one_off_dollars": 0.0}
     if found is None:
         return line
     if "left_out" in found:
@@ -110,8 +111,9 @@ def _judge(done: list[Line], *, graded: bool) -> None:
 def _short(verdict: Verdict) -> str:
     """A verdict in few words."""
     if verdict.better is None:
-        return f"no measurable difference from {verdict.first}"
-    return f"{'better' if verdict.better == verdict.second else 'worse'} than {verdict.first}"
+        return say("no measurable difference from {first}", first=verdict.first)
+    better = verdict.better == verdict.second
+    return say("better than {first}", first=verdict.first) if better else say("worse than {first}", first=verdict.first)
 
 
 def _best_cheaper(line: Line, done: list[Line]) -> Line | None:
@@ -147,24 +149,34 @@ def advice(done: list[Line], answers: dict[str, int], *, graded: bool) -> str:
     prompt, tuned = best(done, tuned=False), best(done, tuned=True)
     top = max((line for line in (prompt, tuned) if line), key=lambda line: line["score"], default=None)
     if top is None:
-        return "Nothing was measured."
+        return say("Nothing was measured.")
     rows = len(top["values"])
     if reason := _worthless(top, answers, rows):
-        return f"Neither: {reason}"
+        return say("Neither: {reason}", reason=reason)
     if prompt is None or tuned is None:
-        what = "No fine-tune was measured" if tuned is None else "No prompt was measured"
-        return f"{what}; the best is {_named(top)} on {rows} rows.{_cheaper(top, done, graded=graded)}"
+        what = say("No fine-tune was measured") if tuned is None else say("No prompt was measured")
+        said = say("{what}; the best is {top} on {rows} rows.", what=what, top=_named(top), rows=rows)
+        return said + _cheaper(top, done, graded=graded)
     values = {line["title"]: line["values"] for line in (prompt, tuned)}
     verdict = paired(values, [(prompt["title"], tuned["title"])], graded=graded)[0]
-    numbers = f"{_named(tuned)} against {_named(prompt)} on {rows} rows (p {_p(verdict.p)})"
+    numbers = say(
+        "{tuned} against {prompt} on {rows} rows (p {p})", tuned=_named(tuned), prompt=_named(prompt), rows=rows,
+        p=p_words(verdict.p),
+    )  # fmt: skip
     if verdict.better == tuned["title"]:
-        return f"Fine-tune: {numbers}. {_pays(prompt, tuned)}{_cheaper(tuned, done, graded=graded)}"
+        said = say("Fine-tune: {numbers}. {pays}", numbers=numbers, pays=_pays(prompt, tuned))
+        return said + _cheaper(tuned, done, graded=graded)
     if verdict.better == prompt["title"]:
-        return f"Prompt: {numbers}; the training did not pay.{_cheaper(prompt, done, graded=graded)}"
+        said = say("Prompt: {numbers}; the training did not pay.", numbers=numbers)
+        return said + _cheaper(prompt, done, graded=graded)
     cheaper = min((prompt, tuned), key=lambda line: line["dollars_per_1000"])
-    word = "Prompt" if cheaper is prompt else "Fine-tune"
-    why = "it costs less a call" if cheaper is tuned else "it costs less a call and needs no training"
-    return f"{word}: no measurable difference, {numbers}; take {cheaper['title']}, as {why}."
+    about = {"numbers": numbers, "title": cheaper["title"]}
+    if cheaper is prompt:
+        return say(
+            "Prompt: no measurable difference, {numbers}; take {title}, as it costs less a call and needs no training.",
+            **about,
+        )
+    return say("Fine-tune: no measurable difference, {numbers}; take {title}, as it costs less a call.", **about)
 
 
 def _cheaper(line: Line, done: list[Line], *, graded: bool) -> str:
@@ -176,37 +188,45 @@ def _cheaper(line: Line, done: list[Line], *, graded: bool) -> str:
     ]  # fmt: skip
     for other in sorted(others, key=lambda other: float(other["dollars_per_1000"])):
         if paired({"a": other["values"], "b": line["values"]}, [("a", "b")], graded=graded)[0].better is None:
-            times = f"{cost / other['dollars_per_1000']:.1f} times" if other["dollars_per_1000"] else "infinitely"
-            return f" {_named(other)} is not measurably worse than {line['title']}, which costs {times} as much a call."
+            about = {"other": _named(other), "title": line["title"]}
+            if not other["dollars_per_1000"]:
+                return say(" {other} is not measurably worse than {title}, and costs nothing a call.", **about)
+            return say(
+                " {other} is not measurably worse than {title}, which costs {times:.1f} times as much a call.",
+                times=cost / other["dollars_per_1000"], **about,
+            )  # fmt: skip
     return ""
 
 
 def _worthless(top: Line, answers: dict[str, int], rows: int) -> str:
     """Why even the best rung is no use; empty where it is some."""
     if top["score"] == 0:
-        return f"no rung was right on any of {rows} rows; look at the answers, the scorer and the data."
+        return say("no rung was right on any of {rows} rows; look at the answers, the scorer and the data.", rows=rows)
     if top["score"] < USEFUL:
-        return (
-            f"even the best rung, {_named(top)}, is right on few of {rows} rows; take a stronger model, or bring more and clearer "
-            "examples."
-        )
+        return say(
+            "even the best rung, {top}, is right on few of {rows} rows; take a stronger model, or bring more and clearer examples.",
+            top=_named(top), rows=rows,
+        )  # fmt: skip
     if answers and sum(answers.values()) >= rows:
         common, count = max(answers.items(), key=lambda item: item[1])
         share = count / sum(answers.values())
         if len(answers) <= rows // 2 and top["interval"][0] <= share:
-            return (
-                f"the best rung, {_named(top)}, is not measurably better than always answering {common!r} ({share:.0%}); bring "
-                "more or clearer examples, or a stronger base."
-            )
+            return say(
+                "the best rung, {top}, is not measurably better than always answering {common!r} ({share:.0%}); bring more or "
+                "clearer examples, or a stronger base.", top=_named(top), common=common, share=share,
+            )  # fmt: skip
     return ""
 
 
 def _pays(prompt: Line, tuned: Line) -> str:
-    ours, theirs = tuned["dollars_per_1000"], prompt["dollars_per_1000"]
-    costs = f"1,000 calls cost ${ours:.4f} instead of ${theirs:.4f}"
+    costs = say(
+        "1,000 calls cost ${ours:.4f} instead of ${theirs:.4f}",
+        ours=tuned["dollars_per_1000"],
+        theirs=prompt["dollars_per_1000"],
+    )
     if tuned["break_even_calls"]:
-        return f"{costs}; the training has paid for itself after {tuned['break_even_calls']:,} calls."
-    return f"{costs}: it is better, not cheaper."
+        return costs + say("; the training has paid for itself after {break_even_calls:,} calls.", **tuned)
+    return costs + say(": it is better, not cheaper.")
 
 
 def _named(line: Line) -> str:
@@ -214,20 +234,19 @@ def _named(line: Line) -> str:
     return f"{line['title']} {line['score']:.0%} [{low:.0%}, {high:.0%}]"
 
 
-def _p(p: float) -> str:
-    return f"= {p:.2g}" if p >= 0.0001 else "< 0.0001"
-
-
 def _notes(done: list[Line]) -> list[str]:
     notes = []
     if len(done) > 2:
         notes.append(
-            "The best rung was picked by these same rows, so its score flatters it a little; verdicts are Holm-adjusted together."
+            say(
+                "The best rung was picked by these same rows, so its score flatters it a little; verdicts are "
+                "Holm-adjusted together."
+            )
         )
     if any(line["by_probability"] for line in done):
         names = ", ".join(line["title"] for line in done if line["by_probability"])
-        notes.append(f"Labels scored by log-probability: {names}. The others write their answer.")
+        notes.append(say("Labels scored by log-probability: {names}. The others write their answer.", names=names))
     models = {line["model"] for line in done if line["rung"] not in (*TUNED, "larger")}
     if models:
-        notes.append(f"The prompts were asked of {', '.join(sorted(models))}.")
+        notes.append(say("The prompts were asked of {names}.", names=", ".join(sorted(models))))
     return notes

@@ -20,6 +20,7 @@ from prompts.techniques import AskSettings, technique
 from prompts.techniques.chain_of_thought import ChainSettings
 from prompts.techniques.contextual import ContextualSettings
 from prompts.techniques.few_shot import Example, FewShotSettings
+from prompts.words import later, say
 from tuning.evaluate import room
 
 INPUT = "{{ text }}"  # every row of a ladder is {"text": what a person would type}
@@ -128,7 +129,9 @@ def _k_shot_random(ground: Ground) -> Rung:
     for row in ground.task.rows:
         shown = [one for one in drawn if one.input != row["text"]][:k]  # never the row itself
         prompts.append(found.build(settings.changed(examples=tuple(shown)), row))
-    return Rung("k_shot_random", [_side(ground, "k_shot_random", "few_shot", settings, prompts)], f"{k} training rows")
+    return Rung(
+        "k_shot_random", [_side(ground, "k_shot_random", "few_shot", settings, prompts)], say("{k} training rows", k=k)
+    )
 
 
 def _k_shot_similar(ground: Ground) -> Rung:
@@ -144,7 +147,7 @@ def _k_shot_similar(ground: Ground) -> Rung:
         shown = [one for one in nearest if one.input != row["text"]][-ground.settings.k :]  # never the row itself
         prompts.append(found.build(settings.changed(examples=tuple(shown)), row))
     side = _side(ground, "k_shot_similar", "few_shot", settings, prompts)
-    return Rung("k_shot_similar", [side], f"the {ground.settings.k} training rows most like each row")
+    return Rung("k_shot_similar", [side], say("the {k} training rows most like each row", k=ground.settings.k))
 
 
 def _refined(ground: Ground) -> Rung:
@@ -207,12 +210,22 @@ def _self_consistency(ground: Ground) -> Rung:
               _reasoning(ground, temperature=settings.temperature, seed=settings.seed + at))
         for at in range(settings.votes)
     ]  # fmt: skip
-    return Rung("self_consistency", sides, f"{settings.votes} chains of thought at temperature {settings.temperature}")
+    return Rung(
+        "self_consistency",
+        sides,
+        say(
+            "{votes} chains of thought at temperature {temperature}",
+            votes=settings.votes,
+            temperature=settings.temperature,
+        ),
+    )
 
 
 def _lora_short(ground: Ground) -> Rung:
     settings = _plain(ground, ground.short, ground.run, k=0)
-    return Rung("lora_short", [_side(ground, "lora_short", "few_shot", settings, ground.asked)], "as it was trained")
+    return Rung(
+        "lora_short", [_side(ground, "lora_short", "few_shot", settings, ground.asked)], say("as it was trained")
+    )
 
 
 def _lora_best(ground: Ground) -> Rung:
@@ -237,22 +250,24 @@ def _again(ground: Ground, name: str, model: str) -> Rung:
     if known.technique.whole:
         settings = settings.changed(max_new_tokens=ground.room(model))
     return Rung(name, [_side(ground, name, known.technique.name, settings, known.prompts)],
-                f"the prompt of {TITLES[ground.best.name].lower()}")  # fmt: skip
+                say("the prompt of “{title}”", title=say(TITLES[ground.best.name])))  # fmt: skip
 
 
 # In the order of the ladder.
-RUNGS: dict[str, tuple[str, Callable[[Ground], Rung]]] = {
-    "zero_shot": ("Zero-shot", _zero_shot),
-    "context": ("With context", _context),
-    "chain_of_thought": ("Chain of thought", _chain_of_thought),
-    "k_shot_random": ("k examples, random", _k_shot_random),
-    "k_shot_similar": ("k examples, similar", _k_shot_similar),
-    "refined": ("Refined prompt", _refined),
-    "self_consistency": ("Self-consistency", _self_consistency),
-    "lora_short": ("LoRA, short prompt", _lora_short),
-    "lora_best": ("LoRA, best prompt", _lora_best),
-    "larger": ("Larger model, best prompt", _larger),
-}
+RUNGS: dict[str, tuple[str, Callable[[Ground], Rung]]] = later(
+    {
+        "zero_shot": ("Zero-shot", _zero_shot),
+        "context": ("With context", _context),
+        "chain_of_thought": ("Chain of thought", _chain_of_thought),
+        "k_shot_random": ("k examples, random", _k_shot_random),
+        "k_shot_similar": ("k examples, similar", _k_shot_similar),
+        "refined": ("Refined prompt", _refined),
+        "self_consistency": ("Self-consistency", _self_consistency),
+        "lora_short": ("LoRA, short prompt", _lora_short),
+        "lora_best": ("LoRA, best prompt", _lora_best),
+        "larger": ("Larger model, best prompt", _larger),
+    }
+)
 TITLES = {name: title for name, (title, _) in RUNGS.items()}
 TUNED = ("lora_short", "lora_best")
 ONE_CALL = ("zero_shot", "context", "chain_of_thought", "k_shot_random", "k_shot_similar", "refined")

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from prompts.asking import Open
 from prompts.backends import OnDevice, identity, open_backend
-from prompts.errors import AppError, NotFound, UserError, WorldError
+from prompts.errors import NotFound, UserError, WorldError, reason_of
 from prompts.experiment import Task
 from prompts.home import adapter_folder, new_id, owner_folder
 from prompts.kinds import read_labels
@@ -129,8 +129,7 @@ def ladder_events(
             else:
                 ladder.set_state("finished")
         except BaseException as error:
-            reason = str(error) if isinstance(error, AppError) else f"{type(error).__name__}: {str(error)[:300]}"
-            ladder.set_state("cancelled" if isinstance(error, GeneratorExit) else "failed", reason)
+            ladder.set_state("cancelled" if isinstance(error, GeneratorExit) else "failed", reason_of(error))
             raise
 
 
@@ -174,8 +173,8 @@ def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
                         write_json(ladder.folder / "rungs" / f"{name}.json", event["document"])
                 known = ladder.rung(name)
         except (UserError, WorldError) as error:
-            write_json(ladder.folder / "rungs" / f"{name}.json", {"left_out": str(error)})
-            yield {"event": "left_out", "rung": name, "why": str(error)}
+            write_json(ladder.folder / "rungs" / f"{name}.json", {"left_out": error.sentence()})
+            yield {"event": "left_out", "rung": name, "why": error.sentence()}
             continue
         if known is None:  # stopped
             return

@@ -1,6 +1,5 @@
 """The child process that follows a run's Job: starts it, copies its events, brings the results back. The token comes by pipe."""
 
-import json
 import queue
 import sys
 import threading
@@ -9,7 +8,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from prompts.errors import AppError, WorldError
+from prompts.errors import AppError, WorldError, reason_of
+from prompts.words import loads, say
 from tuning import run as runs
 from tuning.launch.jobs import EVENT, Jobs
 from tuning.publish import afterwards
@@ -34,10 +34,10 @@ def main() -> int:
         try:
             follow(run, Jobs(run, token), token)
         except AppError as error:
-            run.set_state("failed", f"{error}; resume follows the Job, or starts it again")
+            run.set_state("failed", say("{error}; resume follows the Job, or starts it again", error=error.sentence()))
             return 1
         except BaseException as error:
-            run.set_state("failed", f"{type(error).__name__}: {str(error)[:300]}")
+            run.set_state("failed", reason_of(error))
             raise
     return 0
 
@@ -94,7 +94,7 @@ class _Told:
         """Is it an event?"""
         if not line.startswith(EVENT):
             return False
-        event: dict[str, Any] = json.loads(line.removeprefix(EVENT))
+        event: dict[str, Any] = loads(line.removeprefix(EVENT))
         if event["job_event"] > self._last:
             self._last = event["job_event"]
             event.pop("time", None)
@@ -122,11 +122,11 @@ def _end(run: Run, jobs: Jobs, stage: str, last: str, token: str, *, cancelled: 
             run.append(event)
         run.set_state("finished")
     elif cancelled or stage == "CANCELED":
-        run.set_state("cancelled", "" if back else "the Job was stopped")
+        run.set_state("cancelled", "" if back else say("the Job was stopped"))
     elif stage == "COMPLETED":
         raise WorldError("the Job ended, but nothing came back from it; resume to try again")
     else:
-        raise WorldError(f"the Job ended with {stage}: {last or 'it says no more'}")
+        raise WorldError("the Job ended with {stage}: {reason}", stage=stage, reason=last or say("it says no more"))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """What a Job on Hugging Face runs (tuning/launch/jobs.py): the run that came with it, its events printed, its results sent back."""
 
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from prompts.errors import reason_of
+from prompts.words import dumps
 from tuning.base import FILE as BASE
 from tuning.launch.jobs import EVENT
 
@@ -31,10 +32,10 @@ def main() -> int:
     send = _Sender(HfApi(), os.environ["REPO"], run_id)
     try:
         for number, event in enumerate(execute(run, then=evaluate), 1):
-            print(EVENT + json.dumps({**event, "job_event": number}), flush=True)
+            print(EVENT + (dumps({**event, "job_event": number})), flush=True)
             send.checkpoints(event, folder)
     except Exception as error:
-        print(EVENT + json.dumps({"event": "failed", "reason": str(error), "job_event": 10**9}), flush=True)
+        print(EVENT + (dumps({"event": "failed", "reason": reason_of(error), "job_event": 10**9})), flush=True)
         return 1
     finally:
         send.results(folder)
@@ -71,9 +72,7 @@ class _Sender:
         try:
             self._api.upload_folder(repo_id=self._repo, repo_type="dataset", folder_path=folder, path_in_repo=f"{self._run}/{name}",
                                     delete_patterns="*", commit_message=f"{name} of run {self._run}")  # fmt: skip
-        except (
-            Exception
-        ) as error:  # the training is worth more than a checkpoint; results are tried by the follower's words
+        except Exception as error:  # the training is worth more than a checkpoint; the follower says so of results
             print(f"{name} could not be sent: {type(error).__name__}: {error}", flush=True)
 
 

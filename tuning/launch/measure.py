@@ -12,13 +12,14 @@ from typing import Any
 def main() -> int:
     given = json.load(sys.stdin)
     from prompts.errors import AppError, UserError
+    from prompts.words import dumps
 
     try:
         document = measured_apart(given)
     except AppError as error:
-        print(json.dumps({"error": str(error), "user": isinstance(error, UserError)}))
+        print(dumps({"error": error.sentence(), "user": isinstance(error, UserError)}))
         return 0
-    print(json.dumps(document))
+    print(dumps(document))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from prompts.errors import UserError, WorldError
 from prompts.home import shared_here
 from prompts.sharing import YIELDING
+from prompts.words import loads, say
 from tuning.work import Work
 
 LOG = "log.txt"
@@ -47,7 +48,7 @@ def spawn(work: Work, words: list[str], token: str | None, key: str | None = Non
     try:
         process = _SPARE.given(work, words, secrets) or _new(work, words, secrets)
     except OSError as error:
-        work.set_state("failed", f"the process cannot be started: {error.strerror}")
+        work.set_state("failed", say("the process cannot be started: {strerror}", strerror=error.strerror))
         raise WorldError("the training cannot be started: {strerror}", strerror=error.strerror) from error
     with suppress(OSError):  # the page answers first
         os.setpriority(os.PRIO_PROCESS, process.pid, BEHIND)
@@ -138,9 +139,9 @@ def measured(document: dict[str, Any]) -> dict[str, Any]:
         raise WorldError(
             "the forecast's process ended without a word, most likely for want of memory; lower the batch size or max_length"
         )
-    found: dict[str, Any] = json.loads(lines[-1])
+    found: dict[str, Any] = loads(lines[-1])
     if "error" in found:
-        raise (UserError if found["user"] else WorldError)(found["error"])
+        raise (UserError if found["user"] else WorldError)("{error}", error=found["error"])
     return found
 
 
@@ -152,11 +153,11 @@ def round_trip(document: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        said = (done.stderr.strip().splitlines() or [say("it ended without a word")])[-1]
         raise WorldError(
             "what was published could not be loaded in a fresh process: {reason}; publish again", reason=said[:300]
         )
-    found: dict[str, Any] = json.loads(lines[-1])
+    found: dict[str, Any] = loads(lines[-1])
     if "error" in found:
         raise WorldError("what was published could not be loaded in a fresh process: {error}", error=found["error"])
     return found
@@ -174,7 +175,7 @@ def send_to_space(project: str, folder: str, space: str, token: str | None) -> s
         [sys.executable, "-m", "tuning.launch.trackio_space"], input=json.dumps(given), capture_output=True, text=True,
         cwd=_ROOT, env=outside, check=False,
     )  # fmt: skip
-    said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or ["it ended without a word"]
+    said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [say("it ended without a word")]
     if done.returncode:
         raise WorldError("Trackio could not send the figures to {space}: {reason}", space=space, reason=said[-1])
     return said[-1]

@@ -12,13 +12,14 @@ from typing import Any
 
 def main() -> int:
     from prompts.errors import AppError
+    from prompts.words import dumps
 
     given = json.loads(sys.stdin.read())
     try:
         found = both(given)
     except AppError as error:
-        found = {"error": str(error)}
-    print(json.dumps(found), flush=True)
+        found = {"error": error.sentence()}
+    print(dumps(found), flush=True)
     return 0
 
 

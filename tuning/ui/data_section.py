@@ -5,6 +5,7 @@ import json
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from prompts.settings import build
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
 from prompts.uploads import save_upload
+from prompts.words import say
 from tuning.data.columns import Columns, resolve
 from tuning.data.doctor import Finding, Progress, examine
 from tuning.data.fixes import Fix
@@ -164,7 +166,7 @@ class DataSection:
         rows = len(open_table(who.owner, source).rows)
         if rows > AT_ONCE:
             yield [
-                f"{rows:,} rows: press “Check the data”, which takes a while.",
+                say("{rows:,} rows: press “Check the data”, which takes a while.", rows=rows),
                 gr.skip(),
                 gr.skip(),
                 gr.skip(),
@@ -179,7 +181,7 @@ class DataSection:
         table = open_table(who.owner, _some(source))
         columns = resolve(mapping(source, columns), table)
         found: list[Finding] = []
-        yield ["Looking at every row…", *[gr.skip()] * 4]
+        yield [say("Looking at every row…"), *[gr.skip()] * 4]
         for told in told_meanwhile(lambda tell: examine(table, columns, tell)):
             if isinstance(told, tuple):
                 yield [views.looked_at(*told), *[gr.skip()] * 4]
@@ -214,7 +216,7 @@ class DataSection:
     # -- tokens
 
     def _tokens(self, who: Caller, source: str, model: str, length: int, overlong: Any, *values: Any) -> Iterator[Any]:
-        yield "Rendering and tokenising every row…", gr.skip()
+        yield say("Rendering and tokenising every row…"), gr.skip()
         table = open_table(who.owner, _some(source))
         columns = mapping(source, self.columns.read(values))
         reading = build(Reading, {"model": model, "max_length": length, "overlong": overlong})
@@ -233,7 +235,7 @@ def told_meanwhile(work: Callable[[Progress], Any]) -> Iterator[Any]:
     """(done, of) while `work` tells its progress, twice a second at most; last what it returns."""
     told: queue.Queue[tuple[int, int]] = queue.Queue()
     with ThreadPoolExecutor(1) as pool:
-        going = pool.submit(work, lambda done, of: told.put((done, of)))
+        going = pool.submit(copy_context().run, work, lambda done, of: told.put((done, of)))
         while not going.done():
             wait([going], timeout=0.5)
             last = None

@@ -2,29 +2,40 @@
 
 from typing import Any
 
+from prompts.words import later, say
 from tuning.data.fixes import Patch
 from tuning.data.fixes import sentence as fix_sentence
 
 COLOURS = {"learned": "#0d9488", "read": "#94a3b8", "cut": "#dc2626"}
 _KINDS = {"learned": "learned", "context": "read", "cut": "cut"}
 _MARKS = {"stop": "⛔", "warn": "⚠️", "note": "ℹ️"}
-_FIXES = {
+_FIXES = later({
     "drop": "leave the rows out", "merge": "give them the answer that most have", "mask": "replace it by [EMAIL], [PHONE] …",
     "fix_encoding": "mend the letters", "strip_html": "remove tags and entities", "resplit": "move the rows to training",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def inspected_line(found: dict[str, Any], held_out: float, validation: float) -> str:
     """Rows, labels and split as Markdown, or what is wrong."""
-    text = f"**{found['data']}**: {found['rows']:,} rows, columns {', '.join(found['columns'])}."
+    text = say(
+        "**{data}**: {rows:,} rows, columns {names}.",
+        data=found["data"],
+        rows=found["rows"],
+        names=", ".join(found["columns"]),
+    )
     text += "".join(f"\n\n{note}" for note in found["notes"])
     if found["problem"]:
         return f"{text}\n\n⚠️ {found['problem']}"
     kept, watched = round(found["rows"] * held_out), round(found["rows"] * validation)
-    text += f"\n\nAbout {found['rows'] - kept - watched:,} rows to train, {watched:,} to validate, {kept:,} held out."
+    text += say(
+        "\n\nAbout {rows:,} rows to train, {watched:,} to validate, {kept:,} held out.",
+        rows=found["rows"] - kept - watched,
+        watched=watched,
+        kept=kept,
+    )
     if found["labels"]:
         shares = ", ".join(f"{label} {count}" for label, count in list(found["labels"].items())[:12])
-        text += f"\n\n{len(found['labels'])} labels: {shares}."
+        text += say("\n\n{labels} labels: {shares}.", labels=len(found["labels"]), shares=shares)
     return text
 
 
@@ -43,18 +54,21 @@ def preview_rows(found: dict[str, Any]) -> list[list[str]]:
 def health(documents: list[dict[str, Any]], rows: int) -> str:
     """What the doctor says, in a sentence."""
     if not documents:
-        return f"**Nothing found in {rows:,} rows.** The doctor knows forms and words, not meaning: read some rows yourself."
+        return say(
+            "**Nothing found in {rows:,} rows.** The doctor knows forms and words, not meaning: read some rows yourself.",
+            rows=rows,
+        )
     counts = {weight: sum(d["weight"] == weight for d in documents) for weight in _MARKS}
     said = [
-        f"{counts['stop']} to fix before training" if counts["stop"] else "",
-        f"{counts['warn']} to look at" if counts["warn"] else "",
-        f"{counts['note']} to know" if counts["note"] else "",
+        say("{stop} to fix before training", stop=counts["stop"]) if counts["stop"] else "",
+        say("{warn} to look at", warn=counts["warn"]) if counts["warn"] else "",
+        say("{note} to know", note=counts["note"]) if counts["note"] else "",
     ]
-    return f"**{rows:,} rows: {', '.join(filter(None, said))}.**"
+    return say("**{rows:,} rows: {names}.**", rows=rows, names=", ".join(filter(None, said)))
 
 
 def looked_at(done: int, of: int) -> str:
-    return f"{done:,} of {of:,} rows…"
+    return say("{done:,} of {of:,} rows…", done=done, of=of)
 
 
 def findings(documents: list[dict[str, Any]]) -> str:
@@ -62,8 +76,8 @@ def findings(documents: list[dict[str, Any]]) -> str:
     lines = []
     for found in documents:
         which = ", ".join(map(str, found["rows"][:8])) + (" …" if found["count"] > 8 else "")
-        many = "row" if found["count"] == 1 else "rows"
-        rows = f": {found['count']:,} {many} ({which})" if found["count"] else ""
+        rows = ": " + say("{count:,} rows ({which})", count=found["count"], which=which) if found["count"] else ""
+        rows = ": " + say("1 row ({which})", which=which) if found["count"] == 1 else rows
         detail = f" _{found['detail']}._" if found["detail"] else ""
         lines.append(f"- {_MARKS[found['weight']]} **{found['title']}**{rows}. {found['why']}{detail}")
     return "\n".join(lines)
@@ -71,7 +85,7 @@ def findings(documents: list[dict[str, Any]]) -> str:
 
 def fix_choices(documents: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [
-        (f"{found['title']}: {_FIXES[fix]} ({found['count']:,})", f"{found['finding']}:{fix}")
+        (f"{found['title']}: {say(_FIXES[fix])} ({found['count']:,})", f"{found['finding']}:{fix}")
         for found in documents
         for fix in found["fixes"]
     ]
@@ -84,17 +98,26 @@ def fixes_done(done: list[Patch]) -> str:
 def token_numbers(found: dict[str, Any]) -> str:
     """The four numbers, and whether training may start."""
     lines = [
-        f"**{found['rows']:,} rows, {found['tokens']:,} tokens**, the median row {found['median']:,}, the longest "
-        f"{found['longest']:,}. Chat template: {found['template']}.",
+        say(
+            "**{rows:,} rows, {tokens:,} tokens**, the median row {median:,}, the longest {longest:,}. Chat template: {template}.",
+            **found,
+        ),
         "",
-        f"- rows too long for {found['max_length']:,} tokens: **{found['rows_cut']:,}** (they are "
-        f"{'refused' if found['overlong'] == 'stop' else found['overlong']})",
-        f"- tokens lost: **{found['tokens_lost']:,}**",
-        f"- rows with nothing to learn: **{found['rows_with_nothing_to_learn']:,}**",
-        f"- end of turn learned: **{found['end_of_turn_trained']:,} of {found['pieces']:,}**",
+        say(
+            "- rows too long for {max_length:,} tokens: **{rows_cut:,}** (they are {overlong})",
+            max_length=found["max_length"],
+            rows_cut=found["rows_cut"],
+            overlong=say("refused") if found["overlong"] == "stop" else found["overlong"],
+        ),
+        say("- tokens lost: **{tokens_lost:,}**", tokens_lost=found["tokens_lost"]),
+        say(
+            "- rows with nothing to learn: **{rows_with_nothing_to_learn:,}**",
+            rows_with_nothing_to_learn=found["rows_with_nothing_to_learn"],
+        ),
+        say("- end of turn learned: **{end_of_turn_trained:,} of {pieces:,}**", **found),
     ]
     if found["blocked"]:
-        lines += ["", f"⛔ Training would not start: {found['blocked']}."]
+        lines += ["", say("⛔ Training would not start: {blocked}.", blocked=found["blocked"])]
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from prompts.errors import UserError
 from prompts.rows import read_table
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning.data.columns import Columns
 from tuning.distil import Distil, distil
 from tuning.ladder import work
@@ -58,7 +59,7 @@ class DistilSection:
 
         def take(who: Caller, source: str, *shares: float) -> list[Any]:
             shown = data.inspected(who, source, Columns(messages="messages"), *shares)
-            gr.Info("The distilled rows are the data now; check them, then start the training.")
+            gr.Info(say("The distilled rows are the data now; check them, then start the training."))
             return [source, *shown, gr.Tabs(selected="fine_tune")]
 
         listen(self.take.click, take, self.visitor, [self.source, widgets["held_out"], widgets["validation"]],
@@ -70,20 +71,25 @@ class DistilSection:
         table = read_table(Path(path)) if path else None
         events = distil(work.find(who.owner, ladder), self.form.read(values), table, token=who.token, key=key or who.key,
                         on_device=self.on_device)  # fmt: skip
-        yield "Making the teacher's prompts…", gr.skip(), gr.skip(), gr.skip()
+        yield say("Making the teacher's prompts…"), gr.skip(), gr.skip(), gr.skip()
         event: dict[str, Any] = {}
         for event in paced(events):
             if event["event"] == "asking":
-                yield f"{event['done']} of {event['of']} answers…", gr.skip(), gr.skip(), gr.skip()
+                yield (
+                    say("{done} of {of} answers…", **event),
+                    gr.skip(),
+                    gr.skip(),
+                    gr.skip(),
+                )
         files = [copy for file in (event["file"], event["pairs_file"]) if (copy := to_download(file))]
         yield said(event), gr.File(value=files, visible=True), gr.Button(visible=True), event["source"]
 
 
 def said(found: dict[str, Any]) -> str:
     """What was kept, as Markdown."""
-    dropped = ", ".join(f"{count} {why}" for why, count in found["dropped"].items() if count) or "none"
-    kept = f"**{found['kept']} of {found['rows']} rows kept**, {found['pairs']} preference pairs."
-    hint = (
+    dropped = ", ".join(f"{count} {say(why)}" for why, count in found["dropped"].items() if count) or say("none")
+    kept = say("**{kept} of {rows} rows kept**, {pairs} preference pairs.", **found)
+    hint = say(
         "After the training, score the student in Monitor on the held-out rows of the first run (data: run:<its id>)."
     )
-    return f"{kept} Left out: {dropped}. {found['note']} {hint}"
+    return say("{kept} Left out: {dropped}. {note} {hint}", kept=kept, dropped=dropped, note=found["note"], hint=hint)

@@ -8,6 +8,7 @@ import gradio as gr
 from prompts.errors import UserError
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning.data.sources import open_table
 from tuning.launch.begin import begin_job
 from tuning.launch.jobs import JobSettings, price
@@ -42,9 +43,10 @@ class JobsSection:
 
         def cost(who: Caller, token: str, *values: Any) -> str:
             found = price(self.form.read(values), token.strip() or who.token)
-            return (
-                f"{found['hardware']}: ${found['dollars_per_minute']:.4f} a minute, at most **${found['most_dollars']:.2f}** for "
-                "the longest time. You pay for what it uses."
+            return say(
+                "{hardware}: ${dollars_per_minute:.4f} a minute, at most **${most_dollars:.2f}** for the longest "
+                "time. You pay for what it uses.",
+                **found,
             )
 
         def begin(who: Caller, source: str, token: str, *values: Any) -> list[Any]:

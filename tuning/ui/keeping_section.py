@@ -9,40 +9,54 @@ from prompts.errors import UserError
 from prompts.ui.forms import endpoint, listen
 from prompts.ui.visitor import Caller
 from prompts.uploads import delete_upload, uploads
+from prompts.words import later, say
 from tuning.keeping import forget, my_data
 from tuning.ui.words import duration
 from tuning.usage import check_admin, usage
 
-FOR_EVER = "It stays until you delete it."
+KINDS = later({  # folders of an owner, in words
+    "cache": "cached replies and tokens", "distilled": "distilled data", "experiments": "comparisons", "ladders": "ladders",
+    "monitor": "watched models", "prompts": "saved prompts", "runs": "runs", "sweeps": "sweeps", "trackio": "tracked projects",
+    "trees": "trees of versions", "uploads": "uploads",
+})  # fmt: skip
+
+
+def kind(folder: str) -> str:
+    return say(KINDS.get(folder, folder))
 
 
 def sentence(found: dict[str, Any]) -> str:
     """What is kept, as Markdown."""
-    kept = ", ".join(f"{count} {name}" for name, count in found["kept"].items() if count) or "nothing"
+    kept = ", ".join(f"{count} {kind(name)}" for name, count in found["kept"].items() if count) or say("nothing")
     quotas = found["quotas"]
-    size = f"{found['bytes'] / 1_000_000:,.1f} MB" + (f" of {quotas['stored_mb']:,} MB" if quotas["stored_mb"] else "")
-    days = f"What is not changed for {quotas['days']} days is removed." if quotas["days"] else FOR_EVER
+    size = f"{found['bytes'] / 1_000_000:,.1f} MB" + (
+        say(" of {stored_mb:,} MB", **quotas) if quotas["stored_mb"] else ""
+    )
+    forever = say("It stays until you delete it.")
+    days = say("What is not changed for {days} days is removed.", **quotas) if quotas["days"] else forever
     return f"**{size}**: {kept}. {days}"
 
 
 def use(found: dict[str, Any]) -> str:
     """An app's use, as Markdown."""
     device, line = found["device"], found["line"]
-    now = f"{device['kind']} of {device['visitor']}{_left(device)}" if device else "free"
     rows = "".join(
         f"\n| {one['visitor']} | {one['bytes'] / 1_000_000:,.1f} | {one['at_work']} | {one['device_seconds'] / 60:,.1f} |"
         for one in found["visitors"]
     )
-    table = f"\n\n| Visitor | MB | At work | Device, minutes in 24 h |\n|---|---:|---:|---:|{rows}" if rows else ""
-    waiting = "; ".join(f"{one['kind']} of {one['visitor']}{_left(one)}" for one in line) or "nobody"
-    return (
-        f"Device: **{now}**. In line: {waiting}. Disk: {found['free_gb']:,.1f} GB free. Visitors who keep "
-        f"something: {len(found['visitors'])}.{table}"
-    )
+    head = say("| Visitor | MB | At work | Device, minutes in 24 h |")
+    table = f"\n\n{head}\n|---|---:|---:|---:|{rows}" if rows else ""
+    return say(
+        "Device: **{now}**. In line: {waiting}. Disk: {free_gb:,.1f} GB free. Visitors who keep something: {visitors}.",
+        now=_work(device) if device else say("free"), waiting="; ".join(map(_work, line)) or say("nobody"),
+        free_gb=found["free_gb"], visitors=len(found["visitors"]),
+    ) + table  # fmt: skip
 
 
-def _left(line: dict[str, Any]) -> str:
-    return f", {duration(line['remaining_seconds'])} to go" if line["remaining_seconds"] is not None else ""
+def _work(one: dict[str, Any]) -> str:
+    text = say("{kind} of {visitor}", kind=kind(one["kind"]), visitor=one["visitor"])
+    left = one["remaining_seconds"]
+    return text if left is None else text + say(", {duration} to go", duration=duration(left))
 
 
 class KeepingSection:
@@ -75,7 +89,7 @@ class KeepingSection:
         if not sure:
             raise UserError("tick the box first: nothing of it comes back")
         gone = forget(who.owner)
-        return [f"Removed: {gone['bytes'] / 1_000_000:,.1f} MB. Reload the page to start anew.", False]
+        return [say("Removed: {bytes:,.1f} MB. Reload the page to start anew.", bytes=gone["bytes"] / 1000000), False]
 
 
 def _looked(who: Caller) -> list[Any]:

@@ -10,6 +10,7 @@ from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning import run as runs
 from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
@@ -114,7 +115,7 @@ class LadderTab:
         """Connects a technique tab's button: its prompt becomes the best refined prompt."""
 
         def take(_who: Caller, *values: Any) -> list[Any]:
-            gr.Info("The prompt is the best refined prompt now; choose a run and climb.")
+            gr.Info(say("The prompt is the best refined prompt now; choose a run and climb."))
             return [prompt_words(tab.technique, tab.form.read(values)), gr.Tabs(selected="ladder")]
 
         listen(tab.climb.click, take, self.visitor, tab.form.inputs, [self.form.widgets["refined"], pages],
@@ -175,7 +176,7 @@ def _chosen(who: Caller, ladder: str) -> work.Ladder:
 def _cancel(who: Caller, ladder: str) -> str:
     found = _chosen(who, ladder)
     found.ask_to_stop()
-    return views.status_line(report.snapshot(found)) + " · stopping…"
+    return views.status_line(report.snapshot(found)) + say(" · stopping…")
 
 
 def _delete(who: Caller, ladder: str) -> list[Any]:
@@ -188,7 +189,7 @@ def _shown(who: Caller, ladder: str) -> list[Any]:
         work_found = work.find(who.owner, ladder)
         found = report.snapshot(work_found)
     except NotFound:
-        return [NONE, views.advice(None), None, [], "", gr.Timer(active=False)]
+        return [say(NONE), views.advice(None), None, [], "", gr.Timer(active=False)]
     return [
         views.status_line(found), views.advice(found), views.chart(found), views.table(found), views.details(found),
         gr.Timer(active=found["status"] in ACTIVE),

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from prompts.statistics import span
+from prompts.words import say
 from tuning.ui.views import STATES
 from tuning.ui.words import line_words
 
@@ -12,31 +14,37 @@ HEADERS = [
     "Rung", "Score", "95 % interval", "Against the rung below", "Against the best cheaper", "Tokens in / out",
     "s alone / in batches", "$ per 1,000 calls", "One-off $", "Pays after",
 ]  # fmt: skip
+NOTHING = (
+    "Choose a finished run and climb: every prompt technique and the fine-tune answer the same held-out rows, and one "
+    "sentence says which to take."
+)
 WIDTHS = ["135px", "60px", "100px", "175px", "175px", "95px", "105px", "95px", "80px", "90px"]
 
 
 def status_line(found: dict[str, Any]) -> str:
     """Where a ladder stands, as Markdown."""
     ended = sum(line["status"] != "waiting" for line in found["rungs"])
-    state = "Asking" if found["status"] == "evaluating" else STATES[found["status"]]
-    text = f"**{state}**: {ended} of {len(found['rungs'])} rungs, {found['rows']} held-out rows, scored by {found['scorer']}"
+    state = say("Asking") if found["status"] == "evaluating" else say(STATES[found["status"]])
+    text = say(
+        "**{state}**: {ended} of {of} rungs, {rows} held-out rows, scored by {scorer}", state=state, ended=ended,
+        of=len(found["rungs"]), **found,
+    )  # fmt: skip
     if found["place_in_line"]:
         text += f" · {line_words(found)}"
     if found["status"] == "evaluating":
         now = next((line["title"] for line in found["rungs"] if line["status"] == "waiting"), "")
-        text += f" · now: {now}"
+        text += say(" · now: {now}", now=now)
     return text + (f" · {found['reason']}" if found["reason"] else "")
 
 
 def advice(found: dict[str, Any] | None) -> str:
     """The sentence of advice, and what it rests on."""
     if not found:
-        return (
-            "Choose a finished run and climb: every prompt technique and the fine-tune answer the same held-out rows, and one "
-            "sentence says which to take."
-        )
+        return say(NOTHING)
     notes = "".join(f"\n- {note}" for note in found["notes"])
-    return f"**{found['advice'] or 'The advice comes when every rung was asked.'}**" + (f"\n\n{notes}" if notes else "")
+    return f"**{found['advice'] or say('The advice comes when every rung was asked.')}**" + (
+        f"\n\n{notes}" if notes else ""
+    )
 
 
 def table(found: dict[str, Any]) -> list[list[str]]:
@@ -46,23 +54,22 @@ def table(found: dict[str, Any]) -> list[list[str]]:
 
 def _row(line: dict[str, Any]) -> list[str]:
     if line["status"] != "done":
-        why = line.get("why", "waiting")
-        return [line["title"], "–", "", f"Left out: {why}" if line["status"] == "left_out" else why, *[""] * 6]
-    low, high = line["interval"]
+        why = say("Left out: {why}", **line) if line["status"] == "left_out" else say("Waiting")
+        return [line["title"], "–", "", why, *[""] * 6]
     return [
-        line["title"], f"{line['score']:.0%}", f"{low:.0%} to {high:.0%}", line["against_below"] or "the first rung",
-        line["against_cheaper"] or "nothing is cheaper", f"{_number(line['tokens_in'])} / {_number(line['tokens_out'])}",
+        line["title"], f"{line['score']:.0%}", span(*line["interval"]), line["against_below"] or say('the first rung'),
+        line["against_cheaper"] or say('nothing is cheaper'), f"{_number(line['tokens_in'])} / {_number(line['tokens_out'])}",
         f"{line['latency']:.2f} / {line['seconds']:.2f}", _dollars(line["dollars_per_1000"]), _dollars(line["one_off_dollars"]),
-        f"{line['break_even_calls']:,} calls" if line["break_even_calls"] else "",
+        say("{break_even_calls:,} calls", **line) if line["break_even_calls"] else "",
     ]  # fmt: skip
 
 
 def _number(value: float | None) -> str:
-    return "not told" if value is None else f"{value:,.0f}"
+    return say("not told") if value is None else f"{value:,.0f}"
 
 
 def _dollars(value: float | None) -> str:
-    return "not known" if value is None else "0" if value == 0 else f"{value:.4f}" if value < 1 else f"{value:.2f}"
+    return say("not known") if value is None else "0" if value == 0 else f"{value:.4f}" if value < 1 else f"{value:.2f}"
 
 
 def chart(found: dict[str, Any] | None) -> pd.DataFrame | None:
@@ -86,9 +93,10 @@ def details(found: dict[str, Any] | None) -> str:
         if line["status"] != "done":
             continue
         verdicts = "".join(f"\n- {line[key]}" for key in ("verdict_below", "verdict_cheaper") if line[key])
-        unread = f", {line['unparsed']} answers could not be read" if line["unparsed"] else ""
+        unread = say(", {unparsed} answers could not be read", unparsed=line["unparsed"]) if line["unparsed"] else ""
+        first = say("The first row's prompt:")
         parts.append(
-            f"#### {line['title']}\n{line['model']}{unread}.{verdicts}\n\nThe first row's prompt:\n\n{_quoted(line['prompt'])}"
+            f"#### {line['title']}\n{line['model']}{unread}.{verdicts}\n\n{first}\n\n{_quoted(line['prompt'])}"
         )
     return "\n\n".join(parts)
 
@@ -102,4 +110,4 @@ def _quoted(text: str) -> str:
 def label(document: dict[str, Any], state: str) -> str:
     """A ladder in a list, from its document and state."""
     day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(document["created"]))
-    return f"{day} · run {document['run'][:6]} · {STATES.get(state, state)}"
+    return say("{day} · run {run} · {state}", day=day, run=document["run"][:6], state=say(STATES[state]))

@@ -13,8 +13,10 @@ from prompts.errors import UserError
 from prompts.held_out import named_table
 from prompts.home import adapters
 from prompts.rows import SAMPLE_TITLES, Table, read_table
+from prompts.statistics import span
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning.monitor import Watched, history, score_again, watched
 
 LESSON = """A model that was good is not good for ever. **Measure it again, on rows that are new.**
@@ -87,12 +89,12 @@ class MonitorTab:
 
     def _score(self, who: Caller, sample: str | None, path: str | None, key: str, *values: Any) -> Iterator[Any]:
         settings = self.form.read(values)
-        yield "Loading the model…", gr.skip(), gr.skip(), gr.skip()
+        yield say("Loading the model…"), gr.skip(), gr.skip(), gr.skip()
         events = score_again(who.owner, settings, _table(who, sample, path), token=who.token, key=key or who.key,
                              on_device=self.on_device)  # fmt: skip
         for event in paced(events):
             if event["event"] == "asking":
-                yield f"{event['done']} of {event['of']} rows…", gr.skip(), gr.skip(), gr.skip()
+                yield say("{done} of {of} rows…", **event), gr.skip(), gr.skip(), gr.skip()
         yield "", *_shown(who, settings.model)
 
 
@@ -107,7 +109,7 @@ def _table(who: Caller, sample: str | None, path: str | None) -> Table:
 def _shown(who: Caller, model: str) -> list[Any]:
     found = history(who.owner, model) if model else []
     if not found:
-        return [NONE, None, []]
+        return [say(NONE), None, []]
     points = [
         (number, one["score"], one["scorer"], one["time"][:16], one["rows"]) for number, one in enumerate(found, 1)
     ]
@@ -117,25 +119,24 @@ def _shown(who: Caller, model: str) -> list[Any]:
 
 def verdict(found: dict[str, Any]) -> str:
     """The latest measurement in words."""
-    low, high = found["interval"]
-    score = f"{found['score']:.0%} (95 % interval {low:.0%} to {high:.0%})"
-    text = f"**{found['model']}**: {score} of {found['rows']} rows, {found['scorer']}."
+    score = say("{score:.0%} (95 % interval {span})", score=found["score"], span=span(*found["interval"]))
+    text = say("**{model}**: {said} of {rows} rows, {scorer}.", said=score, **found)
     if found["warning"]:
-        return f"**Warning. {found['warning']}**\n\n{text}"
+        warning = say("Warning. {warning}", warning=found["warning"])
+        return f"**{warning}**\n\n{text}"
     against = found["against"]
     if not against:
-        return f"{text} It is the first measurement; later ones are compared with it."
-    return (
-        f"{text} No decisive drop against {against['score']:.0%} of {against['rows']} rows on {against['time'][:10]} "
-        f"({against['how']}; p = {against['p']:.2g})."
-    )
+        return text + say(" It is the first measurement; later ones are compared with it.")
+    return text + say(
+        " No decisive drop against {score:.0%} of {rows} rows on {day} ({how}; p = {p:.2g}).", day=against["time"][:10],
+        **{**against, "how": say(against["how"])},
+    )  # fmt: skip
 
 
 def _row(one: dict[str, Any]) -> list[str]:
-    low, high = one["interval"]
     tokens = [one[name] for name in ("tokens_in", "tokens_out")]
-    told = "not told" if None in tokens else " / ".join(f"{count / one['rows']:.0f}" for count in tokens)
+    told = say("not told") if None in tokens else " / ".join(f"{count / one['rows']:.0f}" for count in tokens)
     return [
-        one["time"][:16].replace("T", " "), f"{one['score']:.0%}", f"{low:.0%} to {high:.0%}", str(one["rows"]), one["data"],
+        one["time"][:16].replace("T", " "), f"{one['score']:.0%}", span(*one["interval"]), str(one["rows"]), one["data"],
         one["scorer"], told, f"{one['seconds'] / one['rows']:.2f}",
     ]  # fmt: skip

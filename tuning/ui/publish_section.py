@@ -8,10 +8,11 @@ import gradio as gr
 from prompts.home import scratch
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning import run as runs
 from tuning.export import Export, exported_file
 from tuning.publish import Publish, publishing
-from tuning.ui import views
+from tuning.ui import publish_views as views
 from tuning.ui.result_section import chosen
 
 
@@ -58,5 +59,5 @@ class PublishSection:
         for event in publishing(found, settings, token=token.strip() or who.token):
             if event["event"] != "published":
                 yield views.publishing(event), gr.skip()
-        gone = " The run was deleted here." if event["deleted"] else ""
+        gone = say(" The run was deleted here.") if event["deleted"] else ""
         yield views.published({"published": event}) + gone, ""

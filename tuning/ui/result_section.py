@@ -9,6 +9,7 @@ from prompts.backends import OnDevice
 from prompts.errors import UserError
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
 from tuning.evaluate import Measure, evaluate
@@ -67,17 +68,19 @@ class ResultSection:
 
     def _measure(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
         found = runs.find(who.owner, chosen(run))
-        yield "Reading the held-out rows…", gr.skip(), gr.skip()
+        yield say("Reading the held-out rows…"), gr.skip(), gr.skip()
         for event in evaluate(found, self.measure.read(values), token=who.token, key=who.key, on_device=self.on_device):
             if event["event"] == "evaluating":
-                yield f"{event['done']} of {event['of']} answers…", gr.skip(), gr.skip()
+                yield say("{done} of {of} answers…", **event), gr.skip(), gr.skip()
         evaluation = runs.evaluation(found)
         yield views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation)
 
     def _screen(self, who: Caller, run: str) -> Iterator[str]:
         found = runs.find(who.owner, chosen(run))
         for event in screen(found, token=who.token, on_device=self.on_device):
-            yield f"Asking both: {event['what']}…" if event["event"] == "screening" else as_markdown(event)
+            yield (
+                say("Asking both: {what}…", what=event["what"]) if event["event"] == "screening" else as_markdown(event)
+            )
 
     def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
         for document in ask_text(

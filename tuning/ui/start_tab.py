@@ -16,6 +16,7 @@ from prompts.ui.rows_picker import choices_of
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from prompts.uploads import save_upload
+from prompts.words import say
 from tuning.data.columns import Columns, resolve
 from tuning.data.sources import SAMPLES, mapping, open_table
 from tuning.ui.tune_tab import TuneTab
@@ -40,7 +41,8 @@ def first() -> Beginning:
 
 def in_hand(found: Beginning) -> str:
     """The line above all tabs."""
-    return f"Task: **{found.title}** · {found.rows:,} rows{f' · {found.instruction}' if found.instruction else ''}"
+    line = say("Task: **{title}** · {rows:,} rows", title=found.title, rows=found.rows)
+    return line + (f" · {found.instruction}" if found.instruction else "")
 
 
 def summary(found: Beginning) -> str:
@@ -48,9 +50,11 @@ def summary(found: Beginning) -> str:
     asked, answer = found.example
     shown = asked if len(asked) <= 300 else f"{asked[:300]}…"
     quoted = "\n".join(f"> {line}" for line in shown.splitlines())
-    note = f"\n\n**Mind:** {found.note}" if found.note else ""
-    head = f"**{found.title}**, {found.rows:,} rows, scored by {found.scorer}. The first of them:"
-    return f"{head}\n\n{quoted}\n\nRight answer: `{answer}`{note}"
+    about = {"title": found.title, "rows": found.rows, "scorer": found.scorer}
+    head = say("**{title}**, {rows:,} rows, scored by {scorer}. The first of them:", **about)
+    right = say("Right answer: `{answer}`", answer=answer)
+    mind = f"\n\n**{say('Mind:')}** {found.note}" if found.note else ""
+    return f"{head}\n\n{quoted}\n\n{right}{mind}"
 
 
 class StartTab:

@@ -8,6 +8,7 @@ from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning import sweep as sweeps
 from tuning.data.columns import Columns
 from tuning.data.sources import open_table
@@ -98,7 +99,7 @@ class SweepSection:
 def _cancel(who: Caller, sweep: str) -> str:
     found = sweeps.find(who.owner, _chosen(sweep))
     found.ask_to_stop()
-    return views.swept(sweeps.snapshot(found)) + " · stopping…"
+    return views.swept(sweeps.snapshot(found)) + say(" · stopping…")
 
 
 def _delete(who: Caller, sweep: str) -> str:
@@ -116,6 +117,6 @@ def _shown(who: Caller, sweep: str) -> list[Any]:
     try:
         found = sweeps.snapshot(sweeps.find(who.owner, sweep))
     except NotFound:
-        return [NONE, gr.Dataframe(visible=False), gr.Timer(active=False)]
+        return [say(NONE), gr.Dataframe(visible=False), gr.Timer(active=False)]
     rows = gr.Dataframe(value=views.trial_rows(found), visible=True)
     return [views.swept(found), rows, gr.Timer(active=found["status"] in ACTIVE)]

@@ -11,6 +11,7 @@ from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
+from prompts.words import say
 from tuning import run as runs
 from tuning.allowance import allowance
 from tuning.data.columns import Columns
@@ -24,6 +25,7 @@ from tuning.ui.compare_runs import CompareRuns, run_choices
 from tuning.ui.data_section import DataSection
 from tuning.ui.jobs_section import JobsSection
 from tuning.ui.publish_section import PublishSection
+from tuning.ui.publish_views import published
 from tuning.ui.result_section import ResultSection, chosen
 from tuning.ui.sweep_section import SweepSection
 from tuning.work import ACTIVE
@@ -147,7 +149,7 @@ class TuneTab:
 
         def take(_who: Caller, *values: Any) -> list[Any]:
             words = prompt_words(tab.technique, tab.form.read(values))
-            gr.Info("The prompt is what the virtual tokens start as; method is prompt tuning now.")
+            gr.Info(say("The prompt is what the virtual tokens start as; method is prompt tuning now."))
             return ["prompt_tuning", words, min(512, max(8, round(len(words) / 4))), gr.Tabs(selected="fine_tune")]
 
         listen(tab.tune.click, take, self.visitor, tab.form.inputs, [*(widgets[name] for name in names), pages],
@@ -189,7 +191,7 @@ class TuneTab:
 
     def _forecast(self, who: Caller, source: str, *values: Any) -> Iterator[str]:
         columns, recipe = self._read(source, values)
-        yield "Measuring a few real steps…"
+        yield say("Measuring a few real steps…")
         table = open_table(who.owner, source)
         found = forecast(who.owner, table, recipe, columns, token=who.token, on_device=self.on_device)
         yield views.foreseen(found)
@@ -210,7 +212,7 @@ class TuneTab:
         if found is None:
             curves = [None for _ in self.curves]
             nothing = self.result.values(None, active=False)
-            return [NO_RUN, None, *curves, [], gr.Timer(active=False), *nothing, "Not published."]
+            return [say(NO_RUN), None, *curves, [], gr.Timer(active=False), *nothing, say("Not published.")]
         state, events = runs.snapshot(found), found.events()
         active = state["status"] in ACTIVE
         line = [
@@ -220,10 +222,10 @@ class TuneTab:
             views.sample_rows(events),
             gr.Timer(active=active),
         ]
-        return [*line, *self.result.values(found, active=active), views.published(state)]
+        return [*line, *self.result.values(found, active=active), published(state)]
 
     def _cancel(self, who: Caller, run: str) -> str:
-        return f"{views.progress_line(runs.cancel(who.owner, chosen(run)))} · stopping after this step…"
+        return views.progress_line(runs.cancel(who.owner, chosen(run))) + say(" · stopping after this step…")
 
     def _resume(self, who: Caller, run: str) -> Any:
         found = runs.prepare_again(who.owner, chosen(run))

@@ -4,47 +4,46 @@ from typing import Any
 
 import pandas as pd
 
+from prompts.statistics import span
 from prompts.ui.compare_views import matrices
+from prompts.words import later, say
+from tuning.evaluate import BASE, SIDES
 from tuning.ui.words import duration, line_words
 
-STATES = {
-    "starting": "Starting…",
-    "sent": "On its way to Hugging Face Jobs",
-    "queued": "Waiting for the device",
-    "loading": "Loading the model and reading the rows…",
-    "training": "Training",
-    "evaluating": "Measuring base against tuned on the held-out rows…",
-    "finished": "Finished",
-    "cancelled": "Cancelled",
-    "failed": "Failed",
-    "dead": "Stopped without finishing",
-}
+STATES = later({
+    "starting": "Starting…", "sent": "On its way to Hugging Face Jobs", "queued": "Waiting for the device",
+    "loading": "Loading the model and reading the rows…", "training": "Training",
+    "evaluating": "Measuring base against tuned on the held-out rows…", "finished": "Finished", "cancelled": "Cancelled",
+    "failed": "Failed", "dead": "Stopped without finishing", "waiting": "Waiting",
+})  # fmt: skip
 
 
 def progress_line(state: dict[str, Any]) -> str:
     """The state of a run in one or two sentences of Markdown."""
-    text = f"**{STATES[state['status']]}**"
+    text = f"**{say(STATES[state['status']])}**"
     if state["place_in_line"]:
         text += f", {line_words(state)}"
     if state["reason"]:
         text += f": {state['reason']}."
     if state["step"]:
-        text += (
-            f" · step {state['step']} of {state['steps']} · loss {state['loss']:.4f} · learning rate "
-            f"{state['learning_rate']:.1e} · {state['tokens_per_second']:.0f} tokens/s · {state['peak_memory_gb']:.1f} GB · "
-            f"{duration(state['elapsed'])} elapsed"
-        )
+        text += say(
+            " · step {step} of {steps} · loss {loss:.4f} · learning rate {learning_rate:.1e} · {tokens_per_second:.0f} tokens/s · "
+            "{peak_memory_gb:.1f} GB · {elapsed} elapsed", **{**state, "elapsed": duration(state["elapsed"])},
+        )  # fmt: skip
         if state["status"] == "training":
-            text += f" · {duration(state['remaining'])} left"
+            text += say(" · {duration} left", duration=duration(state["remaining"]))
     if job := state["job"]:
-        cost = f"{_money(job['dollars'])} so far" if "dollars" in job else f"at most {_money(job['most_dollars'])}"
-        text += f" · Job on {job['flavor']}, {cost}" + (f" · [its page]({job['url']})" if "url" in job else "")
+        cost = _money(job["dollars"] if "dollars" in job else job["most_dollars"])
+        cost = say("{cost} so far", cost=cost) if "dollars" in job else say("at most {cost}", cost=cost)
+        text += say(" · Job on {flavor}, {cost}", flavor=job["flavor"], cost=cost)
+        text += say(" · [its page]({url})", url=job["url"]) if "url" in job else ""
     if state["tracker"]:
-        text += f" · tracker: {state['tracker']}"
-    if state["validation_loss"] is not None:
-        text += f" · loss on {state['rows']['validation']} validation rows {state['validation_loss']:.4f}"
-    if state["eval_loss"] is not None:
-        text += f" · loss on {state['rows']['held_out']} held-out rows {state['eval_loss']:.4f}"
+        text += say(" · tracker: {tracker}", tracker=state["tracker"])
+    rows = state["rows"]
+    if (loss := state["validation_loss"]) is not None:
+        text += say(" · loss on {rows} validation rows {loss:.4f}", rows=rows["validation"], loss=loss)
+    if (loss := state["eval_loss"]) is not None:
+        text += say(" · loss on {rows} held-out rows {loss:.4f}", rows=rows["held_out"], loss=loss)
     return text
 
 
@@ -84,32 +83,32 @@ def sample_rows(events: list[dict[str, Any]]) -> list[list[str]]:
 def verdict(evaluation: dict[str, Any] | None) -> str:
     """Scores with intervals and the verdict, as Markdown."""
     if not evaluation:
-        return "Not measured yet. Finish a run with held-out rows, or press “Measure again”."
+        return say("Not measured yet. Finish a run with held-out rows, or press “Measure again”.")
     if "scorer" not in evaluation:
-        return f"**{evaluation['verdict']}**\n\nMeasured by an older version of this app; press “Measure again”."
+        older = say("Measured by an older version of this app; press “Measure again”.")
+        return f"**{evaluation['verdict']}**\n\n{older}"
     rows = evaluation["rows"]
+    head = say(
+        "| | score (95 % interval) | exact match | loss | perplexity | tokens in / out a row | characters | s a row |"
+    )
     lines = [
         f"**{evaluation['verdict']}**", "",
-        f"On {rows} held-out rows, scored by {evaluation['scorer']}; {evaluation['won']} rows won, {evaluation['lost']} lost.", "",
-        "| | score (95 % interval) | exact match | loss | perplexity | tokens in / out a row | characters | s a row |",
-        "|---|---|---|---|---|---|---|---|",
+        say("On {rows} held-out rows, scored by {scorer}; {won} rows won, {lost} lost.", **evaluation), "",
+        head, "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
-    for side in ("base", "tuned"):
+    for side, name in (("base", evaluation["base_is"]), ("tuned", "tuned")):
         found, loss = evaluation[side], evaluation["losses"].get(side)
-        low, high = found["score_interval"]
-        name = side if side == "tuned" or evaluation["base_is"] == "the base" else evaluation["base_is"]
+        score = f"**{found['score']:.0%}** ({span(*found['score_interval'])})"
         lines.append(
-            f"| {name} | **{found['score']:.0%}** ({low:.0%} to {high:.0%}) | {found['exact_match']:.0%} | "
+            f"| {say(name)} | {score} | {found['exact_match']:.0%} | "
             + (f"{loss['loss']:.3f} | {loss['perplexity']:,.1f}" if loss else "– | –")
             + f" | {found['tokens_in'] / rows:.0f} / {found['tokens_out'] / rows:.0f} | {found['characters']:.0f} | "
             f"{found['seconds'] / rows:.2f} |"
         )
-    cut = ", ".join(
-        f"{evaluation[side]['cut_off']} of {side}" for side in ("base", "tuned") if evaluation[side].get("cut_off")
-    )
-    notes = [f"Answers that were cut off for their length: {cut}."] if cut else []
-    if evaluation["base_is"] == "the base":
-        notes.append(f"The base is the model that training began with: {evaluation['base_check']}.")
+    cut = [say("{count} of {side}", count=n, side=say(one)) for one in SIDES if (n := evaluation[one].get("cut_off"))]
+    notes = [say("Answers that were cut off for their length: {cut}.", cut=", ".join(cut))] if cut else []
+    if evaluation["base_is"] == BASE:
+        notes.append(say("The base is the model that training began with: {base_check}.", **evaluation))
     return "\n".join([*lines, "", *notes])
 
 
@@ -138,7 +137,7 @@ def matrix(evaluation: dict[str, Any] | None) -> str:
     """Macro-F1 and the confusion matrix of the tuned side, as HTML; empty where answers are no labels."""
     if not evaluation or "matrix" not in evaluation:
         return ""
-    return matrices({"variants": [{"name": "Tuned", **evaluation}]})
+    return matrices({"variants": [{"name": say("Tuned"), **evaluation}]})
 
 
 def run_label(state: dict[str, Any]) -> str:
@@ -146,80 +145,32 @@ def run_label(state: dict[str, Any]) -> str:
     return f"{day} · {state['data']} · {state['model']} · {state['run'][:6]}"
 
 
-STEPS = {
-    "writing": "Writing the {form} form…", "comparing": "Comparing with the adapter: {side}, {done} of {of} rows…",
-    "uploading": "Uploading to {repo}…", "reading_back": "Reading every file of {repo} back…",
-    "loading_again": "Loading {repo} in a fresh process and asking it…",
-}  # fmt: skip
-
-
-def publishing(event: dict[str, Any]) -> str:
-    """A step of an export or a push."""
-    return STEPS[event["event"]].format(**event)
-
-
-def checked(check: dict[str, Any] | None) -> str:
-    """How a form compares with the adapter, as a sentence; every row that differs is named."""
-    if not check:
-        return ""
-    text = f" {check['same']} of {check['rows']} held-out rows are answered exactly as by the adapter (asked by {check['by']})."
-    rows = "; ".join(
-        f"row {one['row']}: {one['exported'][:40]!r} instead of {one['adapter'][:40]!r}" for one in check["differ"]
-    )
-    return text + (f" They differ on {rows}." if rows else "")
-
-
-def exported(event: dict[str, Any]) -> str:
-    """What an export came to, as Markdown."""
-    return f"**{event['form'].capitalize()}**: {', '.join(event['files'])}.{checked(event['check'])}"
-
-
-def published(state: dict[str, Any]) -> str:
-    """Where a run was published, as Markdown."""
-    if not (found := state["published"]):
-        return f"Not published: {why}." if (why := state.get("not_published")) else "Not published."
-    kind = "private" if found["private"] else "public"
-    text = (
-        f"Published as [{found['repo']}]({found['url']}), {kind}, {found.get('form', 'adapter')}, revision "
-        f"`{found['revision'][:10]}`. All {len(found['files'])} files were read back and are the same."
-    )
-    if trip := found.get("round_trip"):
-        text += f" Loaded in a fresh process, it gave the same logits and the same answers on {trip['rows']} rows."
-    text += checked(found.get("check")) + (f" {note}" if (note := found.get("base_at_hand")) else "")
-    if moved := found.get("base", {}).get("moved_to"):
-        text += f" The base has moved on to `{moved[:10]}` since the training: the card names the revision that was trained on."
-    for name, title in (("data", "The rows"), ("space", "The Space to try it")):
-        if more := found.get(name):
-            text += f" {title}: [{more['repo']}]({more['url']})."
-    return text
-
-
 def foreseen(found: dict[str, Any]) -> str:
     """A forecast in sentences."""
     tiers = ", ".join(
         f"{tier['tier']} {_time(3600 * tier['hours'])} ({_money(tier['dollars'])})" for tier in found["tiers"]
     )
-    return (
-        f"**About {duration(found['seconds'])}** here: {found['steps']} steps of {found['seconds_per_step']:.1f} s, "
-        f"{found['tokens_per_second']:.0f} tokens/s, peak memory {found['peak_memory_gb']:.1f} GB. Measured on "
-        f"{found['measured_steps']} real steps, the longest rows among them.\n\nElsewhere, the steps alone, at 30 % of the "
-        f"hardware's peak (estimated): {tiers}."
-        + (f"\n\n{found['allowance']['sentence']}" if "allowance" in found else "")
+    text = say(
+        "**About {duration}** here: {steps} steps of {seconds_per_step:.1f} s, {tokens_per_second:.0f} tokens/s, peak memory "
+        "{peak_memory_gb:.1f} GB. Measured on {measured_steps} real steps, the longest rows among them.\n\nElsewhere, the steps "
+        "alone, at 30 % of the hardware's peak (estimated): {tiers}.",
+        **{**found, "duration": duration(found["seconds"]), "tiers": tiers},
     )
+    return text + (f"\n\n{found['allowance']['sentence']}" if "allowance" in found else "")
 
 
 def _time(seconds: float) -> str:
-    return duration(seconds) if seconds >= 60 else "under a minute"
+    return duration(seconds) if seconds >= 60 else say("under a minute")
 
 
 def _money(dollars: float) -> str:
-    return f"${dollars:.2f}" if dollars >= 0.01 else "under $0.01"
+    return f"${dollars:.2f}" if dollars >= 0.01 else say("under $0.01")
 
 
-RESULTS = {
+RESULTS = later({
     "status": "state", "train_loss": "training loss", "validation_loss": "validation loss", "eval_loss": "held-out loss",
     "tokens_per_second": "tokens/s", "peak_memory_gb": "memory (GB)",
-}  # fmt: skip
+})  # fmt: skip
 
 
 def compared(found: dict[str, Any]) -> str:
@@ -230,18 +181,18 @@ def compared(found: dict[str, Any]) -> str:
         for name, values in found["differences"].items()
     ]
     for key, title in RESULTS.items():
-        rows.append([title, *(_number(line[key]) for line in found["runs"])])
-    rows.append(["exact match (95 % interval)", *map(_score, found["runs"])])
+        rows.append([say(title), *(_number(line[key]) for line in found["runs"])])
+    rows.append([say("exact match (95 % interval)"), *map(_score, found["runs"])])
     lines = ["| |" + "|".join(names) + "|", "|---" * (len(names) + 1) + "|", *(f"|{'|'.join(row)}|" for row in rows)]
-    same = "" if found["differences"] else "\n\nRecipes and data are the same."
+    same = "" if found["differences"] else say("\n\nRecipes and data are the same.")
     return "\n".join(lines) + same
 
 
 def _score(line: dict[str, Any]) -> str:
     if "exact_match" not in line:
-        return "not measured"
-    low, high = line["interval"]
-    return f"{line['exact_match']:.0%} ({low:.0%} to {high:.0%}, {line['of_rows']} rows)"
+        return say("not measured")
+    about = {"score": line["exact_match"], "span": span(*line["interval"]), "rows": line["of_rows"]}
+    return say("{score:.0%} ({span}, {rows} rows)", **about)
 
 
 def _number(value: Any) -> str:
@@ -262,14 +213,16 @@ def swept(found: dict[str, Any]) -> str:
     """Where a sweep stands, and what its best trial came to, as Markdown."""
     trials = found["trials"]
     ended = sum(trial["status"] in ("finished", "failed") for trial in trials)
-    text = f"**{STATES[found['status']]}**: {ended} of {len(trials)} trials"
+    state = say(STATES[found["status"]])
+    text = say("**{state}**: {ended} of {trials} trials", state=state, ended=ended, trials=len(trials))
     if found["reason"]:
         text += f" · {found['reason']}"
     current = next((trial for trial in trials if trial["status"] == "training"), None)
-    if current and current["remaining"] is not None:
-        text += f" · trial {current['trial']}: {duration(current['remaining'])} left"
+    if current and (left := current["remaining"]) is not None:
+        text += say(" · trial {trial}: {duration} left", trial=current["trial"], duration=duration(left))
     if best := next((trial for trial in trials if trial["run"] == found["best"]), None) if found["best"] else None:
-        text += f"\n\nBest by validation loss, {best['validation_loss']:.4f}: {_settings(best['values'])} (run {best['run'][:6]})."
+        about = {"loss": best["validation_loss"], "values": _settings(best["values"]), "run": best["run"][:6]}
+        text += "\n\n" + say("Best by validation loss, {loss:.4f}: {values} (run {run}).", **about)
     return text + (f"\n\n{verdict(found['evaluation'])}" if found["evaluation"] else "")
 
 
@@ -277,7 +230,7 @@ def trial_rows(found: dict[str, Any]) -> list[list[str]]:
     """The trials of a sweep, the best first, those without a loss last."""
     order = sorted(found["trials"], key=lambda trial: (trial["validation_loss"] is None, trial["validation_loss"] or 0))
     return [
-        [str(trial["trial"]), trial["status"], _settings(trial["values"]), _number(trial["validation_loss"]),
+        [str(trial["trial"]), say(STATES[trial["status"]]), _settings(trial["values"]), _number(trial["validation_loss"]),
          _number(trial["train_loss"]), (trial["run"] or "")[:6]]
         for trial in order
     ]  # fmt: skip

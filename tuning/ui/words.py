@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from prompts.words import say
+
 
 def duration(seconds: float | None) -> str:
     """75 -> "1 min 15 s"."""
@@ -16,8 +18,8 @@ def line_words(state: dict[str, Any]) -> str:
     """The place in line of a work that waits, and when its turn comes."""
     seconds = state["starts_in_seconds"]
     when = (
-        f"starts in about {duration(seconds)}"
+        say("starts in about {duration}", duration=duration(seconds))
         if seconds is not None
-        else "those before it do not say yet how long they take"
+        else say("those before it do not say yet how long they take")
     )
-    return f"place {state['place_in_line']} in line; {when}"
+    return say("place {place_in_line} in line; {when}", place_in_line=state["place_in_line"], when=when)
