@@ -2,11 +2,14 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
 Event = dict[str, Any]
+Progress = Callable[[int, int], None]  # (done, of) is told to it
 
 
 def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Event) -> Iterator[Event]:
@@ -33,3 +36,30 @@ def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Ev
         if thread.is_alive():
             stop.set()
             thread.join()
+
+
+class _Stopped(Exception):
+    """Nobody listens any more."""
+
+
+def told_meanwhile(work: Callable[[Progress], Any], every: float = 0.5) -> Iterator[Event]:
+    """{"done", "of"} once in `every` seconds while `work(tell)` tells it; last {"found": what it returns}. Closing the iterator
+    ends the work at its next telling.
+    """
+    stop = threading.Event()
+
+    def run(say: Callable[[Event], None]) -> None:
+        last = time.monotonic()
+
+        def tell(done: int, of: int) -> None:
+            nonlocal last
+            if stop.is_set():
+                raise _Stopped
+            if time.monotonic() - last >= every:
+                last = time.monotonic()
+                say({"done": done, "of": of})
+
+        with suppress(_Stopped):
+            say({"found": work(tell)})
+
+    yield from followed(run, stop)

@@ -33,6 +33,25 @@ def intervals(dots: Sequence[Dot], *, title: str, low: float = 0.0, high: float 
     return f'<figure class="chart"><figcaption>{escape(title)}</figcaption>{lines}</figure>'
 
 
+def plane(dots: Sequence[Dot], across: Sequence[float], *, title: str, x_title: str, unit: str = "") -> str:
+    """Values of 0 to 1 with their intervals, upwards, against what is `across`; each is numbered as it comes."""
+    most = max(across) * 1.08 or 1.0
+    points = ""
+    for number, (dot, x) in enumerate(zip(dots, across, strict=True), 1):
+        left = _at(0.03 + 0.94 * x / most)
+        points += (
+            f'<i class="k{dot.kind}" style="left:{left};bottom:{_at(dot.low)};top:calc(100% - {_at(dot.high)})"></i>'
+            f'<b class="k{dot.kind}" style="left:{left};bottom:{_at(dot.value)}" title="{escape(f"{dot.label}: {dot.said}")}">'
+            f"{number}</b>"
+        )
+    ticks = "".join(f'<u style="bottom:{_at(tick)}"><s>{tick:.0%}</s></u>' for tick in (0.0, 0.25, 0.5, 0.75, 1.0))
+    ends = f"<span>{unit}0</span><span>{escape(x_title)}</span><span>{unit}{most:.2g}</span>"
+    return (
+        f'<figure class="chart plane"><figcaption>{escape(title)}</figcaption>'
+        f'<section aria-hidden="true">{ticks}{points}</section><footer>{ends}</footer></figure>'
+    )
+
+
 def box(groups: Sequence[tuple[str, Sequence[float]]], *, title: str) -> str:
     """A box plot of shares for each group: lowest, quartiles, median and highest, and every value as a dot."""
     lines = ""
@@ -94,6 +113,16 @@ CSS = """
 .track b.small {top: 7px; width: 4px; height: 4px; margin-left: -2px}
 .track .zero {top: 0; bottom: 0; width: 1px; background: var(--body-text-color-subdued)}
 .track .k0 {background: var(--primary-600)} .track .k1 {background: #d97706} .track .k2 {background: #7c3aed}
+.plane section {position: relative; height: 240px; margin: 14px 8px 0 44px; background: var(--background-fill-secondary)}
+.plane :is(u, i, b) {position: absolute; display: block}
+.plane u {left: 0; right: 0; height: 0; border-top: 1px solid var(--border-color-primary)}
+.plane s {position: absolute; left: -44px; text-decoration: none; font-size: 12px; line-height: 0;
+  color: var(--body-text-color-subdued)}
+.plane i {width: 2px; margin-left: -1px} .plane .k0 {background: var(--primary-600)} .plane .k1 {background: #b45309}
+.plane b {width: 18px; height: 18px; margin: 0 0 -9px -9px; border-radius: 50%; color: #fff; font-size: 11px; line-height: 18px;
+  text-align: center}
+.plane footer {display: flex; justify-content: space-between; margin: 6px 8px 0 44px; font-size: 12px;
+  color: var(--body-text-color-subdued)}
 .chart.matrix > div {display: block; overflow-x: auto}
 .gradio-container .matrix :is(table, tr, th, td) {border: 0} .matrix table {border-collapse: separate; border-spacing: 2px}
 .matrix th {font-weight: 400; padding: 2px 8px; text-align: right}

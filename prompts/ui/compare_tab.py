@@ -18,7 +18,8 @@ from prompts.home import scratch
 from prompts.settings import build
 from prompts.start import Beginning
 from prompts.ui import compare_views as views
-from prompts.ui.forms import Form, form, listen, stops
+from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.progress import TimeLeft
 from prompts.ui.rows_picker import RowsPicker, picked_table
 from prompts.ui.technique_tab import TechniqueTab, opener
 from prompts.ui.visitor import Caller
@@ -72,7 +73,7 @@ class CompareTab:
     def _build_result(self) -> None:
         with gr.Row():
             self.go = gr.Button("Compare", variant="primary", min_width=140)
-            self.stop = gr.Button("Stop", size="md", scale=0, min_width=90)
+            self.stop = stop_button()
         self.status = gr.Markdown("Nothing compared yet.", elem_classes="quiet status")
         self.verdict = gr.Markdown("The verdict appears here.", container=True, elem_classes="verdict")
         self.chart = gr.HTML("")
@@ -187,13 +188,10 @@ class CompareTab:
         made = [build(Variant, variant) for variant in _parsed(variants)]
         settings = self.form.read(values, variants=made)
         table = picked_table(who, sample, path, pasted)
-        skipped = [gr.skip()] * 7
+        skipped, progress = [gr.skip()] * 7, TimeLeft()
         for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key))):
             if event["event"] == "asking":
-                yield [
-                    say("{variant}: {done} of {of} rows…", **event),
-                    *skipped,
-                ]
+                yield [progress.line(event), *skipped]
         document = {name: value for name, value in event.items() if name != "event"}
         yield [
             say("{rows} rows, seed {seed}, data fingerprint {fingerprint}.", **document),

@@ -16,9 +16,10 @@ from prompts.errors import UserError
 from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
 from prompts.ui.calls import like
 from prompts.ui.visitor import caller
-from prompts.words import say
+from prompts.words import later, say
 
 PRIVATE = "private"
+STOPPED = later("Stopped.")
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,11 @@ def listen(
     return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)
 
 
-def stops(button: Any, event: Any, status: Any, said: str, *, name: str) -> None:
+def stop_button() -> gr.Button:
+    return gr.Button("Stop", size="md", scale=0, min_width=90)
+
+
+def stops(button: Any, event: Any, status: Any, said: str = STOPPED, *, name: str) -> None:
     """Connects a Stop button: the event is cancelled first, and what is `said` comes after the words that were on their way."""
 
     def stopped() -> str:

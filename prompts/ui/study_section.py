@@ -15,7 +15,8 @@ from prompts.settings import build
 from prompts.studies import Study
 from prompts.studies.work import forecast, run
 from prompts.ui import study_views as views
-from prompts.ui.forms import Form, form, listen, stops
+from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.progress import TimeLeft
 from prompts.ui.rows_picker import RowsPicker, picked_table
 from prompts.ui.tree_section import found_tree
 from prompts.ui.visitor import Caller
@@ -47,7 +48,7 @@ class StudySection:
             self.cost = gr.Button("What will it take?", size="md", scale=0, min_width=160)
             self.go = gr.Button("Measure", variant="primary", min_width=140)
             self.search = gr.Button("Optimise", min_width=110, visible=self.searches)
-            self.stop = gr.Button("Stop", size="md", scale=0, min_width=90)
+            self.stop = stop_button()
         self.status = gr.Markdown("Nothing measured yet.", elem_classes="quiet status")
         self.advice = gr.Markdown(views.EMPTY[self.study.name], container=True, elem_classes="verdict")
         self.charts = gr.HTML("")
@@ -137,13 +138,15 @@ class StudySection:
             yield [*shown, tree]
 
     def _follow(self, events: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
-        started = told = time.monotonic()
+        progress, told = TimeLeft(), 0.0
         event: dict[str, Any] = {}
         for event in events:
             now = time.monotonic()
-            if event["event"] != "studied" and (now - told >= 0.25 or event["event"] == "proposed"):
+            if event["event"] == "proposed":
+                yield [views.proposed(event), *[gr.skip()] * 6]
+            elif event["event"] == "asking" and now - told >= 0.25:
                 told = now
-                yield [views.progress(event, started, now), *[gr.skip()] * 6]
+                yield [progress.line(event), *[gr.skip()] * 6]
         if event.get("event") != "studied":
             raise UserError("nothing was measured")
         document = {name: value for name, value in event.items() if name != "event"}

@@ -8,6 +8,7 @@ import gradio as gr
 
 from prompts.arithmetic import sums
 from prompts.ui.charts import Dot, box, difference, intervals
+from prompts.ui.progress import duration
 from prompts.ui.tree_section import how as made
 from prompts.words import later, say
 
@@ -42,29 +43,12 @@ def taken(found: dict[str, Any]) -> str:
     )
 
 
-def duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else say("{seconds:.0f} min", seconds=seconds / 60)
-
-
-def progress(event: dict[str, Any], started: float, now: float) -> str:
-    """Where a study stands, with the time that is left."""
-    if event["event"] == "proposed":
-        if "refused" in event:
-            return say("A proposal ({how}) was refused: it {refused}.", **event)
-        return say("Version {version} by {how}: {score:.0%} of the development rows.", **event)
-    left = ""
-    if event["done"] and now - started > 2:
-        left = say(
-            " · about {duration} left",
-            duration=duration((now - started) / event["done"] * (event["of"] - event["done"])),
-        )
-    return say(
-        "{variant}: {done:,} of {of:,} answers{left}",
-        variant=event["variant"],
-        done=event["done"],
-        of=event["of"],
-        left=left,
-    )
+def proposed(event: dict[str, Any]) -> str:
+    """What the search has just tried."""
+    about = {**event, "how": made(event["how"])}
+    if "refused" in event:
+        return say("A proposal ({how}) was refused: it {refused}.", **about)
+    return say("Version {version} by {how}: {score:.0%} of the development rows.", **about)
 
 
 def _rate(line: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from prompts.studies import study_of
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.ui.feedback_section import FeedbackSection
-from prompts.ui.forms import Form, endpoint, form, listen, stops
+from prompts.ui.forms import Form, endpoint, form, listen, stop_button, stops
 from prompts.ui.lens import lens
 from prompts.ui.library_section import LibrarySection
 from prompts.ui.material import fill_documents, fill_examples
@@ -72,7 +72,7 @@ class TechniqueTab:
             )
         with gr.Row():
             self.go = gr.Button("Ask the model", variant="primary", min_width=140)
-            self.stop = gr.Button("Stop", size="md", scale=0, min_width=90)
+            self.stop = stop_button()
             self.preview = gr.Button("Show the prompt", size="md", scale=0, min_width=140)
             self.add = gr.Button("Add to Compare", size="md", scale=0, min_width=140)
             self.tune = gr.Button("Fine-tune from this", size="md", scale=0, min_width=150)
@@ -132,7 +132,7 @@ class TechniqueTab:
             going = listen(
                 self.go.click, self._ask, visitor, inputs, shown, name=f"ui_ask_{name}", show_progress="minimal"
             )
-        stops(self.stop, going, self.status, "Stopped.", name=name)
+        stops(self.stop, going, self.status, name=name)
         listen(
             self.preview.click,
             self._preview,

@@ -5,12 +5,13 @@ Each finding says how many, which rows, why it matters and which fixes there are
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from prompts.following import Progress
 from prompts.rows import Table
 from prompts.words import later, say
 from tuning.data.bias import Screen, decisive, sentence
@@ -28,7 +29,6 @@ LANGUAGES = (
     "ar bg ca cs da de el en es fa fi fr he hi hu id it ja ko nl no pl pt ro ru sk sv th tr uk vi zh"  # told apart
 )
 _HTML = re.compile(TAG.pattern + r"|&(?:nbsp|amp|lt|gt|quot|#\d{1,6}|#x[0-9a-fA-F]{1,5});")
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

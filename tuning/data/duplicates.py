@@ -14,6 +14,8 @@ import numpy as np
 from datasketch import MinHash
 from rapidfuzz import fuzz
 
+from prompts.following import Progress
+
 NEAR = 0.9
 BANDS, BAND = 32, 3  # of 96 hash values: two texts with half their shingles in common are found in 98.6 % of cases
 TEMPLATE, TEMPLATE_SHARE = 8, 0.05  # a group beyond so many rows, and so much of all, is a template's
@@ -21,8 +23,6 @@ CHUNK = 1000
 KEPT = 50_000  # texts held while pairs are compared
 ALL_PAIRS = 8  # rows of one bucket up to which all pairs are compared
 _WORD = re.compile(r"\w+")
-
-Progress = Callable[[int, int], None]
 
 
 def normal(text: str) -> str:

@@ -7,7 +7,7 @@ rows that are too long is a view of them.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from prompts.errors import UserError
+from prompts.following import Progress
 from prompts.kinds import Labels
 from prompts.lazy import Lazy
 from prompts.rendering import answered_texts, is_plain
@@ -24,7 +25,6 @@ from tuning.data.columns import Conversation
 from tuning.work import durable
 
 Overlong = Literal["stop", "drop", "cut", "split"]
-Progress = Callable[[int, int], None]
 CHUNK = 1000  # rows rendered before their texts are tokenised together, in parallel where there are cores
 
 

@@ -1,16 +1,16 @@
 """A table -> what is in it and how it would be used, before anything is trained."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from prompts.errors import UserError
+from prompts.following import Progress
 from prompts.rows import Table
 from tuning.data.columns import FEW, LOOK, Columns, Conversation, conversations, guess, resolve
 from tuning.data.split import fingerprint
 
 SHOWN = 5
-Progress = Callable[[int, int], None]
 
 
 def inspection(table: Table, columns: Columns) -> dict[str, Any]:

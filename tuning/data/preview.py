@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from prompts.errors import UserError
+from prompts.following import Progress
 from prompts.home import owner_folder
 from prompts.rendering import has_template
 from prompts.rows import Table
 from prompts.settings import Settings, knob
 from prompts.words import say
 from tuning.data.columns import Columns, conversations, resolve
-from tuning.data.encode import Overlong, Progress, Tokens, tokenise, view
+from tuning.data.encode import Overlong, Tokens, tokenise, view
 from tuning.data.split import fingerprint
 from tuning.recipe import Reading
 

@@ -32,7 +32,7 @@ _HERE = Path(__file__).parent
 
 
 def screen(run: Run, *, token: str | None = None, on_device: OnDevice = identity) -> Iterator[Event]:
-    """Events "screening" (what), and last "screened" (the document); writes harm.json.
+    """Events "screening" (what, done, of), and last "screened" (the document); writes harm.json.
 
     {"general_text", "instructions", "bias", "counterfactual"}, each with figures or {"left_out": why}. Raises UserError before the
     run has an adapter.
@@ -41,15 +41,15 @@ def screen(run: Run, *, token: str | None = None, on_device: OnDevice = identity
     writes = kind_in(folder) == "causal" and read_labels(folder) is None
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
     why = {"left_out": say("the model writes no running text")}
+    parts = (
+        ("general_text", say("general text"), _general, writes), ("instructions", say("instructions"), _instructions, writes),
+        ("bias", say("pairs of sentences"), _bias, writes),
+        ("counterfactual", say("your rows with people exchanged"), _counterfactual, True),
+    )  # fmt: skip
     document: dict[str, Any] = {"run": run.id}
-    yield {"event": "screening", "what": say("general text")}
-    document["general_text"] = _general(run, names, token, on_device) if writes else why
-    yield {"event": "screening", "what": "instructions"}
-    document["instructions"] = _instructions(run, names, token, on_device) if writes else why
-    yield {"event": "screening", "what": say("pairs of sentences")}
-    document["bias"] = _bias(run, names, token, on_device) if writes else why
-    yield {"event": "screening", "what": say("your rows with people exchanged")}
-    document["counterfactual"] = _counterfactual(run, names, token, on_device)
+    for done, (name, what, measured, can) in enumerate(parts):
+        yield {"event": "screening", "what": what, "done": done, "of": len(parts)}
+        document[name] = measured(run, names, token, on_device) if can else why
     write_json(run.folder / FILE, document)
     yield {"event": "screened", **document}
 

@@ -13,15 +13,15 @@ from tuning.evaluate import held_rows
 from tuning.ladder.rungs import TITLES, TUNED
 from tuning.ladder.settings import LadderSettings
 from tuning.ladder.work import Ladder
-from tuning.line import in_line
+from tuning.line import in_line, remaining
 
 Line = dict[str, Any]
 
 
 def snapshot(ladder: Ladder) -> dict[str, Any]:
-    """{"ladder", "run", "status", "reason", "rows", "scorer", "model", "rungs": [...], "advice", "notes", "settings"}; returns at
-    once. Each rung: "rung", "title", "status" (waiting, done, left_out), and where it was asked its score, interval, tokens and
-    seconds a call, dollars, break-even calls and verdicts.
+    """{"ladder", "run", "status", "reason", "remaining_seconds", "rows", "scorer", "model", "rungs": [...], "advice", "notes",
+    "settings"}; returns at once. Each rung: "rung", "title", "status" (waiting, done, left_out), and where it was asked its score,
+    interval, tokens and seconds a call, dollars, break-even calls and verdicts.
     """
     status, settings = ladder.status(), ladder.settings
     scorer = ladder.document.get("scorer", settings.scorer)
@@ -41,6 +41,7 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
         "status": status["state"],
         "reason": status.get("reason", ""),
         **in_line(ladder, status["state"]),
+        "remaining_seconds": remaining(ladder) if status["state"] == "evaluating" else None,
         "created": ladder.document["created"],
         "rows": len(done[0]["values"]) if done else min(ladder.document["rows"], settings.most_rows),
         "scorer": scorer,

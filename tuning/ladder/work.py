@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -158,9 +159,11 @@ def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnD
 
 
 def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
-    for name in ladder.settings.chosen:
+    spent: list[float] = []  # seconds of each rung that was asked
+    for at, name in enumerate(ladder.settings.chosen):
         if ladder.asked_to_stop():
             return
+        began = time.monotonic()
         yield {"event": "rung", "rung": name}
         try:
             rung = RUNGS[name][1](ground)
@@ -181,4 +184,6 @@ def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
         rung.score = known["mean"]
         if name in ONE_CALL and (ground.best is None or rung.score > ground.best.score):
             ground.best = rung
-        yield {"event": "asked", "rung": name, "score": known["mean"]}
+        spent.append(time.monotonic() - began)
+        left = fmean(spent) * (len(ladder.settings.chosen) - at - 1)
+        yield {"event": "asked", "rung": name, "score": known["mean"], "remaining": round(left, 1)}

@@ -2,25 +2,24 @@
 
 import contextlib
 import json
-import queue
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextvars import copy_context
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from prompts.errors import UserError
+from prompts.following import told_meanwhile
 from prompts.home import scratch
 from prompts.rows import SAMPLE_TITLES, SUFFIXES
 from prompts.settings import build
-from prompts.ui.forms import Form, form, listen
+from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.progress import TimeLeft
 from prompts.ui.visitor import Caller
 from prompts.uploads import save_upload
 from prompts.words import say
 from tuning.data.columns import Columns, resolve
-from tuning.data.doctor import Finding, Progress, examine
+from tuning.data.doctor import Finding, examine
 from tuning.data.fixes import Fix
 from tuning.data.hub import HubData, save_dataset
 from tuning.data.inspect import inspection
@@ -64,7 +63,9 @@ class DataSection:
                 "With the model, the longest row and the choice for long rows of the recipe below.",
                 elem_classes="quiet",
             )
-            self.look = gr.Button("Show the tokens", size="md", scale=0, min_width=160)
+            with gr.Row():
+                self.look = gr.Button("Show the tokens", size="md", scale=0, min_width=160)
+                self.stop_look = stop_button()
             self.numbers = gr.Markdown("", elem_classes="quiet")
             self.tokens = gr.HighlightedText(
                 [], label="The worst rows first", show_legend=True, show_inline_category=False, combine_adjacent=False,
@@ -73,7 +74,9 @@ class DataSection:
 
     def _build_doctor(self) -> None:
         with gr.Accordion("Data doctor: what is wrong with the rows", open=False):
-            self.check = gr.Button("Check the data", size="md", scale=0, min_width=160)
+            with gr.Row():
+                self.check = gr.Button("Check the data", size="md", scale=0, min_width=160)
+                self.stop_check = stop_button()
             self.health = gr.Markdown("Nothing was checked yet.", elem_classes="quiet")
             self.findings = gr.Markdown("", elem_classes="findings")
             self.fixes = gr.Dropdown([], label="Fix", info="Nothing is changed unasked, and every fix can be taken back.",
@@ -109,14 +112,18 @@ class DataSection:
         for number, box in enumerate([*columns, *shares]):
             listen(box.input, self._remap, visitor, [self.source, *shares, *columns], [self.found, self.rows, self.mapping],
                    name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
-        listen(self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine")
+        checked = listen(
+            self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine"
+        )
+        stops(self.stop_check, checked, self.health, name="examine")
         for button, undo, name in ((self.apply, False, "ui_fix"), (self.undo, True, "ui_unfix")):
             done = listen(button.click, self._unfix if undo else self._fix, visitor,
                           [self.source, self.fixes, *shares, *columns], known, name=name)  # fmt: skip
             listen(done.success, self._examine, visitor, [self.source, *columns], self.examined, name=f"{name}_examine")
         length = [widgets[name] for name in ("model", "max_length", "overlong")]
-        listen(self.look.click, self._tokens, visitor, [self.source, *length, *columns], [self.numbers, self.tokens],
-               name="ui_tokens")  # fmt: skip
+        looked = listen(self.look.click, self._tokens, visitor, [self.source, *length, *columns], [self.numbers, self.tokens],
+                        name="ui_tokens")  # fmt: skip
+        stops(self.stop_look, looked, self.numbers, name="tokens")
 
     # -- a source
 
@@ -165,13 +172,8 @@ class DataSection:
     def _first_look(self, who: Caller, source: str, *values: Any) -> Iterator[Any]:
         rows = len(open_table(who.owner, source).rows)
         if rows > AT_ONCE:
-            yield [
-                say("{rows:,} rows: press “Check the data”, which takes a while.", rows=rows),
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
-            ]
+            told = say("{rows:,} rows: press “Check the data”, which takes a while.", rows=rows)
+            yield [told, *[gr.skip()] * 4]
             return
         with contextlib.suppress(UserError):  # no mapping yet: said above
             yield from self._examine(who, source, *values)
@@ -182,11 +184,12 @@ class DataSection:
         columns = resolve(mapping(source, columns), table)
         found: list[Finding] = []
         yield [say("Looking at every row…"), *[gr.skip()] * 4]
+        progress = TimeLeft()
         for told in told_meanwhile(lambda tell: examine(table, columns, tell)):
-            if isinstance(told, tuple):
-                yield [views.looked_at(*told), *[gr.skip()] * 4]
+            if "done" in told:
+                yield [progress.line(told), *[gr.skip()] * 4]
             else:
-                found = told
+                found = told["found"]
         documents = [finding.document(shown=None) for finding in found]
         done = patches(who.owner, source)
         yield [
@@ -221,29 +224,15 @@ class DataSection:
         columns = mapping(source, self.columns.read(values))
         reading = build(Reading, {"model": model, "max_length": length, "overlong": overlong})
         found: dict[str, Any] = {}
+        progress = TimeLeft()
         for told in told_meanwhile(
             lambda tell: preview(table, columns, reading, who.owner, token=who.token, progress=tell)
         ):
-            if isinstance(told, tuple):
-                yield views.looked_at(*told), gr.skip()
+            if "done" in told:
+                yield progress.line(told), gr.skip()
             else:
-                found = told
+                found = told["found"]
         yield views.token_numbers(found), views.token_spans(found)
-
-
-def told_meanwhile(work: Callable[[Progress], Any]) -> Iterator[Any]:
-    """(done, of) while `work` tells its progress, twice a second at most; last what it returns."""
-    told: queue.Queue[tuple[int, int]] = queue.Queue()
-    with ThreadPoolExecutor(1) as pool:
-        going = pool.submit(copy_context().run, work, lambda done, of: told.put((done, of)))
-        while not going.done():
-            wait([going], timeout=0.5)
-            last = None
-            while not told.empty():
-                last = told.get()
-            if last:
-                yield last
-        yield going.result()
 
 
 def _report(name: str, documents: list[dict[str, Any]], done: list[dict[str, Any]]) -> str:

@@ -67,10 +67,6 @@ def health(documents: list[dict[str, Any]], rows: int) -> str:
     return say("**{rows:,} rows: {names}.**", rows=rows, names=", ".join(filter(None, said)))
 
 
-def looked_at(done: int, of: int) -> str:
-    return say("{done:,} of {of:,} rows…", done=done, of=of)
-
-
 def findings(documents: list[dict[str, Any]]) -> str:
     """What was found as a list: how many, which rows, why it matters."""
     lines = []

@@ -10,7 +10,8 @@ from prompts.backends import OnDevice
 from prompts.comparison import paced
 from prompts.errors import UserError
 from prompts.rows import read_table
-from prompts.ui.forms import Form, form, listen
+from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.progress import TimeLeft
 from prompts.ui.visitor import Caller
 from prompts.words import say
 from tuning.data.columns import Columns
@@ -35,7 +36,9 @@ class DistilSection:
             self.rows = gr.File(label="Rows to ask, with the run's input columns; none: its training rows", type="filepath",
                                 height=120, elem_id="distil-file")  # fmt: skip
             self.form: Form = form(Distil)
-            self.start = gr.Button("Distil", size="md", scale=0, min_width=140)
+            with gr.Row():
+                self.start = gr.Button("Distil", size="md", scale=0, min_width=140)
+                self.stop = stop_button()
             self.status = gr.Markdown("", elem_classes="quiet")
             self.files = gr.File(label="Training data and preference pairs", interactive=False, visible=False)
             self.take = gr.Button("Fine-tune on it", variant="primary", visible=False)
@@ -44,14 +47,9 @@ class DistilSection:
     def connect(self, ladder: Any, key: Any) -> None:
         """`ladder` holds the id of the ladder in hand, `key` a model server's key."""
         shown = [self.status, self.files, self.take, self.source]
-        listen(
-            self.start.click,
-            self._distil,
-            self.visitor,
-            [ladder, key, self.rows, *self.form.inputs],
-            shown,
-            name="ui_distil",
-        )
+        going = listen(self.start.click, self._distil, self.visitor, [ladder, key, self.rows, *self.form.inputs], shown,
+                       name="ui_distil")  # fmt: skip
+        stops(self.stop, going, self.status, name="distil")
 
     def lead_to(self, tune: TuneTab, pages: Any) -> None:
         """Connects the button: what was distilled becomes the data of the fine-tune tab."""
@@ -73,14 +71,10 @@ class DistilSection:
                         on_device=self.on_device)  # fmt: skip
         yield say("Making the teacher's prompts…"), gr.skip(), gr.skip(), gr.skip()
         event: dict[str, Any] = {}
+        progress = TimeLeft()
         for event in paced(events):
             if event["event"] == "asking":
-                yield (
-                    say("{done} of {of} answers…", **event),
-                    gr.skip(),
-                    gr.skip(),
-                    gr.skip(),
-                )
+                yield progress.line(event), gr.skip(), gr.skip(), gr.skip()
         files = [copy for file in (event["file"], event["pairs_file"]) if (copy := to_download(file))]
         yield said(event), gr.File(value=files, visible=True), gr.Button(visible=True), event["source"]
 

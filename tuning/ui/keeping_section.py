@@ -7,11 +7,11 @@ import gradio as gr
 
 from prompts.errors import UserError
 from prompts.ui.forms import endpoint, listen
+from prompts.ui.progress import duration
 from prompts.ui.visitor import Caller
 from prompts.uploads import delete_upload, uploads
 from prompts.words import later, say
 from tuning.keeping import forget, my_data
-from tuning.ui.words import duration
 from tuning.usage import check_admin, usage
 
 KINDS = later({  # folders of an owner, in words

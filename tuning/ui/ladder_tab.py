@@ -68,12 +68,7 @@ class LadderTab:
         gr.Markdown("## Quality and cost")
         self.status = gr.Markdown(NONE, elem_classes="quiet status")
         self.advice = gr.Markdown(views.advice(None), container=True, elem_classes="verdict")
-        self.chart = gr.ScatterPlot(
-            None, x="cost", y="score", color="kind", tooltip=["rung", "score", "cost"], x_title="$ per 1,000 calls",
-            y_title="Score", y_lim=[0, 1], height=300, label="Quality against cost (amber: prompts, teal: fine-tunes)",
-            color_map={"fine-tune": "#0d9488", "prompt": "#d97706"},
-        )  # fmt: skip
-
+        self.charts = gr.HTML("")
         self.distil.build()
 
     def _build_table(self) -> None:
@@ -86,7 +81,7 @@ class LadderTab:
 
     @property
     def shown(self) -> list[Any]:
-        return [self.status, self.advice, self.chart, self.table, self.details, self.timer]
+        return [self.status, self.advice, self.charts, self.table, self.details, self.timer]
 
     def _connect(self) -> None:
         visitor = self.visitor
@@ -189,8 +184,8 @@ def _shown(who: Caller, ladder: str) -> list[Any]:
         work_found = work.find(who.owner, ladder)
         found = report.snapshot(work_found)
     except NotFound:
-        return [say(NONE), views.advice(None), None, [], "", gr.Timer(active=False)]
+        return [say(NONE), views.advice(None), "", [], "", gr.Timer(active=False)]
     return [
-        views.status_line(found), views.advice(found), views.chart(found), views.table(found), views.details(found),
-        gr.Timer(active=found["status"] in ACTIVE),
+        views.status_line(found), views.advice(found), views.charts(found), views.table(found),
+        views.details(found), gr.Timer(active=found["status"] in ACTIVE),
     ]  # fmt: skip

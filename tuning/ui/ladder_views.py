@@ -3,10 +3,11 @@
 import time
 from typing import Any
 
-import pandas as pd
-
 from prompts.statistics import span
+from prompts.ui.charts import Dot, intervals, plane
+from prompts.ui.progress import duration
 from prompts.words import say
+from tuning.ladder.rungs import TUNED
 from tuning.ui.views import STATES
 from tuning.ui.words import line_words
 
@@ -34,6 +35,8 @@ def status_line(found: dict[str, Any]) -> str:
     if found["status"] == "evaluating":
         now = next((line["title"] for line in found["rungs"] if line["status"] == "waiting"), "")
         text += say(" · now: {now}", now=now)
+        if (left := found["remaining_seconds"]) is not None:
+            text += say(" · about {duration} left", duration=duration(left))
     return text + (f" · {found['reason']}" if found["reason"] else "")
 
 
@@ -72,16 +75,23 @@ def _dollars(value: float | None) -> str:
     return say("not known") if value is None else "0" if value == 0 else f"{value:.4f}" if value < 1 else f"{value:.2f}"
 
 
-def chart(found: dict[str, Any] | None) -> pd.DataFrame | None:
-    """cost, score, rung, kind: of every rung whose cost is known."""
-    if not found:
-        return None
-    points = [
-        (line["dollars_per_1000"], line["score"], line["title"], "fine-tune" if line["rung"].startswith("lora") else "prompt")
-        for line in found["rungs"]
-        if line["status"] == "done" and line["dollars_per_1000"] is not None
-    ]  # fmt: skip
-    return pd.DataFrame(points, columns=["cost", "score", "rung", "kind"]) if points else None
+def charts(found: dict[str, Any] | None) -> str:
+    """Every rung's score with its interval, in their order and against what it costs, as HTML."""
+    done = [line for line in found["rungs"] if line["status"] == "done"] if found else []
+    dots, known = [], [line for line in done if line["dollars_per_1000"] is not None]
+    for number, line in enumerate(done, 1):
+        low, high = line["interval"]
+        said = f"{line['score']:.0%} [{low:.0%}, {high:.0%}] · ${_dollars(line['dollars_per_1000'])}"
+        kind = int(line["rung"] not in TUNED)
+        dots.append(Dot(f"{number} {line['title']}", line["score"], low, high, said, kind))
+    if not found or not dots:
+        return ""
+    title = say("Score on {rows} held-out rows with its 95 % interval, and $ per 1,000 calls (amber: prompts)", **found)
+    drawn = intervals(dots, title=title)
+    if len(known) < len(done):
+        return drawn
+    costs = [line["dollars_per_1000"] for line in done]
+    return drawn + plane(dots, costs, title=say("Quality against cost"), x_title=say("$ per 1,000 calls"), unit="$")
 
 
 def details(found: dict[str, Any] | None) -> str:

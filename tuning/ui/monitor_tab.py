@@ -14,7 +14,8 @@ from prompts.held_out import named_table
 from prompts.home import adapters
 from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.statistics import span
-from prompts.ui.forms import Form, form, listen
+from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.progress import TimeLeft
 from prompts.ui.visitor import Caller
 from prompts.words import say
 from tuning.monitor import Watched, history, score_again, watched
@@ -53,7 +54,9 @@ class MonitorTab:
                 self.key = gr.Textbox(
                     label="Server key", type="password", info="Only for <url>#<model>; stored nowhere."
                 )
-                self.start = gr.Button("Score it now", variant="primary")
+                with gr.Row():
+                    self.start = gr.Button("Score it now", variant="primary")
+                    self.stop = stop_button()
             with gr.Column(scale=7, min_width=320):
                 gr.Markdown("## History")
                 self.status = gr.Markdown("", elem_classes="quiet status")
@@ -71,8 +74,9 @@ class MonitorTab:
     def _connect(self) -> None:
         shown = [self.verdict, self.chart, self.table]
         model = self.form.widgets["model"]
-        listen(self.start.click, self._score, self.visitor, [self.sample, self.file, self.key, *self.form.inputs],
-               [self.status, *shown], name="ui_score_again")  # fmt: skip
+        going = listen(self.start.click, self._score, self.visitor, [self.sample, self.file, self.key, *self.form.inputs],
+                       [self.status, *shown], name="ui_score_again")  # fmt: skip
+        stops(self.stop, going, self.status, name="score_again")
         listen(model.change, lambda who, name: _shown(who, name or ""), self.visitor, [model], shown, name="ui_show_history",
                show_progress="hidden")  # fmt: skip
 
@@ -92,9 +96,10 @@ class MonitorTab:
         yield say("Loading the model…"), gr.skip(), gr.skip(), gr.skip()
         events = score_again(who.owner, settings, _table(who, sample, path), token=who.token, key=key or who.key,
                              on_device=self.on_device)  # fmt: skip
+        progress = TimeLeft()
         for event in paced(events):
             if event["event"] == "asking":
-                yield say("{done} of {of} rows…", **event), gr.skip(), gr.skip(), gr.skip()
+                yield progress.line(event), gr.skip(), gr.skip(), gr.skip()
         yield "", *_shown(who, settings.model)
 
 

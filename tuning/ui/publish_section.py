@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from prompts.home import scratch
-from prompts.ui.forms import Form, form, listen
+from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.visitor import Caller
 from prompts.words import say
 from tuning import run as runs
@@ -25,7 +25,9 @@ class PublishSection:
     def build(self) -> None:
         with gr.Accordion("Take it with you", open=False):
             self.export_form: Form = form(Export)
-            self.download = gr.Button("Make the file", size="md", scale=0, min_width=180)
+            with gr.Row():
+                self.download = gr.Button("Make the file", size="md", scale=0, min_width=180)
+                self.stop = stop_button()
             self.exported = gr.Markdown("", elem_classes="quiet")
             self.zip = gr.File(label="Your fine-tune", interactive=False, visible=False)
         with gr.Accordion("Publish on the Hub", open=False):
@@ -38,8 +40,9 @@ class PublishSection:
             self.pushed = gr.Markdown("Not published.", elem_classes="quiet")
 
     def connect(self, run: Any) -> None:
-        listen(self.download.click, self._download, self.visitor, [run, *self.export_form.inputs], [self.exported, self.zip],
-               name="ui_download")  # fmt: skip
+        going = listen(self.download.click, self._download, self.visitor, [run, *self.export_form.inputs],
+                       [self.exported, self.zip], name="ui_download")  # fmt: skip
+        stops(self.stop, going, self.exported, name="download")
         listen(self.push.click, self._push, self.visitor, [run, self.token, *self.publish_form.inputs],
                [self.pushed, self.token], name="ui_publish")  # fmt: skip
 

@@ -7,7 +7,8 @@ import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.errors import UserError
-from prompts.ui.forms import Form, form, listen
+from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.progress import TimeLeft
 from prompts.ui.visitor import Caller
 from prompts.words import say
 from tuning import run as runs
@@ -28,7 +29,10 @@ class ResultSection:
         self.verdict = gr.Markdown(views.verdict(None), container=True, elem_classes="verdict")
         with gr.Accordion("How it is scored", open=False):
             self.measure: Form = form(Measure)
-            self.again = gr.Button("Measure again", size="md", scale=0, min_width=140)
+            with gr.Row():
+                self.again = gr.Button("Measure again", size="md", scale=0, min_width=140)
+                self.stop_again = stop_button()
+            self.measuring = gr.Markdown("", elem_classes="quiet")
         with gr.Accordion("Every held-out row, before and after", open=False):
             self.examples = gr.Dataframe(
                 headers=["#", "Tuned", "Base", "Reference", "Tuned says", "Base says", "Given"], datatype="str", interactive=False,
@@ -41,7 +45,9 @@ class ResultSection:
                 "General text, instructions, pairs of sentences that differ in the group named, and your rows with the people in "
                 "them exchanged: before and after.", elem_classes="quiet",
             )  # fmt: skip
-            self.screen = gr.Button("Screen it", size="md", scale=0, min_width=140)
+            with gr.Row():
+                self.screen = gr.Button("Screen it", size="md", scale=0, min_width=140)
+                self.stop_screen = stop_button()
             self.harm = gr.Markdown("Not screened.")
         with gr.Accordion("Ask the tuned model", open=False):
             self.question = gr.Textbox(label="Text", lines=4, info="What a row's input would look like.", min_width=280)
@@ -60,27 +66,31 @@ class ResultSection:
 
     def connect(self, run: Any) -> None:
         visitor = self.visitor
-        listen(self.again.click, self._measure, visitor, [run, *self.measure.inputs],
-               [self.verdict, self.examples, self.matrix], name="ui_measure")  # fmt: skip
-        listen(self.screen.click, self._screen, visitor, [run], self.harm, name="ui_screen")
+        measured = listen(self.again.click, self._measure, visitor, [run, *self.measure.inputs],
+                          [self.measuring, self.verdict, self.examples, self.matrix], name="ui_measure")  # fmt: skip
+        stops(self.stop_again, measured, self.measuring, name="measure")
+        screened = listen(self.screen.click, self._screen, visitor, [run], self.harm, name="ui_screen")
+        stops(self.stop_screen, screened, self.harm, name="screen")
         listen(self.ask.click, self._ask, visitor, [run, self.question], self.reply, name="ui_ask_tuned",
                show_progress="minimal")  # fmt: skip
 
     def _measure(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
         found = runs.find(who.owner, chosen(run))
-        yield say("Reading the held-out rows…"), gr.skip(), gr.skip()
+        yield say("Reading the held-out rows…"), *[gr.skip()] * 3
+        progress = TimeLeft()
         for event in evaluate(found, self.measure.read(values), token=who.token, key=who.key, on_device=self.on_device):
             if event["event"] == "evaluating":
-                yield say("{done} of {of} answers…", **event), gr.skip(), gr.skip()
+                yield progress.line(event), *[gr.skip()] * 3
         evaluation = runs.evaluation(found)
-        yield views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation)
+        yield "", views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation)
 
     def _screen(self, who: Caller, run: str) -> Iterator[str]:
-        found = runs.find(who.owner, chosen(run))
+        found, progress = runs.find(who.owner, chosen(run)), TimeLeft()
         for event in screen(found, token=who.token, on_device=self.on_device):
-            yield (
-                say("Asking both: {what}…", what=event["what"]) if event["event"] == "screening" else as_markdown(event)
-            )
+            if event["event"] == "screening":
+                yield progress.line({**event, "variant": say("Asking both: {what}", what=event["what"])})
+            else:
+                yield as_markdown(event)
 
     def _ask(self, who: Caller, run: str, text: str) -> Iterator[str]:
         for document in ask_text(

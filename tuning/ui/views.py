@@ -6,9 +6,10 @@ import pandas as pd
 
 from prompts.statistics import span
 from prompts.ui.compare_views import matrices
+from prompts.ui.progress import duration
 from prompts.words import later, say
 from tuning.evaluate import BASE, SIDES
-from tuning.ui.words import duration, line_words
+from tuning.ui.words import line_words
 
 STATES = later({
     "starting": "Starting…", "sent": "On its way to Hugging Face Jobs", "queued": "Waiting for the device",

@@ -1,17 +1,9 @@
-"""Times and places in line, in words."""
+"""The place in line, in words."""
 
 from typing import Any
 
+from prompts.ui.progress import duration
 from prompts.words import say
-
-
-def duration(seconds: float | None) -> str:
-    """75 -> "1 min 15 s"."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def line_words(state: dict[str, Any]) -> str:

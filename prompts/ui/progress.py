@@ -1,0 +1,36 @@
+"""How far a long work is and how long it still takes, in one line."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from prompts.words import say
+
+TOLD_AFTER = 2.0  # seconds; before that, what is left cannot be told
+
+
+def duration(seconds: float | None) -> str:
+    """75 -> "1 min 15 s"."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+class TimeLeft:
+    """Begins when it is made."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def line(self, event: Mapping[str, Any], now: float | None = None) -> str:
+        """Of an event with "done" and "of", and maybe the "variant" that is at work."""
+        done, of = event["done"], event["of"]
+        text = say("{done:,} of {of:,}", done=done, of=of)
+        if "variant" in event:
+            text = say("{variant}: {done}", variant=event["variant"], done=text)
+        passed = (time.monotonic() if now is None else now) - self._began
+        if not done or passed < TOLD_AFTER:
+            return text + "…"
+        return text + say(" · about {duration} left", duration=duration(passed / done * (of - done)))

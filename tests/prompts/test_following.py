@@ -1,0 +1,59 @@
+"""Long work, told while it goes on: how far it is, what is left, and its end when nobody listens."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from prompts.errors import UserError
+from prompts.following import told_meanwhile
+from prompts.ui.progress import TimeLeft, duration
+
+
+def test_work_tells_how_far_it_is_and_last_what_it_found() -> None:
+    def work(tell: Any) -> str:
+        for done in range(1, 5):
+            time.sleep(0.02)
+            tell(done, 4)
+        return "found"
+
+    told = list(told_meanwhile(work, every=0.03))
+    assert told[-1] == {"found": "found"} and 1 <= len(told) - 1 <= 3
+    assert all(one["of"] == 4 for one in told[:-1])
+
+
+def test_work_that_nobody_follows_any_more_ends_at_its_next_telling() -> None:
+    ended, told = threading.Event(), 0
+
+    def work(tell: Any) -> None:
+        nonlocal told
+        try:
+            for done in range(10_000):
+                told = done
+                tell(done, 10_000)
+                time.sleep(0.001)
+        finally:
+            ended.set()
+
+    events = told_meanwhile(work, every=0.0)
+    next(events)
+    events.close()  # what Stop does
+    assert ended.is_set() and told < 1000
+
+
+def test_what_is_wrong_is_raised_where_it_is_followed() -> None:
+    def work(_tell: Any) -> None:
+        raise UserError("no rows")
+
+    with pytest.raises(UserError, match="no rows"):
+        list(told_meanwhile(work))
+
+
+def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
+    began = time.monotonic()
+    left = TimeLeft()
+    assert left.line({"done": 3, "of": 1000, "variant": "a"}, began + 1) == "a: 3 of 1,000…"
+    assert left.line({"done": 0, "of": 10}, began + 9) == "0 of 10…"
+    assert left.line({"done": 10, "of": 100}, began + 10).startswith("10 of 100 · about 1 min 30 s left")
+    assert [duration(seconds) for seconds in (None, 59, 75, 3_700)] == ["?", "59 s", "1 min 15 s", "1 h 1 min"]
