@@ -26,12 +26,14 @@ from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
 from prompts.quotas import expire, quotas_here  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
 from prompts.sharing import giving_way  # noqa: E402
+from prompts.techniques import TECHNIQUES  # noqa: E402
 from prompts.ui.bodies import BoundedBodies  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
+from prompts.ui.glossary import glossary  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
 from prompts.ui.language import localise, translations  # noqa: E402
-from prompts.ui.next_step import PAGES, next_step  # noqa: E402
+from prompts.ui.next_step import next_step  # noqa: E402
 from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
@@ -60,6 +62,13 @@ def device_wrapper() -> OnDevice:
     return Leases(spaces.GPU, sizes, float(os.environ.get("PROMPT_OR_TUNE_LEASE_SECONDS", LONGEST)))
 
 
+# (id, title) of every tab
+PAGES = (
+    ("start", "Start"), *((technique.name, technique.title) for technique in TECHNIQUES), ("compare", "Compare"),
+    ("fine_tune", "Fine-tune"), ("ladder", "Ladder"), ("monitor", "Monitor"),
+)  # fmt: skip
+
+
 def build() -> gr.Blocks:
     """The whole page."""
     on_device = device_wrapper()
@@ -77,13 +86,13 @@ def build() -> gr.Blocks:
         with gr.Tabs() as pages:
             with gr.Tab("Start", id="start"):
                 start.build()
-                next_step("start", pages)
-            tabs = prompt_tabs(visitor, on_device, first(), pages)
+                next_step("start", PAGES, pages)
+            tabs = prompt_tabs(visitor, on_device, first(), PAGES, pages)
             others: dict[str, Any] = {"compare": compare, "fine_tune": tune, "ladder": ladder, "monitor": monitor}
             for name, other in others.items():
                 with gr.Tab(dict(PAGES)[name], id=name):
                     other.build()
-                    next_step(name, pages)
+                    next_step(name, PAGES, pages)
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)
@@ -93,6 +102,7 @@ def build() -> gr.Blocks:
         publish_study_endpoints(on_device)
         publish_endpoints(on_device)
         publish_proof_endpoints(on_device)
+        glossary()
         KeepingSection(visitor)
         publish_keeping_endpoints()
         greeted = demo.load(

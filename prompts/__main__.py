@@ -39,7 +39,7 @@ def _flags(technique: Technique) -> type[Flags]:
 
 def _asker(technique: Technique) -> Callable[[Any, Show], Any]:
     def run(flags: Any, show: Show) -> Any:
-        settings = flags.of(technique.settings)
+        settings = flags.only(technique.settings)
         documents = []
         for row in _rows(flags.rows):
             last = None
@@ -82,7 +82,7 @@ def _compare(flags: CompareFlags, show: Show) -> Any:
 
 def _renderer(technique: Technique) -> Callable[[Any, Show], Any]:
     def render(flags: Any, show: Show) -> Any:
-        settings = flags.of(technique.settings)
+        settings = flags.only(technique.settings)
         return [
             rendered_document(technique, settings, opener(flags.owner), row) for row in _rows(flags.rows)[:SHOWN_ROWS]
         ]
@@ -119,7 +119,7 @@ def _export_flags(technique: Technique) -> type[Flags]:
 
 def _exporter(technique: Technique) -> Callable[[Any, Show], Any]:
     def export(flags: Any, show: Show) -> Any:
-        text = exports.export(technique, flags.of(technique.settings), flags.form, _rows(flags.rows)[0])
+        text = exports.export(technique, flags.only(technique.settings), flags.form, _rows(flags.rows)[0])
         return {"form": flags.form, "text": text} if flags.as_json else text
 
     return export

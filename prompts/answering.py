@@ -28,7 +28,7 @@ def side_of(name: str, technique: Technique, settings: AskSettings, task: Task, 
         raise UserError(
             " uses no column, so every row would be asked the same; write one of {columns}", columns=columns
         )
-    if getattr(settings, "feedback", "") or getattr(settings, "notes", ()):
+    if settings.plain() != settings:
         raise UserError(" has feedback left; ask once with it, then use the version it made")
     prompts, notes = [], []
     for number, row in zip(task.numbers, task.rows, strict=True):

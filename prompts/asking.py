@@ -8,7 +8,7 @@ from typing import Any
 from prompts.arithmetic import sums
 from prompts.backends import Backend
 from prompts.errors import UserError
-from prompts.experiment import asked_texts
+from prompts.experiment import shown_texts
 from prompts.held_out import check_examples
 from prompts.home import LOCAL
 from prompts.messages import Prompt, Rendered, Reply
@@ -66,7 +66,7 @@ def ask(
     Raises UserError naming the field or the slot, or an example that one of the owner's runs holds out; WorldError where the
     model cannot be had.
     """
-    check_examples(owner, asked_texts(settings))
+    check_examples(owner, shown_texts(settings))
     _built(technique, settings, row)  # faults in the fields are told before any model is loaded
     backend = open_model(settings.model)
     notes: list[str] = []

@@ -23,10 +23,6 @@ class Flags(Settings):
 
     as_json: bool = Field(False, alias="json", description="Print one JSON document on standard output.")
 
-    def of(self, model: type[Settings]) -> Any:
-        """The part of the flags that are settings of `model`."""
-        return model(**{name: getattr(self, name) for name in model.model_fields})
-
 
 @dataclass(frozen=True)
 class Command:

@@ -16,7 +16,7 @@ from prompts.refining.gates import ARROW, EXAMPLE
 from prompts.rows import Row, Table
 from prompts.scoring import Scoring, needs_reference, normal, settled
 from prompts.settings import Settings, build, knob
-from prompts.techniques import AskSettings, technique
+from prompts.techniques import NAMED, AskSettings, technique
 from prompts.templates import fill, slots_of
 from prompts.words import say
 
@@ -25,7 +25,7 @@ class Variant(Settings):
     """A technique with its settings, under a name."""
 
     name: str = knob(title="Name", help="What the results call it.", min_length=1, max_length=80)
-    technique: str = knob(title="Technique", help="iterative_refinement, contextual, chain_of_thought or few_shot.")
+    technique: str = knob(title="Technique", help=NAMED)
     settings: dict[str, Any] = knob(
         title="Settings", help="The technique's settings; its slots name columns of the rows."
     )
@@ -159,7 +159,7 @@ def _held_out(
     notes = []
     if (aside := len(texts) - len(kept)) and not development:
         notes.append(say("{aside} development rows are not scored.", aside=aside))
-    examples = {normal(text) for one in settings for text in shown_texts(one) if text.strip()}
+    examples = {normal(text) for one in settings for text in shown_texts(one, every=True) if text.strip()}
     shown = [at for at in kept if examples & _read_as(table.rows[at], column, settings)] if examples else []
     if shown:
         notes.append(say("{shown} rows are examples of a variant and are not scored.", shown=len(shown)))
@@ -187,17 +187,12 @@ def in_development(text: str, share: float, seed: int) -> bool:
     return int.from_bytes(digest[:8], "big") / 2**64 < share
 
 
-def asked_texts(settings: AskSettings) -> list[str]:
-    """As `shown_texts`, of a prompt as it is asked now: with k = 0 it shows no examples, whichever it has."""
-    return shown_texts(settings.changed(examples=(), k=None) if getattr(settings, "k", None) == 0 else settings)
-
-
-def shown_texts(settings: AskSettings) -> list[str]:
-    """The texts that a prompt shows as examples: few-shot and worked examples, and the `Example:` lines of a refined prompt."""
-    examples = [example.input for example in getattr(settings, "examples", ())]
-    worked = [example.question for example in getattr(settings, "worked", ())]
-    lines = [line for line in settings.task.splitlines() if line.startswith(EXAMPLE)]
-    return [*examples, *worked, *(line.removeprefix(EXAMPLE).rpartition(ARROW)[0] for line in lines)]
+def shown_texts(settings: AskSettings, *, every: bool = False) -> list[str]:
+    """The texts that a prompt shows as examples: those of its technique, and the `Example:` lines of a refined prompt; `every`:
+    also those that it could show.
+    """
+    lines = [line.removeprefix(EXAMPLE) for line in settings.task.splitlines() if line.startswith(EXAMPLE)]
+    return [*settings.shown_examples(every=every), *(line.rpartition(ARROW)[0] for line in lines)]
 
 
 def _read_as(row: Row, column: str, settings: Sequence[AskSettings]) -> set[str]:

@@ -87,9 +87,9 @@ def check_unseen(owner: str, model: str, rows: Iterable[set[str]], numbers: Sequ
 
 def check_rows(owner: str, settings: Any, task: Any) -> None:
     """Raises UserError where these settings of a technique may not be scored on a task's rows: as the two checks above."""
-    from prompts.experiment import asked_texts
+    from prompts.experiment import shown_texts
 
-    check_examples(owner, asked_texts(settings))
+    check_examples(owner, shown_texts(settings))
     check_unseen(owner, settings.model, [row_keys(row, task.column) for row in task.rows], task.numbers)
 
 

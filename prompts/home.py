@@ -11,6 +11,7 @@ Another owner's thing is "not found", exactly as one that does not exist.
 """
 
 import hashlib
+import json
 import os
 import re
 import secrets
@@ -19,6 +20,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from prompts.errors import NotFound, UserError
 
@@ -100,6 +102,13 @@ SCRATCH, SCRATCH_SECONDS = "prompt-or-tune-", 3600
 def scratch() -> Path:
     """A new folder for files to download: Gradio copies what it serves, and an hour later the folder goes."""
     return Path(tempfile.mkdtemp(prefix=SCRATCH))
+
+
+def scratch_json(name: str, document: Any) -> str:
+    """A document as a file to download."""
+    file = scratch() / name
+    file.write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
+    return str(file)
 
 
 def clear_scratch() -> None:

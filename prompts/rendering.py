@@ -22,16 +22,6 @@ def render(prompt: Prompt, tokenizer: Any, thinking: Thinking = "default") -> Re
     return Rendered(text, _ids(text, tokenizer), _spans(messages, text), notes)
 
 
-def render_answered(prompt: Prompt, answer: str, tokenizer: Any) -> tuple[Rendered, Rendered]:
-    """A training pair: what is read (identical to `render`) and what is to be learned, closed by the end-of-turn token.
-
-    Raises as `answered_texts` does.
-    """
-    _, learned = answered_texts(prompt, answer, tokenizer)
-    asked = render(prompt, tokenizer)
-    return asked, Rendered(learned, _ids(learned, tokenizer), (Span(0, len(learned), "output"),))
-
-
 def answered_texts(prompt: Prompt, answer: str, tokenizer: Any) -> tuple[str, str]:
     """The strings of a training pair. A prompt without messages is plain text, which is learned whole and without a template.
 

@@ -19,6 +19,9 @@ from prompts.words import later, say
 S = TypeVar("S", bound=BaseModel)
 
 
+P = TypeVar("P", bound="Settings")
+
+
 class Settings(BaseModel):
     """Frozen; unknown names are refused, so that a misspelt setting is an error and not a silent default."""
 
@@ -27,6 +30,10 @@ class Settings(BaseModel):
     def changed(self, **values: Any) -> Self:
         """A copy with some fields replaced, checked again. Raises UserError."""
         return build(type(self), {**self.model_dump(), **values})
+
+    def only(self, model: "type[P]") -> "P":
+        """Those of its fields that `model` has, as one. Raises UserError."""
+        return build(model, {name: getattr(self, name) for name in model.model_fields})
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: what JSON and YAML files hold."""

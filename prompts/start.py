@@ -124,6 +124,6 @@ def _shown(row: Any, inputs: Sequence[str]) -> str:
 def _given(settings: AskSettings, *, examples: bool) -> dict[str, Any]:
     """The settings that say something, as an experiment takes them."""
     known = type(settings)
-    left = {"feedback", "notes", *(() if examples else ("examples", "k"))}
+    left = set() if examples else {"examples", "k"}
     defaults = {name: info.default for name, info in known.model_fields.items()}
     return {k: v for k, v in settings.to_json().items() if k not in left and getattr(settings, k) != defaults[k]}

@@ -20,9 +20,9 @@ from prompts.refining.optimise import OptimiseSettings, optimising
 from prompts.rows import FORMATS, SAMPLE_TITLES, Table, read_table
 from prompts.settings import Settings, build
 from prompts.studies import STUDIES, Study
-from prompts.studies.request import OptimiseRequest, part, request_of
+from prompts.studies.request import OptimiseRequest, request_of
 from prompts.studies.work import forecast, run
-from prompts.techniques import technique
+from prompts.techniques import NAMED, technique
 from prompts.techniques.refinement import RefinementSettings
 
 Show = Callable[[str], None]
@@ -61,7 +61,7 @@ def _settings(flags: Any, name: str) -> Any:
     """The technique's settings: of a saved prompt, or of the flags."""
     about = technique(name)
     if not flags.from_prompt:
-        return part(flags, about.settings)
+        return flags.only(about.settings)
     entry = library.load(flags.owner, flags.from_prompt)
     if entry.technique != name:
         raise UserError(
@@ -76,7 +76,7 @@ def _settings(flags: Any, name: str) -> Any:
 
 def _measurer(study: Study) -> Callable[[Any, Show], Any]:
     def measure(flags: Any, show: Show) -> Any:
-        given = (study, _settings(flags, study.technique), part(flags, study.settings), table_of(flags.rows, flags.owner),
+        given = (study, _settings(flags, study.technique), flags.only(study.settings), table_of(flags.rows, flags.owner),
                  flags.owner, opener(flags.owner))  # fmt: skip
         return forecast(*given) if flags.only_forecast else _last(run(*given), flags, show)
 
@@ -87,7 +87,7 @@ def _optimise(flags: Any, show: Show) -> Any:
     settings = _settings(flags, "iterative_refinement")
     table = table_of(flags.rows, flags.owner)
     return _last(
-        optimising(settings, part(flags, OptimiseSettings), table, flags.owner, opener(flags.owner)), flags, show
+        optimising(settings, flags.only(OptimiseSettings), table, flags.owner, opener(flags.owner)), flags, show
     )
 
 
@@ -119,7 +119,7 @@ class AddFlags(TreesFlags, RefinementSettings):
 
 
 def _add(flags: AddFlags, show: Show) -> Any:
-    settings = part(flags, RefinementSettings)
+    settings = flags.only(RefinementSettings)
     return trees.kept(flags.owner, flags.tree, flags.parent, settings, name=flags.name)[0].document()
 
 
@@ -147,7 +147,7 @@ class PromptFlags(NameFlags):
 
 class SavePromptFlags(TreesFlags):
     name: CliPositionalArg[str] = Field(description="The prompt's name.")
-    technique: str = Field(description="iterative_refinement, contextual, chain_of_thought or few_shot.")
+    technique: str = Field(description=NAMED)
     settings: dict[str, Any] = Field(description="The technique's settings, as JSON.")
     tags: tuple[str, ...] = Field((), description="Words to find it by.")
 

@@ -6,8 +6,6 @@ import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 
-from filelock import FileLock, Timeout
-
 from prompts.backends import OnDevice, identity
 from prompts.errors import AppError, UserError, WorldError, is_out_of_memory, reason_of
 from prompts.models import locate
@@ -37,11 +35,7 @@ def execute(
 
     A failure is written down as the run's state and raised.
     """
-    try:
-        alive = FileLock(run.folder / "alive.lock").acquire(timeout=5)
-    except Timeout:
-        raise UserError("run {id} is being executed already", id=run.id, field="run") from None
-    with alive:
+    with run.held():
         if (state := run.status_written()) != "starting":
             raise UserError(
                 "run {id} is {state}; only a new or resumed run can be executed", id=run.id, state=state, field="run"

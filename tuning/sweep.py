@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from prompts.backends import OnDevice, identity
 from prompts.errors import NotFound, UserError, WorldError, reason_of
 from prompts.home import new_id, owner_folder
 from prompts.rows import Table, store, stored
 from prompts.settings import build
-from prompts.words import say
+from prompts.words import later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, resolve
 from tuning.evaluate import evaluate
@@ -37,7 +35,7 @@ _ID = re.compile(r"[0-9a-f]{20}")
 class Sweep(Work):
     """A sweep's folder, read when asked."""
 
-    what = "sweep"
+    what = later("sweep")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -103,11 +101,7 @@ def find(owner: str, sweep: str) -> Sweep:
 
 def sweep_events(sweep: Sweep, *, token: str | None = None, on_device: OnDevice = identity) -> Iterator[Event]:
     """Tries one recipe after the other, each as a run of its own, and measures the best; events are written, then yielded."""
-    try:
-        alive = FileLock(sweep.folder / "alive.lock").acquire(timeout=5)
-    except Timeout:
-        raise UserError("sweep {id} is at work already", id=sweep.id, field="sweep") from None
-    with alive:
+    with sweep.held():
         sweep.set_state("training")
         try:
             for event in _Trials(sweep, token, on_device).events():

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,11 +13,12 @@ from typing import Any, ClassVar, Self
 from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError
-from prompts.words import dumps, loads, say
+from prompts.words import dumps, later, loads, say
 
 Event = dict[str, Any]
 
 ACTIVE = ("starting", "sent", "queued", "loading", "training", "evaluating")
+ALIVE = "alive.lock"  # held by the process that is at work: the system frees it if that process dies
 CANCEL = "cancel"  # the file that asks a process to stop
 STARTING_SECONDS = 120  # a process that has not taken its lock by then never started
 
@@ -27,7 +30,7 @@ class Work:
     owner: str
     id: str
     folder: Path
-    what: ClassVar[str] = "run"
+    what: ClassVar[str] = later("run")
 
     def events(self) -> list[Event]:
         """Everything that happened so far; a line being written is left for the next look."""
@@ -57,12 +60,24 @@ class Work:
     def _alive(self, status: dict[str, Any]) -> bool:
         if status["state"] == "starting" and time.time() - status["time"] < STARTING_SECONDS:
             return True
-        lock = FileLock(self.folder / "alive.lock")
+        lock = FileLock(self.folder / ALIVE)
         try:
             with lock.acquire(timeout=0):
                 return False
         except Timeout:
             return True
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Around what its process does: while it lives, no other one can. Raises UserError where another does."""
+        try:
+            alive = FileLock(self.folder / ALIVE).acquire(timeout=5)
+        except Timeout:
+            raise UserError(
+                "{what} {id} is at work already", what=say(self.what), id=self.id, field=self.what
+            ) from None
+        with alive:
+            yield
 
     def since(self) -> float:
         """When it came into its state."""
@@ -73,7 +88,7 @@ class Work:
         if (state := self.status()["state"]) not in ACTIVE:
             raise UserError(
                 "{what} {id} is {state}; there is nothing to cancel",
-                what=self.what,
+                what=say(self.what),
                 id=self.id,
                 state=state,
                 field=self.what,
@@ -92,7 +107,7 @@ class Work:
         """Removes the folder. Raises UserError while its process is at work."""
         if self.status()["state"] in ACTIVE:
             raise UserError(
-                "{what} {id} is still working; cancel it first", what=self.what, id=self.id, field=self.what
+                "{what} {id} is still working; cancel it first", what=say(self.what), id=self.id, field=self.what
             )
         shutil.rmtree(self.folder)
 
@@ -103,7 +118,7 @@ class Work:
         if (state := self.status()["state"]) not in ("cancelled", "failed", "dead"):
             raise UserError(
                 "{what} {id} is {state}; only a cancelled, failed or dead {what} can be resumed",
-                what=self.what,
+                what=say(self.what),
                 id=self.id,
                 state=state,
                 field=self.what,

@@ -1,4 +1,4 @@
-"""Where a prompt is answered: local.py (transformers), remote.py (OpenAI-compatible servers), scripted.py (tests)."""
+"""Where a prompt is answered: local.py (transformers) and remote.py (OpenAI-compatible servers)."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -84,8 +84,7 @@ def optimising(
     yield from followed(found.work, stop)
     if stop.is_set() or found.tree is None:
         return
-    measured = given.changed(tree=found.tree.id)
-    keep = TreeSettings(**{name: getattr(measured, name) for name in TreeSettings.model_fields})
+    keep = given.changed(tree=found.tree.id).only(TreeSettings)
     for event in run(versions.STUDY, settings, keep, table, owner, open_model, stop=stop):
         if event["event"] == "studied":
             event |= {"calls": found.calls, "budget": given.budget, "refused": found.refused}

@@ -65,7 +65,7 @@ def create(owner: str, settings: RefinementSettings, name: str = "", **about: st
     title = name.strip() or " ".join(settings.task.split())[:60]
     made = {"id": new_id(), "owner": owner, "name": title, "created": time.time()}
     first = {"number": 1, "task": settings.task, **about}
-    return _written(build(Tree, {**made, "versions": [first], "settings": settings.changed(feedback="", notes=())}))
+    return _written(build(Tree, {**made, "versions": [first], "settings": settings.plain()}))
 
 
 def find(owner: str, tree: str) -> Tree:

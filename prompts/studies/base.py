@@ -97,6 +97,7 @@ class Study:
     title: str
     technique: str
     help: str
+    empty: str  # what its place says before anything was measured
     settings: type[StudySettings]
     arms: Callable[[Ground], list[Arm]]
     report: Callable[[Ground, list[Arm]], dict[str, Any]]

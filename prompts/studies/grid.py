@@ -188,6 +188,7 @@ def _advice(cells: list[dict[str, Any]], rows: int) -> str:
 
 STUDY = Study(
     "reasoning_grid", "Grid: which way of reasoning pays?", "chain_of_thought",
-    "Asks the same rows directly, step by step, along your steps and after worked examples, alone and by vote.", GridSettings,
+    "Asks the same rows directly, step by step, along your steps and after worked examples, alone and by vote.",
+    "Bring rows with right answers: every way of reasoning answers them, alone and by vote.", GridSettings,
     arms, report,
 )  # fmt: skip

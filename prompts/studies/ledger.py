@@ -87,5 +87,6 @@ def _listed(names: list[str]) -> str:
 
 STUDY = Study(
     "context_ledger", "Ledger: what is each card worth?", "contextual",
-    "Leaves out one card at a time and says what that changes: score, interval, tokens.", LedgerSettings, arms, report,
+    "Leaves out one card at a time and says what that changes: score, interval, tokens.",
+    "Bring rows with right answers: each card is left out once, and you see what it is worth.", LedgerSettings, arms, report,
 )  # fmt: skip

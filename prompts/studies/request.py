@@ -1,7 +1,7 @@
 """A study or a search as one request: the technique's settings and the study's together, for the API and the command line."""
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import create_model
 
@@ -25,8 +25,3 @@ def request_of(study: Study) -> type[Settings]:
 
 class OptimiseRequest(OptimiseSettings, RefinementSettings):
     """A prompt, the rows it is judged on, and how it is searched for a better one."""
-
-
-def part(request: Any, model: type[S]) -> S:
-    """The part of a request, or of flags, that is settings of `model`."""
-    return model(**{name: getattr(request, name) for name in model.model_fields})

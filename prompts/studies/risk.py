@@ -247,5 +247,6 @@ def advice(curve: list[Arm], orders: dict[str, Any] | None, calibration: str, gr
 STUDY = Study(
     "few_shot_risk", "Risk panel: how far is it luck?", "few_shot",
     "The score against the number of examples, over their orders, after the last label, with and without calibration.",
+    "Bring rows with right answers: you see how far the score hangs on k, on order and on the last label.",
     RiskSettings, arms, report,
 )  # fmt: skip

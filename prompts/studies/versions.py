@@ -170,5 +170,6 @@ def development_arm(ground: Ground, settings: Any, task: Any) -> Arm:
 STUDY = Study(
     "version_tree", "Tree: is the new version better?", "iterative_refinement",
     "Measures every version on the development rows, which you may look at, and on the held-out rows, which you may not.",
+    "Bring rows with right answers: every version answers them, and you see what each change fixed and broke.",
     TreeSettings, arms, report, _versions,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The four prompting techniques. A technique is one file and one name in TECHNIQUES."""
+"""The prompting techniques. A technique is one file and one name in TECHNIQUES."""
 
 from prompts.errors import UserError
 from prompts.techniques import chain_of_thought, contextual, few_shot, refinement
@@ -12,6 +12,9 @@ TECHNIQUES: tuple[Technique, ...] = (
 )
 
 
+NAMED = f"{', '.join(one.name for one in TECHNIQUES[:-1])} or {TECHNIQUES[-1].name}."
+
+
 def technique(name: str) -> Technique:
     """Raises UserError that lists the names."""
     for found in TECHNIQUES:
@@ -22,4 +25,4 @@ def technique(name: str) -> Technique:
     )
 
 
-__all__ = ["TECHNIQUES", "Answer", "AskSettings", "Technique", "prompt_words", "technique"]
+__all__ = ["NAMED", "TECHNIQUES", "Answer", "AskSettings", "Technique", "prompt_words", "technique"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from prompts.backends import Backend, Sampling
 from prompts.messages import Prompt
@@ -25,6 +25,14 @@ class AskSettings(Sampling):
         "", title="Text to work on", lines=3, place=11,
         help="The case at hand, put under the task; with rows, a template such as {{ email }}.",
     )  # fmt: skip
+
+    def shown_examples(self, *, every: bool = False) -> list[str]:
+        """The texts that its prompts show as examples, which are not scored; `every`: also those that it could show."""
+        return []
+
+    def plain(self) -> Self:
+        """The same without feedback on an output, which makes the next version and is no part of this one."""
+        return self
 
 
 @dataclass(frozen=True)

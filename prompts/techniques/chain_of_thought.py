@@ -57,6 +57,9 @@ class ChainSettings(AskSettings):
         help="In this order: after the marker, in a box, after 'the answer is', the last number. None: it cannot be read.",
     )  # fmt: skip
 
+    def shown_examples(self, *, every: bool = False) -> list[str]:
+        return [one.question for one in self.worked]
+
 
 def build(settings: ChainSettings, row: Mapping[str, Any]) -> Prompt:
     think = f'Let\'s think step by step. Then write the final answer on a line of its own, after "{settings.marker}".'

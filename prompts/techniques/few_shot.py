@@ -49,6 +49,9 @@ class FewShotSettings(AskSettings):
         help="turns: each example is a question and answer of the chat. text: all in one message.",
     )  # fmt: skip
 
+    def shown_examples(self, *, every: bool = False) -> list[str]:
+        return [one.input for one in self.examples] if every or self.k != 0 else []
+
 
 def shown(settings: FewShotSettings, question: str = "") -> tuple[Example, ...]:
     """The examples in use for a question; the question itself is never chosen. Raises UserError where k asks for more than there

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from prompts.backends import Backend, Sampling
 from prompts.messages import Prompt, message, prompt
@@ -58,6 +58,9 @@ class RefinementSettings(AskSettings):
         400, title="Longest prompt", unit="tokens", ge=16, le=8192, advanced=True, place=82,
         help="Longer proposals, of a model or an edit, are refused; what you write yourself may be longer.",
     )  # fmt: skip
+
+    def plain(self) -> Self:
+        return self.changed(feedback="", notes=())
 
 
 def build(settings: RefinementSettings, row: Mapping[str, Any]) -> Prompt:

@@ -14,7 +14,7 @@ from prompts.backends import OnDevice
 from prompts.comparison import paced, run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
-from prompts.home import scratch
+from prompts.home import scratch_json
 from prompts.settings import build
 from prompts.start import Beginning
 from prompts.ui import compare_views as views
@@ -82,7 +82,8 @@ class CompareTab:
             elem_classes="rows",
         )  # fmt: skip
         self.matrix = gr.HTML("")
-        self.only = gr.Radio([views.ALL, views.DIFFERENT], value=views.ALL, label="Replies side by side")
+        self.only = gr.Radio([views.ALL, views.DIFFERENT], value=views.ALL, label="Replies side by side",
+                             info="Which rows are listed.")  # fmt: skip
         self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
                                     show_search="none", label="Replies", elem_classes="rows")  # fmt: skip
         self.picked = gr.State(None)  # (row's number, variant) of the cell that was clicked
@@ -156,9 +157,7 @@ class CompareTab:
         """Connects a technique tab's button: its settings become one more variant."""
 
         def add(_who: Caller, text: str, *values: Any) -> list[str]:
-            settings = tab.form.read(values)
-            known = _parsed(text)
-            given = {k: v for k, v in settings.to_json().items() if k not in ("feedback", "notes")}
+            known, given = _parsed(text), tab.form.read(values).plain().to_json()
             names = {variant.get("name") for variant in known}
             name = next(n for n in (f"{tab.technique.title} {i}" for i in itertools.count(1)) if n not in names)
             made = pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
@@ -201,7 +200,7 @@ class CompareTab:
             views.matrices(document),
             views.replies(document, only),
             document,
-            gr.DownloadButton(value=_saved(document), visible=True),
+            gr.DownloadButton(value=scratch_json(f"comparison-{document['id'][:8]}.json", document), visible=True),
         ]
 
 
@@ -233,9 +232,3 @@ def _parsed(text: str) -> list[dict[str, Any]]:
 def pretty(variants: Any) -> str:
     """Variants as the JSON that a person edits."""
     return json.dumps(variants, indent=1, ensure_ascii=False)
-
-
-def _saved(document: dict[str, Any]) -> str:
-    path = scratch() / f"comparison-{document['id'][:8]}.json"
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    return str(path)

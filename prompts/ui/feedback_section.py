@@ -27,7 +27,8 @@ class FeedbackSection:
         self.tab, self.tree, self.visitor = tab, tree, tab.visitor
         with gr.Accordion("From the measured rows to the next version", open=False):
             with gr.Row():
-                self.only = gr.Radio([WRONG, ALL], value=WRONG, label="Development rows", min_width=280)
+                self.only = gr.Radio([WRONG, ALL], value=WRONG, label="Development rows", min_width=280,
+                                     info="Which of its answers are listed.")  # fmt: skip
                 self.load = gr.Button("Show the chosen version's answers", size="md", scale=0, min_width=260)
             self.answers = gr.Dataframe(
                 headers=ANSWERS, datatype="str", interactive=False, wrap=True, max_height=360, show_search="none",

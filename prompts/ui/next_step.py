@@ -1,27 +1,19 @@
-"""The pages in their order, and at the end of each one button that leads to the next."""
+"""At the end of every page one button that leads to the next."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
-from prompts.techniques import TECHNIQUES
 from prompts.ui.forms import PRIVATE
 
-# (id, title) of every tab
-PAGES = (
-    ("start", "Start"),
-    *((technique.name, technique.title) for technique in TECHNIQUES),
-    ("compare", "Compare"),
-    ("fine_tune", "Fine-tune"),
-    ("ladder", "Ladder"),
-    ("monitor", "Monitor"),
-)
+Pages = Sequence[tuple[str, str]]  # (id, title) of every tab, in order
 
 
-def next_step(tab: str, pages: Any) -> None:
+def next_step(tab: str, order: Pages, pages: Any) -> None:
     """Builds the button inside the current tab; `pages` is the gr.Tabs."""
-    at = [name for name, _ in PAGES].index(tab)
-    target, title = PAGES[(at + 1) % len(PAGES)]
+    at = [name for name, _ in order].index(tab)
+    target, title = order[(at + 1) % len(order)]
     said = "Back to the start" if target == "start" else f"Next: {title} →"
     with gr.Row(elem_classes="next"):
         button = gr.Button(

@@ -10,9 +10,9 @@ from prompts.refining import tree as trees
 from prompts.refining.optimise import OptimiseSettings, optimising
 from prompts.settings import build
 from prompts.studies import STUDIES, Study
-from prompts.studies.request import OptimiseRequest, part, request_of
+from prompts.studies.request import OptimiseRequest, request_of
 from prompts.studies.work import forecast, run
-from prompts.techniques import technique
+from prompts.techniques import NAMED, technique
 from prompts.techniques.refinement import RefinementSettings
 from prompts.ui.endpoints import ROWS, given_table
 from prompts.ui.forms import endpoint
@@ -32,7 +32,7 @@ def publish_study_endpoints(on_device: OnDevice) -> None:
         who: Caller, settings: OptimiseRequest, file: Any = None, rows: Any = None, sample: str = ""
     ) -> Iterator[dict[str, Any]]:
         table = given_table(who, file, rows or [], sample)
-        found = optimising(part(settings, RefinementSettings), part(settings, OptimiseSettings), table, who.owner,
+        found = optimising(settings.only(RefinementSettings), settings.only(OptimiseSettings), table, who.owner,
                            opener(who, on_device))  # fmt: skip
         yield from paced(found)
 
@@ -52,8 +52,8 @@ def _publish(study: Study, on_device: OnDevice) -> None:
         table = given_table(who, file, rows or [], sample)
         given = (
             study,
-            part(settings, about.settings),
-            part(settings, study.settings),
+            settings.only(about.settings),
+            settings.only(study.settings),
             table,
             who.owner,
             opener(who, on_device),
@@ -123,7 +123,7 @@ def _publish_library() -> None:
         library.delete(who.owner, name)
         return {"name": name, "deleted": True}
 
-    kind = (str, "", "iterative_refinement, contextual, chain_of_thought or few_shot.")
+    kind = (str, "", NAMED)
     endpoint(None, list_prompts, name="list_prompts", personal=True, text="Your saved prompts, found by technique and words.",
              extra={"technique_name": kind, "search": (str, "", "Words in a name, a tag or a text.")})  # fmt: skip
     endpoint(None, save_prompt, name="save_prompt", personal=True, text="Save the next version of a prompt.",

@@ -1,6 +1,5 @@
 """A technique on one's own rows: the study of its tab."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -9,7 +8,7 @@ import gradio as gr
 
 from prompts.errors import UserError
 from prompts.experiment import Rated, first_row
-from prompts.home import scratch
+from prompts.home import scratch_json
 from prompts.refining.optimise import OptimiseSettings, optimising
 from prompts.settings import build
 from prompts.studies import Study
@@ -50,7 +49,7 @@ class StudySection:
             self.search = gr.Button("Optimise", min_width=110, visible=self.searches)
             self.stop = stop_button()
         self.status = gr.Markdown("Nothing measured yet.", elem_classes="quiet status")
-        self.advice = gr.Markdown(views.EMPTY[self.study.name], container=True, elem_classes="verdict")
+        self.advice = gr.Markdown(self.study.empty, container=True, elem_classes="verdict")
         self.charts = gr.HTML("")
         self.table = gr.Dataframe(
             headers=["Result"], datatype="str", interactive=False, wrap=True, show_search="none", label="In numbers",
@@ -98,11 +97,8 @@ class StudySection:
         key, sample, path, pasted, *rest = given
         split = len(self.tab.form.inputs)
         more = {"tree": tree if found_tree(who, tree or "") else ""} if self.searches else {}
-        settings = self.tab.form.read(rest[:split])
-        if self.searches:
-            settings = settings.changed(feedback="", notes=())
         return (
-            settings,
+            self.tab.form.read(rest[:split]).plain(),
             self.form.read(rest[split:], **more),
             picked_table(who, sample, path, pasted),
             self.tab.opener(who, key),
@@ -160,11 +156,5 @@ class StudySection:
             status,
             *views.VIEWS[self.study.name](document),
             document,
-            gr.DownloadButton(value=_saved(document), visible=True),
+            gr.DownloadButton(value=scratch_json(f"{document['study']}.json", document), visible=True),
         ]
-
-
-def _saved(document: dict[str, Any]) -> str:
-    path = scratch() / f"{document['study']}.json"
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")
-    return str(path)

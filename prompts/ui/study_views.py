@@ -280,11 +280,3 @@ def _listed(lines: list[str]) -> str:
 VIEWS: dict[str, Callable[[dict[str, Any]], Shown]] = {
     "context_ledger": ledger, "reasoning_grid": grid, "few_shot_risk": risk, "version_tree": versions,
 }  # fmt: skip
-EMPTY = later(
-    {
-        "context_ledger": "Bring rows with right answers: each card is left out once, and you see what it is worth.",
-        "reasoning_grid": "Bring rows with right answers: every way of reasoning answers them, alone and by vote.",
-        "few_shot_risk": "Bring rows with right answers: you see how far the score hangs on k, on order and on the last label.",
-        "version_tree": "Bring rows with right answers: every version answers them, and you see what each change fixed and broke.",
-    }
-)

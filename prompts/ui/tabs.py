@@ -10,19 +10,19 @@ from prompts.models import EMBEDDED
 from prompts.start import Beginning
 from prompts.techniques import TECHNIQUES
 from prompts.ui.forms import listen
-from prompts.ui.next_step import next_step
+from prompts.ui.next_step import Pages, next_step
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.tree_section import tree_views
 from prompts.ui.visitor import Caller
 
 
-def prompt_tabs(visitor: Any, on_device: OnDevice, first: Beginning, pages: Any) -> list[TechniqueTab]:
+def prompt_tabs(visitor: Any, on_device: OnDevice, first: Beginning, order: Pages, pages: Any) -> list[TechniqueTab]:
     """Builds the tabs inside the current gr.Tabs `pages`, opened on a task; returns them so that the page can fill their lists."""
     made = []
     for technique in TECHNIQUES:
         with gr.Tab(technique.title, id=technique.name) as page:
             tab = TechniqueTab(technique, visitor, on_device, first.settings[technique.name])
-            next_step(technique.name, pages)
+            next_step(technique.name, order, pages)
         if tab.tree:  # what a load puts into a page that was never open is not drawn
             listen(page.select, tree_views, visitor, [tab.tree.tree], tab.tree.shown, name="ui_tree_select",
                    show_progress="hidden")  # fmt: skip

@@ -61,7 +61,8 @@ class TechniqueTab:
 
     def _build_form(self) -> None:
         names = [entry.name for entry in self.starters]
-        self.starter = gr.Dropdown(names, value=None, label="See an example of this technique", min_width=280)
+        self.starter = gr.Dropdown(names, value=None, label="See an example of this technique", min_width=280,
+                                   info="It fills the form; what you wrote is replaced.")  # fmt: skip
         self.form: Form = form(self.technique.settings, self.first)
         self._build_material()
         with gr.Accordion("Model server", open=False):
@@ -113,7 +114,8 @@ class TechniqueTab:
         with gr.Accordion("Plain prompt to copy", open=False):
             self.plain = gr.Textbox(label="Plain prompt", lines=4, max_lines=20, interactive=False, buttons=["copy"])
         with gr.Accordion("Export for use elsewhere", open=False):
-            self.export_form = gr.Dropdown(list(FORMS), value="transformers", label="As", min_width=280)
+            self.export_form = gr.Dropdown(list(FORMS), value="transformers", label="As", min_width=280,
+                                           info="A script, a request, or a file for another tool.")  # fmt: skip
             self.export = gr.Button("Export", size="md", scale=0, min_width=90)
             self.exported = gr.Code(label="Export", interactive=False, max_lines=20)
 
@@ -181,8 +183,8 @@ class TechniqueTab:
         assert self.tree is not None
         settings, row = self._read(who, values)
         written = settings
-        if (settings.feedback or settings.notes) and not self.tree.knows(who, tree, settings.task):
-            settings = settings.changed(feedback="", notes=())  # feedback is on an output one has seen
+        if settings.plain() != settings and not self.tree.knows(who, tree, settings.task):
+            settings = settings.plain()  # feedback is on an output one has seen
             gr.Info(say("This prompt was not asked yet: it is asked as it is. Ask again to work your feedback in."))
         last: Asked | None = None
         extra = len(self.tree.shown) + 4

@@ -38,9 +38,11 @@ class TreeSection:
             with gr.Row():
                 self.keep = gr.Button("Keep the prompt as a version", size="md", scale=0, min_width=220)
                 self.fresh = gr.Button("Start a new tree", size="md", scale=0, min_width=150)
-            self.name = gr.Textbox(label="Name of the chosen version", max_length=80, min_width=280)
+            self.name = gr.Textbox(label="Name of the chosen version", max_length=80, min_width=280,
+                                   info="What lists and tables call it.")  # fmt: skip
             self.rename = gr.Button("Name it", size="md", scale=0, min_width=100)
-            self.other = gr.Dropdown([], label="Compare the chosen version with", min_width=280)
+            self.other = gr.Dropdown([], label="Compare the chosen version with", min_width=280,
+                                     info="What differs, and which is better where both were measured.")  # fmt: skip
             self.compared = gr.HTML("<p>Choose a second version to see what differs.</p>")
             self.mine = gr.Dropdown([], label="My trees", info="Choose an earlier one to go on with it.", min_width=280)
             self.delete = gr.Button("Delete this tree", size="md", scale=0, min_width=150)

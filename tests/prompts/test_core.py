@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from prompts import library
 from prompts.asking import ask, rendered_prompt
 from prompts.backends.plan import plan_batches
-from prompts.backends.scripted import ScriptedBackend
 from prompts.errors import NotFound, UserError
 from prompts.messages import Prompt
 from prompts.models import parse
@@ -20,6 +19,7 @@ from prompts.techniques.chain_of_thought import ChainSettings, read
 from prompts.techniques.few_shot import FewShotSettings
 from prompts.techniques.refinement import RefinementSettings, add_requirement, fault
 from prompts.templates import fill, slots_of, template_of
+from tests.scripted import ScriptedBackend
 
 
 def asked(settings: Any, answer: Any = lambda prompt: "yes", row: dict[str, Any] | None = None) -> Any:

@@ -10,13 +10,13 @@ import pytest
 from prompts.backends import Sampling, open_backend
 from prompts.backends.batching import heartbeats
 from prompts.backends.plan import common_prefix
-from prompts.backends.scripted import ScriptedBackend
 from prompts.comparison import run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, in_development
 from prompts.messages import message, prompt
 from prompts.rows import Table
 from prompts.settings import build
+from tests.scripted import ScriptedBackend
 
 
 def table(count: int = 40) -> Table:

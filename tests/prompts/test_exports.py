@@ -177,7 +177,7 @@ def test_promptfoo_is_read_and_the_rest_is_listed(tmp_path: Path) -> None:
     listed = "\n".join(found["not_imported"])
     for part in ("prompt 3", "prompt 4: file://", "provider openai", "'javascript'", "test 3: town", "scenarios"):
         assert part in listed
-    from prompts.backends.scripted import ScriptedBackend
+    from tests.scripted import ScriptedBackend
 
     table = Table("rows", tuple(found["rows"][0]), found["rows"])
     *_, result = run(

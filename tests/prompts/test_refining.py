@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import yaml
 
-from prompts.backends.scripted import ScriptedBackend
 from prompts.errors import NotFound, UserError
 from prompts.refining import operators, tree
 from prompts.refining.gates import EXAMPLE, fault
@@ -19,6 +18,7 @@ from prompts.studies import STUDIES
 from prompts.studies.versions import TreeSettings
 from prompts.studies.work import run
 from prompts.techniques.refinement import Note, RefinementSettings, revise
+from tests.scripted import ScriptedBackend
 
 TASK = "Which colour?"
 RED, BLUE = "a ripe tomato on the kitchen table", "the wide sky above the sea"

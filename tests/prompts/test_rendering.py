@@ -4,7 +4,7 @@ import pytest
 
 from prompts.errors import UserError
 from prompts.messages import message, prompt
-from prompts.rendering import render, render_answered
+from prompts.rendering import answered_texts, render
 from tests.tiny import CHAT, NO_SYSTEM, tiny_tokenizer
 
 PROMPT = prompt(message("system", ("Be brief.", "role")), message("user", ("Add {1}.", "task"), ("2 + 2", "input")))
@@ -16,11 +16,10 @@ DROPS_SYSTEM = CHAT.replace("{% for m in messages %}", "{% for m in messages if 
 )
 def test_asking_and_training_share_every_byte(template: str | None) -> None:
     tokenizer = tiny_tokenizer(template)
-    asked, learned = render_answered(PROMPT, "four", tokenizer)
-    assert asked == render(PROMPT, tokenizer)
+    asked = render(PROMPT, tokenizer)
+    assert answered_texts(PROMPT, "four", tokenizer) == (asked.text, "four<|end|>")
     assert "Be brief." in asked.text and "2 + 2" in asked.text
-    assert learned.text == "four<|end|>"
-    assert tokenizer.decode(list(asked.ids) + list(learned.ids)) == asked.text + learned.text
+    assert tokenizer.decode(list(asked.ids)) == asked.text
     if template != CHAT:
         assert asked.notes, "a template without system role, or no template, is said"
 
@@ -35,4 +34,4 @@ def test_every_part_is_found_in_the_exact_prompt() -> None:
 def test_a_template_that_rewrites_the_answer_is_refused() -> None:
     tokenizer = tiny_tokenizer("{% for m in messages %}{{ m['content']|upper }}{% endfor %}>")
     with pytest.raises(UserError, match="changes the answer"):
-        render_answered(PROMPT, "four", tokenizer)
+        answered_texts(PROMPT, "four", tokenizer)

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from prompts.arithmetic import sums
-from prompts.backends.scripted import ScriptedBackend
 from prompts.calibration import calibrated
 from prompts.errors import UserError
 from prompts.experiment import Rated, first_row, task_of
@@ -18,9 +17,10 @@ from prompts.rows import Table
 from prompts.settings import build
 from prompts.studies import STUDIES, Study
 from prompts.studies.grid import risk_coverage
-from prompts.studies.request import part, request_of
+from prompts.studies.request import request_of
 from prompts.studies.work import forecast, run
 from prompts.techniques import technique
+from tests.scripted import ScriptedBackend
 
 
 def table(count: int = 60) -> Table:
@@ -202,7 +202,7 @@ def test_wrong_studies_are_refused_with_the_remedy() -> None:
 def test_a_request_holds_both_settings() -> None:
     for study in STUDIES:
         request = request_of(study)(task="x", seed=3)
-        assert part(request, study.settings).seed == part(request, technique(study.technique).settings).seed == 3
+        assert request.only(study.settings).seed == request.only(technique(study.technique).settings).seed == 3
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from prompts import library
-from prompts.backends.scripted import ScriptedBackend
 from prompts.errors import NotFound, UserError
-from prompts.experiment import asked_texts
+from prompts.experiment import shown_texts
 from prompts.held_out import keys_of
 from prompts.messages import Rendered
 from prompts.rows import sample_table
@@ -18,6 +17,7 @@ from prompts.techniques import TECHNIQUES, technique
 from prompts.techniques.chain_of_thought import ChainSettings, read
 from prompts.techniques.contextual import ContextualSettings, fit
 from prompts.techniques.few_shot import Example, FewShotSettings, shown
+from tests.scripted import ScriptedBackend
 
 
 class Windowed(ScriptedBackend):
@@ -203,7 +203,7 @@ def test_examples_are_no_rows_that_a_run_holds_out_and_those_not_shown_refuse_no
     after = begin("sample:support_emails", table, inputs, output, instruction, locked).settings["few_shot"]
     assert isinstance(after, FewShotSettings) and len(after.examples) == 4
     assert first.examples[0] not in after.examples
-    assert asked_texts(first) == [] and asked_texts(first.changed(k=2)) == [one.input for one in first.examples]
+    assert shown_texts(first) == [] and shown_texts(first.changed(k=2)) == [one.input for one in first.examples]
 
 
 def test_a_beginning_needs_columns_that_are_there() -> None:

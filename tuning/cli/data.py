@@ -41,18 +41,18 @@ class FixFlags(Flags, Columns):
 
 
 def _inspect(flags: InspectFlags, show: Show) -> Any:
-    return examined(table_of(flags.file), flags.of(Columns), progress(show))
+    return examined(table_of(flags.file), flags.only(Columns), progress(show))
 
 
 def _preview(flags: PreviewFlags, show: Show) -> Any:
     table, shown = table_of(flags.file), Shown(most=flags.shown)
-    return preview(table, flags.of(Columns), flags.of(Reading), flags.owner, token=hub_token(), shown=shown,
+    return preview(table, flags.only(Columns), flags.only(Reading), flags.owner, token=hub_token(), shown=shown,
                    progress=progress(show))  # fmt: skip
 
 
 def _fix(flags: FixFlags, show: Show) -> Any:
     table = table_of(flags.file)
-    columns, done = resolve(flags.of(Columns), table), []
+    columns, done = resolve(flags.only(Columns), table), []
     for text in flags.fix:
         finding, _, fix = text.partition(":")
         done.append(fixed(table, columns, Fix(finding=finding, fix=fix)))

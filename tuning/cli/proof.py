@@ -66,7 +66,7 @@ class PublishFlags(RunFlags, Publish):
 def _evaluate(flags: EvaluateFlags, show: Show) -> Any:
     document: Event = {}
     for document in evaluate(
-        runs.find(flags.owner, flags.run), flags.of(Measure), token=hub_token(), key=os.environ.get(KEY)
+        runs.find(flags.owner, flags.run), flags.only(Measure), token=hub_token(), key=os.environ.get(KEY)
     ):
         if document["event"] == "evaluating":
             show(f"{document['done']} of {document['of']} answers")
@@ -84,7 +84,7 @@ def _ladder(flags: LadderFlags, show: Show) -> Any:
         else:
             ladder.make_ready()
     else:
-        ladder = work.create(runs.find(flags.owner, flags.run), flags.of(LadderSettings))
+        ladder = work.create(runs.find(flags.owner, flags.run), flags.only(LadderSettings))
     show(f"ladder {ladder.id}")
     for event in work.ladder_events(ladder, token=token, key=key):
         if event["event"] != "asking":
@@ -95,12 +95,12 @@ def _ladder(flags: LadderFlags, show: Show) -> Any:
 def _distil(flags: DistilFlags, show: Show) -> Any:
     table = table_of(flags.rows) if flags.rows else None
     ladder = work.find(flags.owner, flags.ladder)
-    return _last(distil(ladder, flags.of(Distil), table, token=hub_token(), key=os.environ.get(KEY)), show)
+    return _last(distil(ladder, flags.only(Distil), table, token=hub_token(), key=os.environ.get(KEY)), show)
 
 
 def _score(flags: ScoreFlags, show: Show) -> Any:
     events = score_again(
-        flags.owner, flags.of(Watched), table_of(flags.rows), token=hub_token(), key=os.environ.get(KEY)
+        flags.owner, flags.only(Watched), table_of(flags.rows), token=hub_token(), key=os.environ.get(KEY)
     )
     return _last(events, show)
 
@@ -116,16 +116,16 @@ def _harm(flags: RunFlags, show: Show) -> Any:
 def _export(flags: ExportFlags, show: Show) -> Any:
     if any(Path(flags.to).glob("*")):
         raise UserError(f"{flags.to} is not empty; name a new folder", field="to")
-    return _last(export(runs.find(flags.owner, flags.run), flags.of(Export), Path(flags.to), token=hub_token()), show)
+    return _last(export(runs.find(flags.owner, flags.run), flags.only(Export), Path(flags.to), token=hub_token()), show)
 
 
 def _deploy(flags: DeployFlags, show: Show) -> Any:
     show("pushing this app's code…")
-    return deploy(flags.of(Deploy), token=hub_token())
+    return deploy(flags.only(Deploy), token=hub_token())
 
 
 def _publish(flags: PublishFlags, show: Show) -> Any:
-    return _last(publishing(runs.find(flags.owner, flags.run), flags.of(Publish), token=hub_token()), show)
+    return _last(publishing(runs.find(flags.owner, flags.run), flags.only(Publish), token=hub_token()), show)
 
 
 def _last(events: Iterator[Event], show: Show) -> Any:

@@ -74,7 +74,7 @@ def _train(flags: TrainFlags, show: Show) -> Any:
     token = hub_token()
 
     def new() -> runs.Run:
-        return made(flags.owner, table_of(flags.file), flags.of(Recipe), flags.of(Columns), token)
+        return made(flags.owner, table_of(flags.file), flags.only(Recipe), flags.only(Columns), token)
 
     return _executed(new, flags.owner, show, token, then_evaluate=flags.evaluate)
 
@@ -89,7 +89,7 @@ def _sweep(flags: SweepFlags, show: Show) -> Any:
             sweep.make_ready()
     else:
         table = table_of(flags.file)
-        sweep = sweeps.create(flags.owner, table, flags.of(Recipe), flags.of(Columns), flags.of(Search))
+        sweep = sweeps.create(flags.owner, table, flags.only(Recipe), flags.only(Columns), flags.only(Search))
         token = hub_token()
     show(f"sweep {sweep.id}")
     for event in sweeps.sweep_events(sweep, token=token):
@@ -98,10 +98,10 @@ def _sweep(flags: SweepFlags, show: Show) -> Any:
 
 
 def _job(flags: JobFlags, show: Show) -> Any:
-    settings, token = flags.of(JobSettings), hub_token()
+    settings, token = flags.only(JobSettings), hub_token()
     cost = price(settings, token)
     show(f"{cost['hardware']}: ${cost['dollars_per_minute']:.4f} a minute, at most ${cost['most_dollars']:.2f}")
-    run = begin_job(flags.owner, table_of(flags.file), flags.of(Recipe), flags.of(Columns), settings, token)
+    run = begin_job(flags.owner, table_of(flags.file), flags.only(Recipe), flags.only(Columns), settings, token)
     show(f"run {run.id}; it goes on when this command is stopped")
     return followed(run, show)
 
@@ -141,7 +141,7 @@ def _status(flags: RunFlags, show: Show) -> Any:
 
 def _forecast(flags: ForecastFlags, show: Show) -> Any:
     table = table_of(flags.file)
-    return forecast(flags.owner, table, flags.of(Recipe), flags.of(Columns), token=hub_token())
+    return forecast(flags.owner, table, flags.only(Recipe), flags.only(Columns), token=hub_token())
 
 
 def _compare(flags: CompareFlags, show: Show) -> Any:

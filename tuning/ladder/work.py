@@ -15,8 +15,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from prompts.asking import Open
 from prompts.backends import OnDevice, identity, open_backend
 from prompts.errors import NotFound, UserError, WorldError, reason_of
@@ -29,6 +27,7 @@ from prompts.replies import Replies
 from prompts.scoring import check, settled
 from prompts.settings import build
 from prompts.techniques.few_shot import Example
+from prompts.words import later
 from tuning import run as runs
 from tuning.evaluate import held_rows, text_of
 from tuning.keeping import may_start
@@ -45,7 +44,7 @@ _ID = re.compile(r"[0-9a-f]{20}")
 class Ladder(Work):
     """A ladder's folder, read when asked."""
 
-    what = "ladder"
+    what = later("ladder")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -110,11 +109,7 @@ def ladder_events(
 
     Rungs that were asked before are kept.
     """
-    try:
-        alive = FileLock(ladder.folder / "alive.lock").acquire(timeout=5)
-    except Timeout:
-        raise UserError("ladder {id} is at work already", id=ladder.id, field="ladder") from None
-    with alive:
+    with ladder.held():
         try:
             with device(ladder) as hold:
                 if hold.mine:

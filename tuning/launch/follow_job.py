@@ -4,11 +4,10 @@ import queue
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from prompts.errors import AppError, WorldError, reason_of
+from prompts.errors import AppError, UserError, WorldError, reason_of
 from prompts.words import loads, say
 from tuning import run as runs
 from tuning.launch.jobs import EVENT, Jobs
@@ -26,20 +25,16 @@ ENDED = ("COMPLETED", "ERROR", "CANCELED", "DELETED")
 def main() -> int:
     token = sys.stdin.readline().strip()
     run = runs.find(sys.argv[2], sys.argv[1])
-    try:
-        alive = FileLock(run.folder / "alive.lock").acquire(timeout=5)
-    except Timeout:
-        return 1
-    with alive:
+    with suppress(UserError), run.held():  # else another follower is at work
         try:
             follow(run, Jobs(run, token), token)
+            return 0
         except AppError as error:
             run.set_state("failed", say("{error}; resume follows the Job, or starts it again", error=error.sentence()))
-            return 1
         except BaseException as error:
             run.set_state("failed", reason_of(error))
             raise
-    return 0
+    return 1
 
 
 def follow(run: Run, jobs: Jobs, token: str) -> None:

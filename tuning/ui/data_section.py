@@ -1,7 +1,6 @@
 """The data part of the fine-tune tab: a source, its mapping, what is wrong with it, and what will be learned from it."""
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import gradio as gr
 
 from prompts.errors import UserError
 from prompts.following import told_meanwhile
-from prompts.home import scratch
+from prompts.home import scratch_json
 from prompts.rows import SAMPLE_TITLES, SUFFIXES
 from prompts.settings import build
 from prompts.ui.forms import Form, form, listen, stop_button, stops
@@ -192,12 +191,13 @@ class DataSection:
                 found = told["found"]
         documents = [finding.document(shown=None) for finding in found]
         done = patches(who.owner, source)
+        report = {"data": table.name, "findings": documents, "fixed": done}
         yield [
             views.health(documents, len(table.rows)),
             views.findings(documents),
             gr.Dropdown(choices=views.fix_choices(documents), value=None),
             views.fixes_done(done),
-            gr.DownloadButton(value=_report(table.name, documents, done), visible=True),
+            gr.DownloadButton(value=scratch_json("data-report.json", report), visible=True),
         ]
 
     def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> list[Any]:
@@ -233,15 +233,6 @@ class DataSection:
             else:
                 found = told["found"]
         yield views.token_numbers(found), views.token_spans(found)
-
-
-def _report(name: str, documents: list[dict[str, Any]], done: list[dict[str, Any]]) -> str:
-    folder = scratch()
-    file = folder / "data-report.json"
-    file.write_text(
-        json.dumps({"data": name, "findings": documents, "fixed": done}, ensure_ascii=False, indent=1), "utf-8"
-    )
-    return str(file)
 
 
 def _some(source: str) -> str:

@@ -6,7 +6,7 @@ from inspect import Parameter
 from typing import Any
 
 from prompts.backends import OnDevice
-from prompts.settings import Settings, knob
+from prompts.settings import knob
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
 from tuning import run as runs
@@ -59,8 +59,8 @@ class PreviewSettings(Reading, Columns):
 
 
 def fix_data(who: Caller, settings: FixSettings, data: str) -> dict[str, Any]:
-    columns = part_of(settings, Columns)
-    source = fix_source(who.owner, data, columns, part_of(settings, Fix))
+    columns = settings.only(Columns)
+    source = fix_source(who.owner, data, columns, settings.only(Fix))
     return {"source": source, **checked(who, source, mapping(data, columns))}
 
 
@@ -68,24 +68,19 @@ def preview_tokens(
     who: Caller, settings: PreviewSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
-    columns = mapping(source, part_of(settings, Columns))
+    columns = mapping(source, settings.only(Columns))
     shown = Shown(most=settings.shown)
     found = preview(
-        open_table(who.owner, source), columns, part_of(settings, Reading), who.owner, token=who.token, shown=shown
+        open_table(who.owner, source), columns, settings.only(Reading), who.owner, token=who.token, shown=shown
     )
     return {"source": source, **found}
-
-
-def part_of(settings: Settings, model: type[Settings]) -> Any:
-    """The fields of `settings` that are settings of `model`."""
-    return model(**{name: getattr(settings, name) for name in model.model_fields})
 
 
 def forecast_run(
     on_device: OnDevice, who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
-    recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
+    recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
     table = open_table(who.owner, source)
     return {"source": source, **forecast(who.owner, table, recipe, columns, token=who.token, on_device=on_device)}
 
@@ -94,7 +89,7 @@ def start_run(
     on_device: OnDevice, who: Caller, settings: RunSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
-    recipe, columns = part_of(settings, Recipe), part_of(settings, Columns)
+    recipe, columns = settings.only(Recipe), settings.only(Columns)
     table, columns = open_table(who.owner, source), mapping(source, columns)
     return runs.snapshot(begin_new(who.owner, table, recipe, columns, who.token, on_device))
 
@@ -103,8 +98,8 @@ def start_sweep(
     on_device: OnDevice, who: Caller, settings: SweepSettings, file: Any = None, data: str = "", dataset: str = ""
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
-    recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
-    sweep = sweeps.create(who.owner, open_table(who.owner, source), recipe, columns, part_of(settings, Search))
+    recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
+    sweep = sweeps.create(who.owner, open_table(who.owner, source), recipe, columns, settings.only(Search))
     begin_sweep(sweep, who.token, on_device)
     return sweeps.snapshot(sweep)
 
@@ -132,8 +127,8 @@ class JobRun(JobSettings, Recipe, Columns):
 
 def start_job(who: Caller, settings: JobRun, file: Any = None, data: str = "", dataset: str = "") -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
-    recipe, columns = part_of(settings, Recipe), mapping(source, part_of(settings, Columns))
-    job = part_of(settings, JobSettings)
+    recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
+    job = settings.only(JobSettings)
     return runs.snapshot(begin_job(who.owner, open_table(who.owner, source), recipe, columns, job, who.token))
 
 

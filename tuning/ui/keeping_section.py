@@ -67,7 +67,8 @@ class KeepingSection:
             self.said = gr.Markdown("", elem_classes="quiet")
             with gr.Row():
                 self.look = gr.Button("What is kept of me?", size="md", scale=0, min_width=180)
-                self.sure = gr.Checkbox(label="Yes, all of it: data, runs, prompts, ladders", min_width=280)
+                self.sure = gr.Checkbox(label="Yes, all of it: data, runs, prompts, ladders", min_width=280,
+                                        info="Nothing of it comes back.")  # fmt: skip
                 self.delete = gr.Button("Delete everything of mine", variant="stop", size="md", scale=0, min_width=220)
             with gr.Row():
                 self.data = gr.Dropdown(
