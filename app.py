@@ -9,10 +9,11 @@ from prompts.home import lent_here
 if lent_here():
     import spaces  # before anything that imports torch
 
-import warnings
 from typing import Any
 
-warnings.filterwarnings("ignore", message=".*Pandas4Warning.*|.*deprecated.*", module="gradio.*")
+from prompts.noise import hush
+
+hush()
 
 import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402

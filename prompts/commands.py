@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
 
 from prompts.errors import UserError, WorldError
 from prompts.home import shared_here
+from prompts.noise import hush
 from prompts.settings import Settings, user_error
 
 DONE, WORLD, USER = 0, 1, 2
@@ -35,6 +36,7 @@ class Command:
 
 def main(program: str, commands: Mapping[str, Command], arguments: Iterable[str]) -> int:
     """Runs the command that `arguments` name and returns the exit code: 0 done, 1 the world refused, 2 the user's input."""
+    hush()
     words = list(arguments)
     name = next((n for n in sorted(commands, key=len, reverse=True) if words[: len(n.split())] == n.split()), None)
     if name is None:

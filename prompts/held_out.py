@@ -11,6 +11,7 @@ from typing import Any
 from prompts.errors import NotFound, UserError
 from prompts.home import RUN_PREFIX, owner_folder, run_folder
 from prompts.rows import Table, read_table, sample_table
+from prompts.scoring import folded
 from prompts.uploads import UPLOAD, uploaded_table
 
 HELD_OUT, TRAINED, ROWS = "held_out.keys", "train.keys", "held_out.jsonl"
@@ -19,7 +20,7 @@ LENGTH = 16
 
 def keys_of(texts: Iterable[str]) -> set[str]:
     """What a row is known by: all its texts together, and the longest of them. White space and case do not matter."""
-    normal = [found for text in texts if (found := " ".join(text.casefold().split()))]
+    normal = [found for text in texts if (found := folded(text))]
     return {_key(" ".join(normal)), _key(max(normal, key=len))} if normal else set()
 
 

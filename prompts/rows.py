@@ -150,7 +150,7 @@ def store(
     ends, missing, at = array("q"), 0, 0
     file: IO[bytes] = (keep / LINES).open("w+b") if keep else tempfile.TemporaryFile()  # noqa: SIM115 (lives as the rows do)
     for number, row in enumerate(rows, 1):
-        where = partial(say, "{name}, row {number}", name=name, number=number)
+        where = partial(say, later("{name}, row {number}"), name=name, number=number)
         if number > limits.max_rows:
             raise UserError(
                 "{name} has more than {max_rows:,} rows; split it or take a sample", name=name, max_rows=limits.max_rows

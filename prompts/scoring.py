@@ -61,9 +61,14 @@ class Score:
         return self.found is None
 
 
+def folded(text: str) -> str:
+    """A text without differences of case and white space."""
+    return " ".join(text.casefold().split())
+
+
 def normal(text: str) -> str:
-    """Folded for comparing: lower case, single spaces, no closing punctuation or quotes around it."""
-    return " ".join(text.casefold().split()).strip(" .!\"'`*")
+    """Folded for comparing answers: without closing punctuation or quotes around it, too."""
+    return folded(text).strip(" .!\"'`*")
 
 
 def exact_match(output: str, reference: str) -> bool:

@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefine
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from prompts.errors import UserError
+from prompts.words import say
 
 LONGEST_TEMPLATE = 100_000
 LONGEST_TEXT = 1_000_000
@@ -85,7 +86,7 @@ def fill(template: str, row: Mapping[str, Any], *, field: str = "") -> str:
         compiled, slots = _compiled(template)
         row = {slot_name(key): "" if value is None else value for key, value in row.items()}
         if missing := [slot for slot in slots if slot not in row]:
-            known = ", ".join(map(str, row)) or "none: write the text itself, or give rows"
+            known = ", ".join(map(str, row)) or say("none: write the text itself, or give rows")
             raise UserError("nothing fills the slot {value!r}; the columns are: {known}", value=missing[0], known=known)
         text = compiled.render(row)
     except UserError as error:

@@ -13,6 +13,7 @@ from prompts.errors import UserError, WorldError
 from prompts.home import EMBEDDED_HUB_ID, home, hub_token, shared_here
 from prompts.models import EMBEDDED_COMMAND
 from prompts.rows import limits_here
+from prompts.words import say
 
 KEPT = 1000  # repositories that are remembered
 FETCHED = (".safetensors", ".json", ".txt", ".model", ".gguf")  # of a model's files
@@ -42,7 +43,9 @@ def check_size(source: str, token: str | None = None) -> None:
     home().mkdir(parents=True, exist_ok=True)
     most, free = limits_here().max_model_gb, shutil.disk_usage(home()).free / 1e9
     if gigabytes > min(most, free):
-        room = f"at most {most} GB are fetched here" if most <= free else f"{free:.0f} GB of disk are free"
+        room = say("{free:.0f} GB of disk are free", free=free)
+        if most <= free:
+            room = say("at most {most} GB are fetched here", most=most)
         raise UserError(
             "{source} has {gigabytes:,.0f} GB of files, and {room}; take a smaller model",
             source=source,

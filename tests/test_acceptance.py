@@ -25,7 +25,10 @@ def test_support_emails_are_learned(tmp_path: Path) -> None:
         table, columns = read_table(shared), Columns(input=("subject", "email"), output="label")
     else:
         table, columns = open_table("local", "sample:support_emails"), SAMPLES["sample:support_emails"]
-    run = executed(runs.create("local", table, Recipe(num_train_epochs=2, sample_rows=0), columns), then=evaluate)
+    run = executed(
+        runs.create("local", table, Recipe(num_train_epochs=1, per_device_train_batch_size=2, sample_rows=0), columns),
+        then=evaluate,
+    )
     found = runs.snapshot(run)["evaluation"]
     assert found["rows"] >= 40
     assert found["base"]["exact_match"] <= 0.1

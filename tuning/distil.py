@@ -26,7 +26,7 @@ from prompts.techniques.few_shot import build as zero_shot
 from prompts.templates import fill, template_of
 from prompts.uploads import save
 from prompts.voting import majority, meaning
-from prompts.words import say
+from prompts.words import later, say
 from tuning.data.columns import Columns, as_text, asking, turn_of
 from tuning.ladder.report import best, snapshot
 from tuning.ladder.rungs import RUNGS, TITLES, Ground
@@ -71,13 +71,16 @@ class Distil(Settings):
     )
 
 
+LEFT_OUT = later(("held out", "empty", "no agreement", "wrong"))  # why a row is
+
+
 @dataclass
 class _Found:
     """What came of the rows so far."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     pairs: list[dict[str, Any]] = field(default_factory=list)
-    dropped: dict[str, int] = field(default_factory=lambda: {"held out": 0, "empty": 0, "no agreement": 0, "wrong": 0})
+    dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LEFT_OUT, 0))
 
 
 def distil(

@@ -19,6 +19,7 @@ from prompts.loading import Loaded, adapter_type, is_soft, load
 from prompts.messages import Finish, Prompt, Rendered, Reply
 from prompts.models import locate, parse
 from prompts.rendering import render
+from prompts.words import say
 
 
 class LocalBackend:
@@ -279,7 +280,7 @@ def _finish(new: list[int], loaded: Loaded) -> Finish:
 def _check_length(tokens: int, sampling: Sampling, loaded: Loaded, row: int | None = None) -> None:
     writes = sampling.max_new_tokens if loaded.kind == "causal" else 0  # the others write beside what they read
     if tokens + writes > loaded.context:
-        where = "the prompt" if row is None else f"row {row + 1}: the prompt"
+        where = say("the prompt") if row is None else say("row {row}: the prompt", row=row + 1)
         raise UserError(
             "{where} has {tokens:,} tokens and the reply may have {max_new_tokens:,}, but the "
             "model's window holds {context:,}; shorten the text or lower max_new_tokens",

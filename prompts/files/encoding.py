@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError
-from prompts.words import say
+from prompts.words import later, say
 
 CHUNK = 1 << 20
 _MARKS = (
@@ -15,8 +15,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
 )  # fmt: skip
 _NOT_TEXT = (
-    (b"PAR1", ".parquet"), (b"PK\x03\x04", ".xlsx or .zip"), (b"\x1f\x8b", "unpacked first: it is a gzip archive"),
-    (b"%PDF", "copied out of the PDF as text"), (b"\xd0\xcf\x11\xe0", ".xlsx: it is an old .xls"),
+    (b"PAR1", ".parquet"), (b"PK\x03\x04", later(".xlsx or .zip")), (b"\x1f\x8b", later("unpacked first: it is a gzip archive")),
+    (b"%PDF", later("copied out of the PDF as text")), (b"\xd0\xcf\x11\xe0", later(".xlsx: it is an old .xls")),
 )  # fmt: skip
 
 
@@ -31,7 +31,9 @@ def detect(path: Path) -> Encoding:
     with path.open("rb") as file:
         head = file.read(4)
     if kind := next((kind for mark, kind in _NOT_TEXT if head.startswith(mark)), None):
-        raise UserError("{name} is no text, whatever its name ends in; upload it as {kind}", name=path.name, kind=kind)
+        raise UserError(
+            "{name} is no text, whatever its name ends in; upload it as {kind}", name=path.name, kind=say(kind)
+        )
     mark = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if mark:
         _check(path, mark)

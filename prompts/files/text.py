@@ -22,7 +22,7 @@ def read_csv(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
     with _opened(path, tell) as file:
         start = file.read(65536)
         if start.lstrip()[:1] in ("{", "<"):
-            kind = "an HTML page" if start.lstrip()[:1] == "<" else "JSON; name it .jsonl or .json"
+            kind = say("an HTML page") if start.lstrip()[:1] == "<" else say("JSON; name it .jsonl or .json")
             raise UserError("{name} does not hold comma-separated values: it is {kind}", name=path.name, kind=kind)
         delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(start, tell)
         file.seek(0)

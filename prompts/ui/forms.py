@@ -240,14 +240,14 @@ def stop_button() -> gr.Button:
     return gr.Button("Stop", size="md", scale=0, min_width=90)
 
 
-def stops(button: Any, event: Any, status: Any, said: str = STOPPED, *, name: str) -> None:
-    """Connects a Stop button: the event is cancelled first, and what is `said` comes after the words that were on their way."""
+def stops(button: Any, events: Any, status: Any, said: str = STOPPED, *, name: str) -> None:
+    """Connects a Stop button: the event or events are cancelled first, and what is `said` comes after the words on their way."""
 
     def stopped() -> str:
         time.sleep(0.5)
         return say(said)
 
-    ended = button.click(None, None, None, cancels=[event], api_name=f"ui_cancel_{name}", api_visibility=PRIVATE)
+    ended = button.click(None, None, None, cancels=events, api_name=f"ui_cancel_{name}", api_visibility=PRIVATE)
     ended.then(stopped, None, status, api_name=f"ui_stop_{name}", api_visibility=PRIVATE)
 
 

@@ -3,7 +3,15 @@
 from html import escape
 
 from prompts.messages import Rendered
-from prompts.words import say
+from prompts.words import later, say
+
+SOURCES = later(("task", "input", "steps", "example", "document"))  # and the cards, which the form names
+
+
+def _named(source: str) -> str:
+    """ "example 2" -> the same in words of the page: its name may be followed by a number or a file's name."""
+    name, space, which = source.partition(" ")
+    return say(name) + space + which
 
 
 def lens(rendered: Rendered | None, notes: tuple[str, ...] = ()) -> str:
@@ -18,7 +26,7 @@ def lens(rendered: Rendered | None, notes: tuple[str, ...] = ()) -> str:
         f'<span class="{colour.get(span.source, "template")}">{escape(rendered.text[span.start : span.end])}</span>'
         for span in rendered.spans
     )
-    legend = "".join(f'<span class="{colour[source]}">{escape(source)}</span>' for source in sources)
+    legend = "".join(f'<span class="{colour[source]}">{escape(_named(source))}</span>' for source in sources)
     bar = ""
     if rendered.window:
         share = len(rendered.ids) / rendered.window

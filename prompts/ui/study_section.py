@@ -79,11 +79,13 @@ class StudySection:
         name = self.study.name
         tree = [self.tab.tree.tree] if self.searches else []
         self._inputs = [*tree, self.tab.key, *self.rows.inputs, *self.tab.form.inputs, *self.form.inputs]
-        listen(self.cost.click, self._forecast, self.visitor, self._inputs, self.status, name=f"ui_forecast_{name}")
+        counting = listen(
+            self.cost.click, self._forecast, self.visitor, self._inputs, self.status, name=f"ui_forecast_{name}"
+        )
         going = listen(self.go.click, self._run, self.visitor, self._inputs, self.shown, name=f"ui_{name}",
                        show_progress="minimal")  # fmt: skip
         kept = later("Stopped; what was answered is kept, so that it goes on from here.")
-        stops(self.stop, going, self.status, kept, name=name)
+        stops(self.stop, [going, counting], self.status, kept, name=name)
         if self.searches:
             found = listen(self.search.click, self._optimise, self.visitor, self._inputs, [*self.shown, self.tab.tree.tree],
                            name="ui_optimise", show_progress="minimal")  # fmt: skip

@@ -13,7 +13,7 @@ CSS = (
 .gradio-container main {max-width: 1180px !important; margin-inline: auto !important; width: 100%}
 :root {--color-accent: var(--primary-700)}
 .dark {--color-accent: var(--primary-400)}
-.vega-embed, .vega-embed svg {overflow: visible !important}
+.colours-told .role-legend {display: none}
 .block.verdict {border-left: 4px solid var(--primary-500); padding: 12px 16px}
 .block.verdict table {font-size: 13px; border: 0} .block.verdict :is(tr, th, td) {border-color: var(--border-color-primary)}
 .block.verdict :is(th, td) {padding: 4px 8px; border-width: 0 0 1px} .block.verdict th {vertical-align: bottom}

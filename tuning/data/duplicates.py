@@ -15,6 +15,7 @@ from datasketch import MinHash
 from rapidfuzz import fuzz
 
 from prompts.following import Progress
+from prompts.scoring import folded
 
 NEAR = 0.9
 BANDS, BAND = 32, 3  # of 96 hash values: two texts with half their shingles in common are found in 98.6 % of cases
@@ -23,11 +24,6 @@ CHUNK = 1000
 KEPT = 50_000  # texts held while pairs are compared
 ALL_PAIRS = 8  # rows of one bucket up to which all pairs are compared
 _WORD = re.compile(r"\w+")
-
-
-def normal(text: str) -> str:
-    """A text without differences of case and white space."""
-    return " ".join(text.casefold().split())
 
 
 class Groups:
@@ -66,7 +62,7 @@ def find_groups(
     signatures: list[np.ndarray] = []
     shingles: list[np.ndarray] = []
     for number, text in enumerate(texts):
-        plain = normal(text)
+        plain = folded(text)
         first = seen.setdefault(hash(plain), number) if plain else number
         exact.append(first)
         if first == number and plain:
@@ -82,7 +78,7 @@ def find_groups(
     groups = np.array(exact, dtype=np.int64)
     if not signatures:
         return Groups(groups, groups.copy())
-    near = _joined(np.concatenate(signatures), np.array(hashed), groups, lambda number: normal(at(number)))
+    near = _joined(np.concatenate(signatures), np.array(hashed), groups, lambda number: folded(at(number)))
     return Groups(groups, near)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 
 from prompts.errors import UserError
 from prompts.rows import Row, Table, store
+from prompts.scoring import folded
 from prompts.settings import Settings, knob
 from prompts.words import say
 from tuning.data.columns import Columns, texts
 from tuning.data.doctor import FINDINGS, TAG, Finding, examine, plain_label
-from tuning.data.duplicates import normal
 from tuning.data.personal import mask
 
 Patch = dict[
@@ -108,7 +108,7 @@ def _merged(table: Table, columns: Columns, finding: Finding) -> dict[int, Row]:
     if columns.messages:
         raise UserError("answers inside a chat cannot be merged; drop the rows instead", field="fix")
     by_label = finding.kind == "label_spellings"
-    key = plain_label if by_label else normal
+    key = plain_label if by_label else folded
     votes: dict[str, Counter[Any]] = defaultdict(Counter)
     for row in table.rows:
         given, answer = texts(row, columns)

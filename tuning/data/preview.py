@@ -118,4 +118,5 @@ def _shortened(text: str) -> str:
     if len(text) <= CUT_CHARACTERS:
         return text
     half = CUT_CHARACTERS // 2
-    return f"{text[:half]} … {len(text) - CUT_CHARACTERS:,} characters not shown … {text[-half:]}"
+    cut = say("{cut:,} characters not shown", cut=len(text) - CUT_CHARACTERS)
+    return f"{text[:half]} … {cut} … {text[-half:]}"

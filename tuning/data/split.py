@@ -10,6 +10,7 @@ from typing import Any
 
 from prompts.errors import UserError
 from prompts.rows import Row, Table
+from prompts.scoring import folded
 from tuning.data.columns import FEW, Columns, Conversation, compared
 
 # What a column that splits may say, for each part.
@@ -105,7 +106,7 @@ def given_split(rows: Iterable[Row], columns: Columns, seed: int) -> Split:
 
 
 def _same_input(rows: Iterable[Conversation]) -> list[int]:
-    return [hash(" ".join((row.prompt.plain() or row.answer).casefold().split())) for row in rows]
+    return [hash(folded(row.prompt.plain() or row.answer)) for row in rows]
 
 
 def _answers(rows: Sequence[Conversation]) -> list[str] | None:
