@@ -12,6 +12,10 @@ Event = dict[str, Any]
 Progress = Callable[[int, int], None]  # (done, of) is told to it
 
 
+def told_to_nobody(_done: int, _of: int) -> None:
+    """For whoever follows nothing."""
+
+
 def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Event) -> Iterator[Event]:
     """Runs `work(say)` in a thread of its own and yields what it says; what it raises is raised here. Closing the iterator sets
     `stop` and waits for the end.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.backends import OnDevice, identity
+from prompts.following import Progress, told_to_nobody
 from prompts.home import device_lock, models_folder, owner_folder
 from prompts.rows import Table, store
 from tuning.allowance import allowance, in_slices
@@ -47,11 +48,13 @@ def forecast(
     *,
     token: str | None = None,
     on_device: OnDevice = identity,
+    tell: Progress = told_to_nobody,
 ) -> dict[str, Any]:
     """{"steps", "seconds_per_step", "seconds", "peak_memory_gb", "tokens", "tokens_per_second", "measured_steps", "tiers": [...]}.
 
-    Measured by a child process (tuning/launch/measure.py). A run of the same recipe and rows, created later, remembers it.
-    Raises as training does: for rows too long, a model that cannot be had, too little memory.
+    Measured by a child process (tuning/launch/measure.py), while which `tell` is called; what that raises ends it. A run of the
+    same recipe and rows, created later, remembers it. Raises as training does: for rows too long, a model that cannot be had, too
+    little memory.
     """
     columns = resolve(columns, table)
     with tempfile.TemporaryDirectory() as scratch:
@@ -61,7 +64,7 @@ def forecast(
         given = {"home": scratch, "lock": str(device_lock()), "name": table.name, "columns_of_rows": table.columns,
                  "recipe": recipe.to_json(), "columns": columns.to_json(), "token": token}  # fmt: skip
         lease = lease_seconds(on_device)
-        document = measured(given) if lease is None else on_device(measured_apart)(given)
+        document = measured(given, tell) if lease is None else on_device(measured_apart)(given)
     if lease is not None:
         needed, loading = document["seconds"], document["loading_seconds"]
         slices = in_slices(needed, loading, lease, RESERVE)

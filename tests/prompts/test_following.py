@@ -2,13 +2,16 @@
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from prompts.errors import UserError
 from prompts.following import told_meanwhile
 from prompts.ui.progress import TimeLeft, duration
+from tuning.launch.process import measured
 
 
 def test_work_tells_how_far_it_is_and_last_what_it_found() -> None:
@@ -40,6 +43,18 @@ def test_work_that_nobody_follows_any_more_ends_at_its_next_telling() -> None:
     next(events)
     events.close()  # what Stop does
     assert ended.is_set() and told < 1000
+
+
+def test_a_forecast_that_nobody_follows_any_more_leaves_no_process(tmp_path: Path) -> None:
+    given = {"home": str(tmp_path), "lock": str(tmp_path / "lock")}  # it is still importing when it is stopped
+    events = told_meanwhile(lambda tell: measured(given, tell), every=0.0)
+    assert next(events)["of"] == 1
+    children = [
+        child for child in psutil.Process().children(recursive=True) if "tuning.launch.measure" in child.cmdline()
+    ]
+    assert len(children) == 1
+    events.close()
+    assert not children[0].is_running()
 
 
 def test_what_is_wrong_is_raised_where_it_is_followed() -> None:

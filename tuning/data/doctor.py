@@ -188,17 +188,9 @@ class _Look:
             yield finding("rare_labels", rows, ", ".join(f"{label} {labels[label]}" for label in sorted(rare))[:200])
         (most, high), (least, low) = labels.most_common()[0], labels.most_common()[-1]
         if len(labels) > 1 and high >= SKEW * low:
-            yield finding(
-                "balance",
-                [],
-                say(
-                    "{most!r} {high} rows, {least!r} {low}; look at macro-F1, not at accuracy alone",
-                    most=most,
-                    high=high,
-                    least=least,
-                    low=low,
-                ),
-            )
+            about = {"most": most, "high": high, "least": least, "low": low}
+            detail = say("{most!r} {high} rows, {least!r} {low}; look at macro-F1, not at accuracy alone", **about)
+            yield finding("balance", [], detail)
 
     def language_findings(self) -> Iterator[Finding]:
         total = self.languages.total()
@@ -210,9 +202,8 @@ class _Look:
     def bias_findings(self) -> Iterator[Finding]:
         rows, sets = self.screen.unlike()
         if rows:
-            yield finding(
-                "unlike", rows, say("{sets} sets of rows are alike once the words for a group are taken out", sets=sets)
-            )
+            detail = say("{sets} sets of rows are alike once the words for a group are taken out", sets=sets)
+            yield finding("unlike", rows, detail)
         if not (labels := self.labels):
             return
         associations = self.screen.associations(set(labels))
@@ -220,11 +211,8 @@ class _Look:
             yield finding("bias", [], sentence(found))
         if associations and not decisive(associations):
             dimensions = ", ".join(sorted({found["dimension"] for found in associations}))
-            yield finding(
-                "no_bias",
-                [],
-                say("{associations} comparisons: {dimensions}", associations=len(associations), dimensions=dimensions),
-            )
+            count = len(associations)
+            yield finding("no_bias", [], say("{count} comparisons: {dimensions}", count=count, dimensions=dimensions))
 
 
 def plain_label(text: str) -> str:

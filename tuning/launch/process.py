@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError, WorldError
+from prompts.following import Progress, told_to_nobody
 from prompts.home import shared_here
 from prompts.sharing import YIELDING
 from prompts.words import loads, say
@@ -127,15 +128,30 @@ def cool() -> None:
     _SPARE.cool()
 
 
-def measured(document: dict[str, Any]) -> dict[str, Any]:
-    """Runs tuning/launch/measure.py on a document, which goes by pipe. Raises UserError and WorldError as it says."""
+def measured(document: dict[str, Any], tell: Progress = told_to_nobody) -> dict[str, Any]:
+    """Runs tuning/launch/measure.py on a document, which goes by pipe. Raises UserError and WorldError as it says; what `tell`
+    raises, which is called all the while, ends it.
+    """
     _free_the_gpu()
-    command = [sys.executable, "-m", "tuning.launch.measure"]
-    done = subprocess.run(
-        command, input=json.dumps(document), capture_output=True, text=True, cwd=_ROOT, env=_environment(), check=False
-    )
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuning.launch.measure"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, cwd=_ROOT, env=_environment(),
+    )  # fmt: skip
+    given: str | None = json.dumps(document)
+    with process:
+        try:
+            while True:
+                try:
+                    out, _ = process.communicate(given, timeout=0.3)
+                    break
+                except subprocess.TimeoutExpired:
+                    given = None
+                    tell(0, 1)
+        except BaseException:
+            process.kill()
+            raise
+    lines = out.strip().splitlines()
+    if process.returncode or not lines:
         raise WorldError(
             "the forecast's process ended without a word, most likely for want of memory; lower the batch size or max_length"
         )

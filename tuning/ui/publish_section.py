@@ -8,7 +8,7 @@ import gradio as gr
 from prompts.home import scratch
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.visitor import Caller
-from prompts.words import say
+from prompts.words import later, say
 from tuning import run as runs
 from tuning.export import Export, exported_file
 from tuning.publish import Publish, publishing
@@ -36,15 +36,21 @@ class PublishSection:
                 label="Token", type="password", info="A Hub token with write access; not needed when you are signed in. "
                 "Used for this push, stored nowhere.",
             )  # fmt: skip
-            self.push = gr.Button("Publish", size="md", scale=0, min_width=140)
+            with gr.Row():
+                self.push = gr.Button("Publish", size="md", scale=0, min_width=140)
+                self.stop_push = stop_button()
             self.pushed = gr.Markdown("Not published.", elem_classes="quiet")
 
     def connect(self, run: Any) -> None:
         going = listen(self.download.click, self._download, self.visitor, [run, *self.export_form.inputs],
                        [self.exported, self.zip], name="ui_download")  # fmt: skip
         stops(self.stop, going, self.exported, name="download")
-        listen(self.push.click, self._push, self.visitor, [run, self.token, *self.publish_form.inputs],
-               [self.pushed, self.token], name="ui_publish")  # fmt: skip
+        pushing = listen(self.push.click, self._push, self.visitor, [run, self.token, *self.publish_form.inputs],
+                         [self.pushed, self.token], name="ui_publish")  # fmt: skip
+        kept = later(
+            "Stopped after the step in hand; nothing here is lost. What was sent already is on the Hub: publish again."
+        )
+        stops(self.stop_push, pushing, self.pushed, kept, name="publish")
 
     def _download(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
         found, settings = runs.find(who.owner, chosen(run)), self.export_form.read(values)

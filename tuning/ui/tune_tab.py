@@ -1,14 +1,17 @@
 """The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
 
+import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
+from prompts.following import told_meanwhile
 from prompts.techniques import prompt_words
-from prompts.ui.forms import Form, form, listen
+from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from prompts.words import say
@@ -77,10 +80,12 @@ class TuneTab:
     def _build_training(self) -> None:
         gr.Markdown("## 3 · Training")
         with gr.Row():
-            self.forecast = gr.Button("Forecast", size="md", scale=0, min_width=100)
             self.start = gr.Button("Start training", variant="primary", min_width=140)
             self.cancel = gr.Button("Cancel", size="md", scale=0, min_width=90)
             self.resume = gr.Button("Resume", size="md", scale=0, min_width=90)
+        with gr.Row():
+            self.forecast = gr.Button("Forecast", size="md", scale=0, min_width=140)
+            self.stop = stop_button()
         self.foreseen = gr.Markdown("", elem_classes="quiet")
         self.progress = gr.Markdown(NO_RUN, elem_classes="quiet status")
         self.loss = gr.LinePlot(
@@ -116,8 +121,9 @@ class TuneTab:
         visitor, data = self.visitor, self.data
         data.connect(self.recipe)
         self.sweep.connect(data, self.recipe, self.mine, self._mine)
-        listen(self.forecast.click, self._forecast, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs],
-               self.foreseen, name="ui_forecast")  # fmt: skip
+        measuring = listen(self.forecast.click, self._forecast, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs],
+                           self.foreseen, name="ui_forecast")  # fmt: skip
+        stops(self.stop, measuring, self.foreseen, name="forecast")
         started = listen(
             self.start.click, self._start, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs], [self.run, self.mine],
             name="ui_start",
@@ -192,9 +198,14 @@ class TuneTab:
     def _forecast(self, who: Caller, source: str, *values: Any) -> Iterator[str]:
         columns, recipe = self._read(source, values)
         yield say("Measuring a few real steps…")
-        table = open_table(who.owner, source)
-        found = forecast(who.owner, table, recipe, columns, token=who.token, on_device=self.on_device)
-        yield views.foreseen(found)
+        measured = partial(forecast, who.owner, open_table(who.owner, source), recipe, columns, token=who.token,
+                           on_device=self.on_device)  # fmt: skip
+        began = time.monotonic()
+        for told in told_meanwhile(lambda tell: measured(tell=tell)):
+            if "found" in told:
+                yield views.foreseen(told["found"])
+            else:
+                yield say("Measuring a few real steps… {seconds:.0f} s", seconds=time.monotonic() - began)
 
     def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
         columns, recipe = self._read(source, values)
