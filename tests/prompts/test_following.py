@@ -1,5 +1,6 @@
 """Long work, told while it goes on: how far it is, what is left, and its end when nobody listens."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from prompts.errors import UserError
 from prompts.following import told_meanwhile
+from prompts.rows import INDEX, LINES
 from prompts.ui.progress import TimeLeft, duration
 from tuning.launch.process import measured
 
@@ -46,7 +48,9 @@ def test_work_that_nobody_follows_any_more_ends_at_its_next_telling() -> None:
 
 
 def test_a_forecast_that_nobody_follows_any_more_leaves_no_process(tmp_path: Path) -> None:
-    given = {"home": str(tmp_path), "lock": str(tmp_path / "lock")}  # it is still importing when it is stopped
+    for name in (INDEX, LINES):
+        os.mkfifo(tmp_path / name)  # rows that never come: it is at work until it is stopped
+    given = {"home": str(tmp_path), "name": "rows", "columns_of_rows": ["text"]}
     events = told_meanwhile(lambda tell: measured(given, tell), every=0.0)
     assert next(events)["of"] == 1
     children = [
