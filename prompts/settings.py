@@ -17,8 +17,6 @@ from prompts.errors import UserError
 from prompts.words import later, say
 
 S = TypeVar("S", bound=BaseModel)
-
-
 P = TypeVar("P", bound="Settings")
 
 
@@ -120,9 +118,9 @@ FAULTS = {  # Pydantic's words for what can be wrong with a value, by its name o
 
 def _what(item: ErrorDetails) -> str:
     """A fault in words that can be said in another language."""
-    about = item.get("ctx", {})
-    key = FAULTS.get(item["type"], item["msg"])
-    return say(key, **about) if about else say(key)
+    if item["type"] not in FAULTS:
+        return say("{message}", message=item["msg"])  # its own braces are no slots
+    return say(FAULTS[item["type"]], **item.get("ctx", {}))
 
 
 def in_order(model: type[BaseModel]) -> dict[str, FieldInfo]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field, create_model
 
 from prompts import library
 from prompts.asking import ask, rendered_prompt
@@ -13,7 +14,7 @@ from prompts.backends.plan import plan_batches
 from prompts.errors import NotFound, UserError
 from prompts.messages import Prompt
 from prompts.models import parse
-from prompts.settings import build, table
+from prompts.settings import Settings, build, table
 from prompts.techniques import TECHNIQUES, technique
 from prompts.techniques.chain_of_thought import ChainSettings, read
 from prompts.techniques.few_shot import FewShotSettings
@@ -226,3 +227,9 @@ def test_plain_prompt_can_be_copied() -> None:
     last, _ = asked(technique("contextual").settings(task="t", role="r"))
     assert last.prompt.plain() == "[system]\nr\n\n[user]\nt"
     assert isinstance(last.prompt, Prompt)
+
+
+def test_a_fault_whose_words_hold_braces_is_a_sentence_too() -> None:
+    code = create_model("Code", __base__=Settings, code=(str, Field(pattern=r"^\w{3}$")))
+    with pytest.raises(UserError, match=r"code: String should match pattern .*\{3\}"):
+        build(code, {"code": "toolong"})

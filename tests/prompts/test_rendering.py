@@ -19,7 +19,8 @@ def test_asking_and_training_share_every_byte(template: str | None) -> None:
     asked = render(PROMPT, tokenizer)
     assert answered_texts(PROMPT, "four", tokenizer) == (asked.text, "four<|end|>")
     assert "Be brief." in asked.text and "2 + 2" in asked.text
-    assert tokenizer.decode(list(asked.ids)) == asked.text
+    learned = tokenizer("four<|end|>", add_special_tokens=False)["input_ids"]
+    assert tokenizer.decode([*asked.ids, *learned]) == asked.text + "four<|end|>"
     if template != CHAT:
         assert asked.notes, "a template without system role, or no template, is said"
 

@@ -57,8 +57,8 @@ def test_two_processes_end_as_one(way: str, rows: Path, tiny: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_training_of_two_is_resumed_by_two(rows: Path, tiny: str) -> None:
-    way = "fsdp"  # which shards its checkpoints; ddp goes on as one process does
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stopped_training_of_two_is_resumed_by_two(way: str, rows: Path, tiny: str) -> None:
     whole, _ = trained(WAYS[way], rows, tiny, "--num-train-epochs", "16")
     words = [*WAYS[way], "train", str(rows), "--model", tiny, "--num-train-epochs", "16", "--max-length", "256", "--lora-r", "4",
              "--learning-rate", "0.01", "--per-device-train-batch-size", "7", "--held-out", "0.1", "--json"]  # fmt: skip
