@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
@@ -16,7 +16,7 @@ def told_to_nobody(_done: int, _of: int) -> None:
     """For whoever follows nothing."""
 
 
-def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Event) -> Iterator[Event]:
+def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Event) -> Generator[Event, None, None]:
     """Runs `work(say)` in a thread of its own and yields what it says; what it raises is raised here. Closing the iterator sets
     `stop` and waits for the end.
     """
@@ -42,11 +42,11 @@ def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Ev
             thread.join()
 
 
-class _Stopped(Exception):
-    """Nobody listens any more."""
+class _Stopped(BaseException):
+    """Nobody listens any more; no handler of failures may take it for one."""
 
 
-def told_meanwhile(work: Callable[[Progress], Any], every: float = 0.5) -> Iterator[Event]:
+def told_meanwhile(work: Callable[[Progress], Any], every: float = 0.5) -> Generator[Event, None, None]:
     """{"done", "of"} once in `every` seconds while `work(tell)` tells it; last {"found": what it returns}. Closing the iterator
     ends the work at its next telling.
     """

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from prompts.downloads import bar
 from prompts.errors import UserError, WorldError
 from prompts.home import EMBEDDED_HUB_ID, home, hub_token, shared_here
 from prompts.models import EMBEDDED_COMMAND
@@ -16,7 +17,7 @@ from prompts.rows import limits_here
 from prompts.words import say
 
 KEPT = 1000  # repositories that are remembered
-FETCHED = (".safetensors", ".json", ".txt", ".model", ".gguf")  # of a model's files
+FETCHED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".gguf")  # of a model's files
 FRESH_SECONDS = 300  # after which the Hub is asked again
 _fine: dict[tuple[str, str], float] = {}  # when it was asked about, by a digest of the token
 
@@ -60,7 +61,7 @@ def check_size(source: str, token: str | None = None) -> None:
 
 def fetch(source: str, token: str | None = None) -> None:
     """Brings a model's files here, outside of every lock, so that nobody waits for another's download. Raises as `check_size`; what
-    cannot be fetched is said where it is read.
+    cannot be fetched is said where it is read; how far it is, to whom prompts/downloads.py knows.
     """
     if Path(source).is_dir():
         return
@@ -69,7 +70,9 @@ def fetch(source: str, token: str | None = None) -> None:
 
     patterns = [f"*{ending}" for ending in FETCHED]
     with suppress(Exception):
-        snapshot_download(source, token=hub_token(token), allow_patterns=patterns, ignore_patterns=["*/*"])
+        snapshot_download(
+            source, token=hub_token(token), allow_patterns=patterns, ignore_patterns=["*/*"], tqdm_class=bar()
+        )
 
 
 @contextmanager

@@ -7,7 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 
 from prompts.backends import OnDevice, identity
+from prompts.downloads import told_to
 from prompts.errors import AppError, UserError, WorldError, is_out_of_memory, reason_of
+from prompts.following import Progress, told_meanwhile
 from prompts.models import locate
 from prompts.weights import fetch
 from prompts.words import say
@@ -67,13 +69,31 @@ def _write_down(run: Run, error: BaseException) -> None:
 def _in_line(run: Run, work: Callable[[], Iterator[Event]], token: str | None) -> Generator[Event, None, None]:
     """One training at a time on this machine, whoever owns it, in order of arrival, for as long as its owner may."""
     yield {"event": "queued"}
-    fetch(locate(run.recipe.model, run.owner)[0], token)
+    yield from _fetched(run, token)
     with device(run):
         yield from work()
     if run.recipe.hub_model_id and run.status_written() == "evaluating":  # others may train meanwhile
         yield from afterwards(run, token=token)
         run.set_state("finished")
         yield {"event": "finished"}
+
+
+def _fetched(run: Run, token: str | None) -> Iterator[Event]:
+    """Brings the base here, which may take longer than the training; a run that is asked to stop leaves it at that."""
+    source = locate(run.recipe.model, run.owner)[0]
+
+    def bring(tell: Progress) -> None:
+        with told_to(tell):
+            fetch(source, token)
+
+    began = time.monotonic()
+    with closing(told_meanwhile(bring, every=1.0)) as events:
+        for event in events:
+            if run.asked_to_stop():
+                return
+            if done := event.get("done"):
+                left = (time.monotonic() - began) / done * (event["of"] - done)
+                yield {"event": "fetching", "model": run.recipe.model, **event, "remaining": round(left, 1)}
 
 
 def _work(

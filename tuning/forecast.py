@@ -15,7 +15,9 @@ from typing import Any
 from prompts.backends import OnDevice, identity
 from prompts.following import Progress, told_to_nobody
 from prompts.home import device_lock, models_folder, owner_folder
+from prompts.models import locate
 from prompts.rows import Table, store
+from prompts.weights import fetch
 from tuning.allowance import allowance, in_slices
 from tuning.data.columns import Columns, resolve
 from tuning.data.encode import Encoded
@@ -52,11 +54,12 @@ def forecast(
 ) -> dict[str, Any]:
     """{"steps", "seconds_per_step", "seconds", "peak_memory_gb", "tokens", "tokens_per_second", "measured_steps", "tiers": [...]}.
 
-    Measured by a child process (tuning/launch/measure.py), while which `tell` is called; what that raises ends it. A run of the
-    same recipe and rows, created later, remembers it. Raises as training does: for rows too long, a model that cannot be had, too
-    little memory.
+    Measured by a child process (tuning/launch/measure.py), which tells `tell` how many of its stages are done; what that raises
+    ends it. A run of the same recipe and rows, created later, remembers it. Raises as training does: for rows too long, a model
+    that cannot be had, too little memory.
     """
     columns = resolve(columns, table)
+    fetch(locate(recipe.model, owner)[0], token)  # seen, where the child's would not be
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         store(table.name, table.rows, keep=folder)
@@ -82,7 +85,7 @@ def kept(owner: str, recipe: Recipe, columns: Columns, fingerprint: str) -> Path
     return owner_folder(owner, "cache", "forecasts", f"{hashlib.sha256(known.encode()).hexdigest()[:20]}.json")
 
 
-def steps_measured(run: Run, token: str | None) -> dict[str, Any]:
+def steps_measured(run: Run, token: str | None, tell: Progress = told_to_nobody) -> dict[str, Any]:
     """The forecast itself, in the process that takes the steps."""
     from tuning.execute import encoded
 
@@ -91,9 +94,13 @@ def steps_measured(run: Run, token: str | None) -> dict[str, Any]:
     work = _Steps(run, task, parts, token)
     loading = time.perf_counter() - started
     recipe, train = run.recipe, parts["train"]
-    work.timed(_usual(train, recipe, USUAL))  # the first step is slower than all others
-    longest = work.timed(_longest(train, recipe))
-    usual = [work.timed(_usual(train, recipe, number)) for number in range(USUAL)]
+    batches = [_usual(train, recipe, USUAL), _longest(train, recipe), *(_usual(train, recipe, n) for n in range(USUAL))]
+    timed = []
+    for done, batch in enumerate(batches, 1):
+        tell(done, len(batches) + 2)
+        timed.append(work.timed(batch))
+    _first, longest, *usual = timed  # the first step is slower than all others
+    tell(len(batches) + 1, len(batches) + 2)
     sampling = work.sampling() * math.ceil(recipe.num_train_epochs)
     steps = max(1, math.ceil(len(train.rows) / recipe.effective_batch_size) * recipe.num_train_epochs)
     rate = sum(step["tokens"] for step in usual) / sum(step["seconds"] for step in usual)

@@ -8,6 +8,7 @@ from typing import Any
 
 from prompts.errors import UserError, WorldError
 from prompts.home import shared_here
+from prompts.words import later
 
 
 def hub_api(token: str | None) -> Any:
@@ -21,14 +22,14 @@ def hub_api(token: str | None) -> Any:
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
 
 
-_STATUS = {
+_STATUS = later({
     401: "the Hub does not know the token; sign in again, or make a new token with write access",
     403: "the token may not write to {repo}; use a token with write access to that owner",
     404: "the Hub does not find {repo}: it was removed or renamed meanwhile, or the token may not see it; nothing is lost",
     409: "{repo} is being changed by another push; nothing is lost, try again",
     412: "{repo} changed meanwhile; nothing is lost, try again",
     429: "the Hub asks to wait (too many requests); try again in some minutes",
-}
+})  # fmt: skip
 
 
 @contextmanager
@@ -68,9 +69,9 @@ def hub_refusals(repo: str) -> Iterator[None]:
 def _refusal(repo: str, error: Any) -> UserError | WorldError:
     status = error.response.status_code if error.response is not None else 0
     if status in (401, 403):
-        return UserError(_STATUS[status].format(repo=repo), field="token")
+        return UserError(_STATUS[status], repo=repo, field="token")
     if status in _STATUS:
-        return WorldError(_STATUS[status].format(repo=repo))
+        return WorldError(_STATUS[status], repo=repo)
     if status >= 500 or status == 0:
         return WorldError("the Hub failed (status {status}); nothing is lost, try again later", status=status)
     return WorldError(

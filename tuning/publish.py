@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from prompts.downloads import bar, told_to
 from prompts.errors import UserError, WorldError
+from prompts.following import Progress, told_meanwhile
 from prompts.home import adapter_folder
 from prompts.kinds import LABELS_FILE
 from prompts.messages import Prompt, message, prompt
 from prompts.models import locate
 from prompts.settings import knob
+from prompts.words import say
 from tuning.card import card, data_card
 from tuning.demo_space import write_space
 from tuning.evaluate import room
@@ -74,10 +77,10 @@ def publish(run: Run, settings: Publish, *, token: str | None) -> dict[str, Any]
 def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Event]:
     """Exports, uploads with tokenizer and card, reads every file back, and asks what came back in a fresh process.
 
-    Events as `export`'s, then "uploading", "reading_back", "loading_again", and last "published": {"run", "repo", "url",
-    "revision", "private", "form", "files", "check", "round_trip", "data"?}; the same is kept as published.json. Raises UserError
-    for a name, a token or a base that has to change, WorldError where the Hub refuses or what came back differs; nothing here
-    is lost by it, and publishing again goes on where it stopped.
+    Events as `export`'s, then "uploading" (bytes), "reading_back" (done, of: bytes), "loading_again", "uploading_more" (what: data
+    or space), and last "published": {"run", "repo", "url", "revision", "private", "form", "files", "check", "round_trip", "data"?,
+    "space"?}; the same is kept as published.json. Raises UserError for a name, a token or a base that has to change, WorldError
+    where the Hub refuses or what came back differs; nothing here is lost by it, and publishing again goes on where it stopped.
     """
     adapter_folder(run.owner, run.id)
     if settings.space and settings.form == "adapter" and not whole_or_on_hub(run):
@@ -91,26 +94,30 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
         for exported in export(run, settings, folder, token=token):
             if exported["event"] != "exported":
                 yield exported
-        yield {"event": "uploading", "repo": repo}
         create_repo(api, run, repo, private=settings.private, update=settings.update)
         pin(folder, base)
         (folder / "README.md").write_text(card(run, repo, settings, base, exported["check"]), encoding="utf-8")
+        yield {"event": "uploading", "repo": repo, "bytes": sum(_sizes(folder).values())}
         commit = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message=f"{settings.form.capitalize()} of run {run.id}",
             delete_patterns=_old_files(run, repo, folder) or None,
         )  # fmt: skip
-        write_json(run.folder / PUSHED, {"repo": repo, "files": _files(folder)})  # known also where what follows fails
-        yield {"event": "reading_back", "repo": repo}
-        files = _read_back(api, repo, commit.oid, folder, Path(scratch) / "back")
+        write_json(
+            run.folder / PUSHED, {"repo": repo, "files": sorted(_sizes(folder))}
+        )  # known also where what follows fails
+        yield from _read_back(api, repo, commit.oid, folder, Path(scratch) / "back")
         yield {"event": "loading_again", "repo": repo}
         compared = _loaded_again(run, settings, folder, repo, commit.oid, api.endpoint, token)
-        data = _push_data(api, run, repo, settings, Path(scratch) / "data") if settings.data else None
-        space = _push_space(api, run, repo, settings, Path(scratch) / "space") if settings.space else None
+        files, more = sorted(_sizes(folder)), {}
+        for name, push in (("data", _push_data), ("space", _push_space)):
+            if getattr(settings, name):
+                yield {"event": "uploading_more", "what": name}
+                more[name] = push(api, run, repo, settings, Path(scratch) / name)
     document = {
         "run": run.id, "repo": repo, "url": f"{api.endpoint}/{repo}", "revision": commit.oid, "private": settings.private,
         "form": settings.form, "files": files,
         "base_at_hand": base_at_hand(run, settings.form), "check": exported["check"], "round_trip": compared, "base": base,
-        **({"data": data} if data else {}), **({"space": space} if space else {}),
+        **more,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }  # fmt: skip
     write_json(run.folder / "published.json", document)
@@ -171,7 +178,7 @@ def create_repo(
             ) from None
     write_json(noted, sorted({*made, key}))
     if api.repo_info(repo, repo_type=kind).private != private:
-        is_now = "public" if private else "private"
+        is_now = say("public") if private else say("private")
         raise UserError(
             "{repo} exists and is {is_now}; set private to match it, or choose another name",
             repo=repo,
@@ -192,18 +199,30 @@ def _old_files(run: Run, repo: str, folder: Path) -> list[str]:
     return [name for name in before.get("files", ()) if before.get("repo") == repo and not (folder / name).is_file()]
 
 
-def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> list[str]:
-    """Downloads every file of the revision just made and compares its bytes. Raises WorldError naming what differs."""
-    files = _files(folder)
-    for name in files:
-        found = Path(api.hf_hub_download(repo, name, revision=revision, local_dir=back))
-        if _digest(found) != _digest(folder / name):
+def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> Iterator[Event]:
+    """Downloads every file of the revision just made and compares its bytes; yields "reading_back". Raises WorldError naming what
+    differs.
+    """
+    sizes = _sizes(folder)
+    of, done = sum(sizes.values()), 0
+    yield {"event": "reading_back", "repo": repo, "done": 0, "of": of}
+    for name, size in sizes.items():
+
+        def bring(tell: Progress, name: str = name) -> str:
+            with told_to(tell):
+                return str(api.hf_hub_download(repo, name, revision=revision, local_dir=back, tqdm_class=bar()))
+
+        for told in told_meanwhile(bring):
+            yield {"event": "reading_back", "repo": repo, "done": done + told.get("done", 0), "of": of}
+        if _digest(back / name) != _digest(folder / name):
             raise WorldError("{repo} was written, but {name} came back different; publish again", repo=repo, name=name)
-    return files
+        done += size
 
 
-def _files(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+def _sizes(folder: Path) -> dict[str, int]:
+    """The bytes of every file."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
 
 
 def _digest(path: Path) -> str:

@@ -2,13 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
 import gradio as gr
 
+from prompts.downloads import told_to
 from prompts.errors import AppError, WorldError, is_out_of_memory
 from prompts.quotas import allowed
+from prompts.words import say
 
 
 @contextmanager
@@ -28,6 +30,23 @@ def _shown(error: AppError) -> gr.Error:
     return gr.Error(str(error.sentence()), print_exception=False)
 
 
+def _fetched(done: int, of: int) -> None:
+    """Over what waits for it on the page, and in the status of a client's job."""
+    gr.Progress()((done // 10**6, max(1, of // 10**6)), desc=say("Fetching from the Hub"), unit="MB")
+
+
+def _told(events: Iterator[Any]) -> Iterator[Any]:
+    """The events, each of which Gradio fetches in a context of its own."""
+    end = object()
+    with closing(events):  # type: ignore[type-var]
+        while True:
+            with told_to(_fetched):
+                event = next(events, end)
+            if event is end:
+                return
+            yield event
+
+
 Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
 
 
@@ -39,12 +58,12 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., A
             with spoken():
                 owner, do = call(values)
                 with allowed(owner) if costs else nullcontext():
-                    yield from do()
+                    yield from _told(do())
 
         return streaming
 
     def plain(*values: Any) -> Any:
-        with spoken():
+        with spoken(), told_to(_fetched):
             owner, do = call(values)
             with allowed(owner) if costs else nullcontext():
                 return do()

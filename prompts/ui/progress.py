@@ -25,9 +25,12 @@ class TimeLeft:
         self._began = time.monotonic()
 
     def line(self, event: Mapping[str, Any], now: float | None = None) -> str:
-        """Of an event with "done" and "of", and maybe the "variant" that is at work."""
+        """Of an event with "done" and "of", maybe the "variant" that is at work, or that "bytes" are counted."""
         done, of = event["done"], event["of"]
-        text = say("{done:,} of {of:,}", done=done, of=of)
+        if "bytes" in event:
+            text = say("{done:,.1f} of {of:,.1f} MB", done=done / 1e6, of=of / 1e6)
+        else:
+            text = say("{done:,} of {of:,}", done=done, of=of)
         if "variant" in event:
             text = say("{variant}: {done}", variant=event["variant"], done=text)
         passed = (time.monotonic() if now is None else now) - self._began

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from tuning.harm.screen import screen
 from tuning.hub import hub_api
 from tuning.launch.begin import made
 from tuning.launch.round_trip import both
-from tuning.publish import Publish, publish
+from tuning.publish import Publish, publish, publishing
 from tuning.published_base import checked_base
+from tuning.ui.publish_views import Steps
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +69,24 @@ def test_an_adapter_is_published_private_with_a_card_and_read_back(finished: run
     assert last["deleted"] and runs.runs("local") == [] and hub.files("ana/my-emails")["README.md"], (
         "gone here, there it stays"
     )
+
+
+def test_a_push_says_each_step_and_how_far_it_is(finished: runs.Run, hub: Any) -> None:
+    steps, lines = Steps(), []
+    events = list(publishing(finished, Publish(repo_id="told", data=True, space=False), token="hf_writer"))
+    for event in events[:-1]:
+        lines.append(steps.line(event))
+    kinds = [kind for kind, _ in groupby(event["event"] for event in events)]
+    assert kinds == ["writing", "uploading", "reading_back", "loading_again", "uploading_more", "published"]
+    sent = next(event for event in events if event["event"] == "uploading")
+    back = [event for event in events if event["event"] == "reading_back"]
+    size = sum(map(len, hub.files("ana/told").values()))
+    assert sent["bytes"] == size and {event["of"] for event in back} == {size}
+    done = [event["done"] for event in back]
+    assert done == sorted(done) and done[0] == 0 and done[-1] > 0
+    assert f"Uploading {size / 1e6:.1f} MB to ana/told; how long that takes is for your connection…" in lines
+    assert f"Reading every file of ana/told back: 0.0 of {size / 1e6:.1f} MB…" in lines
+    assert lines[-1] == "Uploading the rows…"
 
 
 def test_a_token_is_plain_text(finished: runs.Run, hub: Any) -> None:

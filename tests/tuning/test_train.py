@@ -492,7 +492,9 @@ def test_a_forecast_is_measured_remembered_and_compared_with_what_came(tiny: str
     from tuning.forecast import forecast
 
     settings = recipe(tiny, num_train_epochs=4)
-    found = forecast("local", table(), settings, COLUMNS)
+    stages: list[tuple[int, int]] = []
+    found = forecast("local", table(), settings, COLUMNS, tell=lambda *how: stages.append(how))
+    assert stages[0] == (0, 1) and stages == sorted(stages) and {of for _, of in stages} <= {1, 7}
     assert found["steps"] == 16 and found["seconds"] > 0 and 0.1 < found["peak_memory_gb"] < 4
     assert {tier["tier"] for tier in found["tiers"]} >= {"t4-small", "h200"}
     assert runs.runs("local") == [], "a forecast is no run"

@@ -5,8 +5,11 @@ to standard output, or a worker of ZeroGPU.
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+STAGES = "stages.txt"  # in its home: how many are done, of how many
 
 
 def main() -> int:
@@ -45,13 +48,19 @@ def measured_apart(given: dict[str, Any]) -> dict[str, Any]:
     run = runs.create(LOCAL, table, build(Recipe, given["recipe"]), build(Columns, given["columns"]))
     try:
         with FileLock(given["lock"]).acquire(timeout=0.5):  # who looks whether it is free has it for a moment
-            return steps_measured(run, given["token"])
+            return steps_measured(run, given["token"], partial(_tell, Path(given["home"]) / STAGES))
     except Timeout:
         raise UserError(
             "a training is at work on this device; forecast when it is done, or the figures would be wrong"
         ) from None
     except (RuntimeError, OSError, MemoryError) as error:
         raise explained(error) from error
+
+
+def _tell(file: Path, done: int, of: int) -> None:
+    partly = file.with_suffix(".partial")
+    partly.write_text(f"{done} {of}", encoding="utf-8")
+    partly.replace(file)
 
 
 if __name__ == "__main__":

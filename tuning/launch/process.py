@@ -14,6 +14,7 @@ from prompts.following import Progress, told_to_nobody
 from prompts.home import shared_here
 from prompts.sharing import YIELDING
 from prompts.words import loads, say
+from tuning.launch.measure import STAGES
 from tuning.work import Work
 
 LOG = "log.txt"
@@ -129,8 +130,8 @@ def cool() -> None:
 
 
 def measured(document: dict[str, Any], tell: Progress = told_to_nobody) -> dict[str, Any]:
-    """Runs tuning/launch/measure.py on a document, which goes by pipe. Raises UserError and WorldError as it says; what `tell`
-    raises, which is called all the while, ends it.
+    """Runs tuning/launch/measure.py on a document, which goes by pipe. Raises UserError and WorldError as it says; `tell` is
+    called all the while with the stages that are done, and what it raises ends it.
     """
     _free_the_gpu()
     process = subprocess.Popen(
@@ -138,6 +139,7 @@ def measured(document: dict[str, Any], tell: Progress = told_to_nobody) -> dict[
         stderr=subprocess.DEVNULL, text=True, cwd=_ROOT, env=_environment(),
     )  # fmt: skip
     given: str | None = json.dumps(document)
+    stages = Path(document["home"]) / STAGES
     with process:
         try:
             while True:
@@ -146,7 +148,7 @@ def measured(document: dict[str, Any], tell: Progress = told_to_nobody) -> dict[
                     break
                 except subprocess.TimeoutExpired:
                     given = None
-                    tell(0, 1)
+                    tell(*map(int, stages.read_text("utf-8").split()) if stages.is_file() else (0, 1))
         except BaseException:
             process.kill()
             raise

@@ -54,19 +54,20 @@ class PublishSection:
 
     def _download(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
         found, settings = runs.find(who.owner, chosen(run)), self.export_form.read(values)
-        folder = scratch() / f"{settings.form}-{found.id[:6]}"
+        folder, steps = scratch() / f"{settings.form}-{found.id[:6]}", views.Steps()
         for event in exported_file(found, settings, folder, token=who.token):
             if event["event"] == "exported":
                 yield views.exported(event), gr.File(value=event["file"], visible=True)
             else:
-                yield views.publishing(event), gr.skip()
+                yield steps.line(event), gr.skip()
 
     def _push(self, who: Caller, run: str, token: str, *values: Any) -> Iterator[Any]:
         settings = self.publish_form.read(values)
         found = runs.find(who.owner, chosen(run))
         event: dict[str, Any] = {}
+        steps = views.Steps()
         for event in publishing(found, settings, token=token.strip() or who.token):
             if event["event"] != "published":
-                yield views.publishing(event), gr.skip()
+                yield steps.line(event), gr.skip()
         gone = say(" The run was deleted here.") if event["deleted"] else ""
         yield views.published({"published": event}) + gone, ""

@@ -1,6 +1,5 @@
 """The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ from prompts.errors import NotFound, UserError
 from prompts.following import told_meanwhile
 from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.progress import TimeLeft
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from prompts.words import say
@@ -200,12 +200,12 @@ class TuneTab:
         yield say("Measuring a few real steps…")
         measured = partial(forecast, who.owner, open_table(who.owner, source), recipe, columns, token=who.token,
                            on_device=self.on_device)  # fmt: skip
-        began = time.monotonic()
+        progress = TimeLeft()
         for told in told_meanwhile(lambda tell: measured(tell=tell)):
             if "found" in told:
                 yield views.foreseen(told["found"])
             else:
-                yield say("Measuring a few real steps… {seconds:.0f} s", seconds=time.monotonic() - began)
+                yield say("Measuring a few real steps: {done}", done=progress.line(told))
 
     def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
         columns, recipe = self._read(source, values)

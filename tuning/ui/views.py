@@ -26,6 +26,11 @@ def progress_line(state: dict[str, Any]) -> str:
         text += f", {line_words(state)}"
     if state["reason"]:
         text += f": {state['reason']}."
+    if fetching := state["fetching"]:
+        text += say(
+            " · fetching the model: {done:,.0f} of {of:,.0f} MB · {duration} left", done=fetching["done"] / 1e6,
+            of=fetching["of"] / 1e6, duration=duration(fetching["remaining"]),
+        )  # fmt: skip
     if state["step"]:
         text += say(
             " · step {step} of {steps} · loss {loss:.4f} · learning rate {learning_rate:.1e} · {tokens_per_second:.0f} tokens/s · "
@@ -56,6 +61,9 @@ def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
             points.append((event["step"], event["loss"], "training"))
         elif event["event"] == "evaluation":
             points.append((event["step"], event["loss"], event["part"].replace("_", "-")))
+    parts = [part for *_, part in points]
+    alone = [point for point in points if parts.count(point[2]) == 1]
+    points += [(step + 1, loss, part) for step, loss, part in alone]  # a line of one point would not be seen
     return pd.DataFrame(points, columns=["step", "loss", "part"]) if points else None
 
 
