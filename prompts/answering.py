@@ -7,6 +7,7 @@ from typing import Any
 from prompts.asking import Open
 from prompts.backends import Backend, Sampling
 from prompts.errors import UserError, about
+from prompts.events import Event
 from prompts.experiment import Task
 from prompts.judging import to_judge
 from prompts.messages import Reply
@@ -17,8 +18,6 @@ from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
 from prompts.words import say
-
-Event = dict[str, Any]
 
 
 def side_of(name: str, technique: Technique, settings: AskSettings, task: Task, backend: Backend) -> Side:

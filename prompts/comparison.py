@@ -12,9 +12,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from prompts.answering import Event, answered, judged, keyed, side_of
+from prompts.answering import answered, judged, keyed, side_of
 from prompts.asking import Open
 from prompts.errors import UserError, about
+from prompts.events import Event
 from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
 from prompts.held_out import check_rows
 from prompts.home import owner_folder

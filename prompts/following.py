@@ -8,7 +8,8 @@ from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
 
-Event = dict[str, Any]
+from prompts.events import Event
+
 Progress = Callable[[int, int], None]  # (done, of) is told to it
 
 

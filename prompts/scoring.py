@@ -15,7 +15,7 @@ GRADED = ("rouge_l", "chrf")
 ScorerName = Literal[
     "auto", "exact_match", "contains", "regex", "number", "label", "rouge_l", "chrf", "json_schema", "judge"
 ]
-MOST_LABELS, SHORT = 50, 40  # different answers, and characters: what looks like labels or short answers
+MOST_LABELS, SHORT = 50, 40  # different answers, and characters of one: what looks like labels or short answers
 
 
 S = TypeVar("S", bound="Scoring")
@@ -100,13 +100,18 @@ def check(scoring: Scoring) -> None:
         _validator(scoring.pattern)
 
 
+def most_labels(rows: int) -> int:
+    """So many different answers, at most, are labels: each comes twice on average."""
+    return min(MOST_LABELS, max(2, rows // 2))
+
+
 def settled(scoring: S, references: Sequence[str]) -> S:
     """With the scorer that `references` ask for instead of auto: label, number, exact_match for short answers, else chrf."""
     if scoring.scorer != "auto":
         return scoring
     known = [reference.strip() for reference in references if reference.strip()]
     short = all(len(reference) <= SHORT for reference in known)
-    few = 2 <= len(set(known)) <= min(MOST_LABELS, len(known) // 2)
+    few = 2 <= len(set(known)) <= most_labels(len(known))
     numbers = short and all(re.fullmatch(r"[-$\d.,%\s]+", reference) for reference in known)
     name = "label" if short and few else "number" if numbers else "exact_match" if short else "chrf"
     return scoring.changed(scorer=name)

@@ -10,9 +10,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from prompts import events as prompting
 from prompts.experiment import Experiment
 from prompts.settings import Settings, table
 from prompts.techniques import TECHNIQUES
+from tuning import events as tuning
 from tuning.distil import Distil
 from tuning.ladder.settings import LadderSettings
 from tuning.launch.jobs import JobSettings
@@ -94,6 +96,32 @@ def test_no_list_of_names_exists_twice() -> None:
                 continue
             for model in models:
                 assert len(names & set(model.model_fields)) < 4, f"{path.name}:{node.lineno} repeats {model.__name__}"
+
+
+def kinds(node: ast.AST) -> set[str]:
+    return {one.value for one in ast.walk(node) if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+
+
+def test_events_are_the_listed_ones() -> None:
+    """What is made is listed with its fields, what is listed is made, and nobody asks for what is not listed."""
+    listed = {kind: set(fields.split()) for kind, fields in (prompting.KINDS | tuning.KINDS).items()}
+    assert len(listed) == len(prompting.KINDS) + len(tuning.KINDS)
+    made: dict[str, set[str]] = {}
+    for path in CODE:
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Dict(keys=keys, values=values):
+                    names = [key.value if isinstance(key, ast.Constant) else "..." for key in keys]
+                    fields = dict(zip(names, values, strict=True))
+                    for kind in kinds(fields.pop("event", ast.Pass())):
+                        made.setdefault(kind, set()).update(fields)
+                case ast.Compare() if "['event']" in ast.unparse(node):
+                    assert kinds(node) - {"event"} <= set(listed), f"{path.name}:{node.lineno}"
+                case ast.MatchMapping(keys=[ast.Constant(value="event"), *_], patterns=[pattern, *_]):
+                    assert kinds(pattern) <= set(listed), f"{path.name}:{pattern.lineno}"
+    assert set(made) == set(listed)
+    for kind, fields in made.items():
+        assert fields <= listed[kind] and ("..." in fields or fields == listed[kind]), kind
 
 
 def test_every_setting_has_title_and_help() -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prompts.errors import UserError
+from prompts.events import Event
 from tuning.run import Run, snapshot
-from tuning.work import ACTIVE, Event
+from tuning.work import ACTIVE
 
 MOST = 20
 SHOWN = ("status", "data", "train_loss", "validation_loss", "eval_loss", "tokens_per_second", "peak_memory_gb")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from prompts.answering import answered, keyed
 from prompts.backends import OnDevice, identity
 from prompts.errors import UserError
+from prompts.events import Event
 from prompts.experiment import Task
 from prompts.held_out import keys_of, locked_keys, row_keys
 from prompts.home import new_id, owner_folder
@@ -31,7 +32,6 @@ from tuning.data.columns import Columns, as_text, asking, turn_of
 from tuning.ladder.report import best, snapshot
 from tuning.ladder.rungs import RUNGS, TITLES, Ground
 from tuning.ladder.work import Ladder, ground_of
-from tuning.work import Event
 
 Teacher = Literal[
     "", "zero_shot", "context", "chain_of_thought", "k_shot_random", "k_shot_similar", "refined", "self_consistency", "larger"

@@ -10,6 +10,7 @@ from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
+from prompts.events import Event
 from prompts.home import adapter_folder
 from prompts.judging import to_judge
 from prompts.kinds import BETWEEN, Labels, read_labels
@@ -23,7 +24,7 @@ from tuning.base import check as check_base
 from tuning.data.columns import Conversation
 from tuning.data.encode import split_classes
 from tuning.run import Run
-from tuning.work import Event, write_json
+from tuning.work import write_json
 
 BASE, COMMONEST = later(("the base", "the commonest training label"))  # what the tuned side is compared with
 SIDES = later(("base", "tuned"))

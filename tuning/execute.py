@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from prompts.backends import OnDevice, identity
 from prompts.downloads import told_to
 from prompts.errors import AppError, UserError, WorldError, is_out_of_memory, reason_of
+from prompts.events import Event
 from prompts.following import Progress, told_meanwhile
 from prompts.models import locate
 from prompts.weights import fetch
@@ -23,7 +24,7 @@ from tuning.slices import trained
 from tuning.task import Task, task_of
 from tuning.trackers import tracked
 from tuning.train import train
-from tuning.work import ACTIVE, Event
+from tuning.work import ACTIVE
 
 
 def execute(
@@ -92,8 +93,9 @@ def _fetched(run: Run, token: str | None) -> Iterator[Event]:
             if run.asked_to_stop():
                 return
             if done := event.get("done"):
-                left = (time.monotonic() - began) / done * (event["of"] - done)
-                yield {"event": "fetching", "model": run.recipe.model, **event, "remaining": round(left, 1)}
+                of = event["of"]
+                left = round((time.monotonic() - began) / done * (of - done), 1)
+                yield {"event": "fetching", "model": run.recipe.model, "done": done, "of": of, "remaining": left}
 
 
 def _work(

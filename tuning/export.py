@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prompts.errors import UserError, WorldError
+from prompts.events import Event
 from prompts.home import ADAPTER_CONFIG, adapter_folder
 from prompts.kinds import LABELS_FILE, read_labels
 from prompts.messages import Prompt
@@ -19,7 +20,6 @@ from tuning.base import fingerprint
 from tuning.evaluate import held_rows, room
 from tuning.kinds import kind_in
 from tuning.run import Run
-from tuning.work import Event
 
 Form = Literal["adapter", "merged", "gguf"]
 SMALL = 1_000_000_000  # parameters; smaller models are merged in fp32, larger ones kept in 16 bits
@@ -72,7 +72,7 @@ def export(run: Run, settings: Export, folder: Path, *, token: str | None = None
     same = settings.form == "adapter" or (whole and settings.form == "merged")  # what would be compared with itself
     if settings.check_rows and run.numbers("held_out") and not same:
         for event in _compared(run, folder, settings, token):
-            if event["event"] == "compared":
+            if event["event"] == "checked":
                 check = event["check"]
             else:
                 yield event
@@ -184,7 +184,7 @@ def _compared(run: Run, folder: Path, settings: Export, token: str | None) -> It
         if one != other
     ]
     check = {"rows": len(prompts), "same": len(prompts) - len(differ), "differ": differ, "by": by}
-    yield {"event": "compared", "check": check}
+    yield {"event": "checked", "check": check}
 
 
 def _of_gguf(file: Path, prompts: list[Prompt], tokens: int) -> tuple[Iterator[str], str]:

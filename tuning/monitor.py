@@ -13,6 +13,7 @@ from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
+from prompts.events import Event
 from prompts.held_out import check_unseen, row_keys
 from prompts.home import RUN_PREFIX, owner_folder
 from prompts.judging import to_judge
@@ -24,7 +25,7 @@ from prompts.words import dumps, later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, Conversation, as_text, conversations, resolve
 from tuning.evaluate import Measure, room
-from tuning.work import Event, json_line
+from tuning.work import json_line
 
 Record = dict[str, Any]
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from prompts.downloads import bar, told_to
 from prompts.errors import UserError, WorldError
+from prompts.events import Event
 from prompts.following import Progress, told_meanwhile
 from prompts.home import adapter_folder
 from prompts.kinds import LABELS_FILE
@@ -25,7 +26,7 @@ from tuning.hub import hub_api, hub_refusals
 from tuning.launch.process import round_trip
 from tuning.published_base import base_at_hand, checked_base, pin, whole_or_on_hub
 from tuning.run import Run, used_columns
-from tuning.work import Event, write_json
+from tuning.work import write_json
 
 PUSHED = "pushed.json"  # which files of this run are in which repository
 ASKED = 3  # rows that both copies of the fine-tune answer

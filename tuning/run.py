@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError, WorldError
+from prompts.events import Event
 from prompts.home import new_id, owner_folder, run_folder
 from prompts.models import parse
 from prompts.rows import Table, store, stored
@@ -29,7 +30,7 @@ from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
 from tuning.line import FORECAST, in_line
 from tuning.recipe import Recipe
-from tuning.work import Event, Work, durable, read_json, write_json
+from tuning.work import Work, durable, read_json, write_json
 
 JOB = "job.json"
 _PACKAGES = ("transformers", "torch", "peft", "accelerate", "datasets", "huggingface-hub")

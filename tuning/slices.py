@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from prompts.backends import OnDevice
 from prompts.errors import WorldError
+from prompts.events import Event
 from prompts.leases import LOSSES, LostLease, Size
 from tuning import run as runs
 from tuning.data.encode import Encoded
 from tuning.run import Run
 from tuning.task import Task
 from tuning.train import CHECKPOINTS, last_checkpoint, train
-from tuning.work import Event
 
 RESERVE = 3.0  # seconds of a grant that the platform takes to begin and to end
 

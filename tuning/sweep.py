@@ -15,6 +15,7 @@ from typing import Any
 
 from prompts.backends import OnDevice, identity
 from prompts.errors import NotFound, UserError, WorldError, reason_of
+from prompts.events import Event
 from prompts.home import new_id, owner_folder
 from prompts.rows import Table, store, stored
 from prompts.settings import build
@@ -27,7 +28,7 @@ from tuning.launch.start import start_run
 from tuning.line import device
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
-from tuning.work import ACTIVE, CANCEL, Event, Work, durable, read_json, write_json
+from tuning.work import ACTIVE, CANCEL, Work, durable, read_json, write_json
 
 _ID = re.compile(r"[0-9a-f]{20}")
 

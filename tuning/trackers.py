@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Protocol
 
 from prompts.errors import WorldError, reason_of
+from prompts.events import Event
 from prompts.home import LOCAL, owner_folder, shared_here
 from prompts.words import say
 from tuning.launch.process import send_to_space
 from tuning.run import Run
-from tuning.work import Event
 
 STEP = ("loss", "grad_norm", "learning_rate", "tokens_per_second", "memory_gb", "epoch")
 SIDES = ("base", "tuned")

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from prompts.events import Event
 from prompts.home import ADAPTER_CONFIG
 from prompts.kinds import Kind
 from prompts.loading import device, dtype, read_model
@@ -25,7 +26,7 @@ from tuning.methods import METHODS, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
 from tuning.task import Task
 from tuning.watch import COMPLETE, Watch
-from tuning.work import CANCEL, Event, durable
+from tuning.work import CANCEL, durable
 
 CHECKPOINTS = "checkpoints"
 Parts = Mapping[str, Encoded]  # "train", and where there are any "validation" and "held_out"

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from prompts.events import Event
 from prompts.loading import device
 from tuning import ranks
 from tuning.autopilot import check_losses
-from tuning.work import Event, durable
+from tuning.work import durable
 
 SLOWER = 1.5  # than the slowest step so far, the next one may be
 SAVING = 3.0  # seconds for a checkpoint, besides what is written

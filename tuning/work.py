@@ -13,9 +13,8 @@ from typing import Any, ClassVar, Self
 from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError
+from prompts.events import Event
 from prompts.words import dumps, later, loads, say
-
-Event = dict[str, Any]
 
 ACTIVE = ("starting", "sent", "queued", "loading", "training", "evaluating")
 ALIVE = "alive.lock"  # held by the process that is at work: the system frees it if that process dies

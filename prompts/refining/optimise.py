@@ -9,10 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Literal
 
-from prompts.answering import Event, keyed
+from prompts.answering import keyed
 from prompts.asking import Open
 from prompts.backends import tokens_of
 from prompts.errors import UserError
+from prompts.events import Event
 from prompts.experiment import Task, task_of
 from prompts.following import followed
 from prompts.messages import message, prompt

@@ -4,10 +4,11 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from prompts.answering import Event, answered, judged, keyed
+from prompts.answering import answered, judged, keyed
 from prompts.asking import Open
 from prompts.backends import tokens_of
 from prompts.errors import UserError, about
+from prompts.events import Event
 from prompts.experiment import task_of
 from prompts.held_out import check_rows
 from prompts.prices import cost, on_a_server

@@ -10,13 +10,13 @@ from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from prompts.commands import Flags
+from prompts.events import Event
 from prompts.home import LOCAL
 from prompts.rows import FORMATS, Table, read_table
 from tuning import run as runs
 from tuning.compare import follow
 from tuning.data.hub import hub_data, save_dataset
 from tuning.data.sources import open_table
-from tuning.work import Event
 
 Show = Callable[[str], None]
 HUB = "hub:"

@@ -10,6 +10,7 @@ from pydantic_settings import CliPositionalArg
 
 from prompts.commands import KEY, Command, Flags
 from prompts.errors import UserError
+from prompts.events import Event
 from prompts.home import LOCAL
 from tuning import run as runs
 from tuning.cli.common import DATA, RunFlags, Show, hub_token, secret_from_pipe, sentence, table_of
@@ -22,7 +23,6 @@ from tuning.ladder import report, work
 from tuning.ladder.settings import LadderSettings
 from tuning.monitor import Watched, document, score_again
 from tuning.publish import Publish, publishing
-from tuning.work import Event
 
 
 class EvaluateFlags(RunFlags, Measure):

@@ -9,6 +9,7 @@ from prompts.errors import UserError
 from prompts.lazy import Lazy
 from prompts.messages import Prompt, from_dicts
 from prompts.rows import Row, Table
+from prompts.scoring import SHORT, most_labels
 from prompts.settings import Settings, knob
 from prompts.techniques.few_shot import FewShotSettings
 from prompts.techniques.few_shot import build as zero_shot
@@ -39,8 +40,6 @@ CHATS = ("messages", "conversations", "conversation", "chat")
 LABEL_NAMES = ("label", "labels", "category", "class", "intent", "topic", "sentiment", "target", "answer", "output")
 ABOUT_ROWS = ("id", "source", "split", "lang", "language", "date", "url", "file", "folder", "idx", "index")
 LOOK = 200  # rows that are looked at to guess by content
-FEW = 50  # at most so many different answers count as labels
-LABEL = 40  # characters; longer answers are texts
 
 
 class Columns(Settings):
@@ -151,7 +150,7 @@ def _is_labels(cells: Sequence[Any], rows: int) -> bool:
     if not cells or any(isinstance(cell, list | dict | float) for cell in cells):
         return False
     values = {str(cell) for cell in cells}
-    return 2 <= len(values) <= min(FEW, max(2, rows // 3)) and max(map(len, values)) <= LABEL
+    return 2 <= len(values) <= most_labels(rows) and max(map(len, values)) <= SHORT
 
 
 def asking(columns: Columns) -> FewShotSettings:

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from prompts.following import Progress
 from prompts.rows import Table
+from prompts.scoring import MOST_LABELS, most_labels
 from prompts.words import later, say
 from tuning.data.bias import Screen, decisive, sentence
-from tuning.data.columns import FEW, Columns, compared, texts
+from tuning.data.columns import Columns, compared, texts
 from tuning.data.split import part_of
 
 Weight = Literal["stop", "warn", "note"]
@@ -85,7 +86,7 @@ class _Look:
             given, answer = texts(row, self.columns)
             self._mark(number, given, answer)
             self.lengths.append(len(given) + len(answer))
-            if len(self.distinct) <= FEW * 20:
+            if len(self.distinct) <= MOST_LABELS * 20:
                 self.distinct[answer.strip()] += 1
             self.answers.append(hash(answer))
             self.screen.add(number, given or answer, answer.strip())
@@ -170,7 +171,7 @@ class _Look:
     @property
     def labels(self) -> Counter[str] | None:
         """The answers, where they are labels."""
-        few = len(self.distinct) <= min(FEW, max(2, len(self.lengths) // 2))
+        few = len(self.distinct) <= most_labels(len(self.lengths))
         return self.distinct if few and self.columns.output and self.columns.input else None
 
     def label_findings(self) -> Iterator[Finding]:

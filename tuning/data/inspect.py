@@ -7,7 +7,8 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.following import Progress
 from prompts.rows import Table
-from tuning.data.columns import FEW, LOOK, Columns, Conversation, conversations, guess, resolve
+from prompts.scoring import MOST_LABELS, most_labels
+from tuning.data.columns import LOOK, Columns, Conversation, conversations, guess, resolve
 from tuning.data.split import fingerprint
 
 SHOWN = 5
@@ -35,12 +36,12 @@ def inspection(table: Table, columns: Columns) -> dict[str, Any]:
 
     def counted() -> Iterator[Conversation]:
         for talk in talks:
-            if len(answers) <= FEW or talk.answer in answers:
+            if len(answers) <= MOST_LABELS or talk.answer in answers:
                 answers[talk.answer] += 1
             yield talk
 
     print_of = fingerprint(counted())
-    few = len(answers) <= min(FEW, len(talks) // 2)
+    few = len(answers) <= most_labels(len(talks))
     return {
         **document,
         "mapping": columns.to_json(),

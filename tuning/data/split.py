@@ -10,8 +10,8 @@ from typing import Any
 
 from prompts.errors import UserError
 from prompts.rows import Row, Table
-from prompts.scoring import folded
-from tuning.data.columns import FEW, Columns, Conversation, compared
+from prompts.scoring import folded, most_labels
+from tuning.data.columns import Columns, Conversation, compared
 
 # What a column that splits may say, for each part.
 PARTS = {
@@ -111,7 +111,7 @@ def _same_input(rows: Iterable[Conversation]) -> list[int]:
 
 def _answers(rows: Sequence[Conversation]) -> list[str] | None:
     """Each row's answer, where they are labels."""
-    few = min(FEW, len(rows) // 2)
+    few = most_labels(len(rows))
     answers: list[str] = []
     different: set[str] = set()
     for row in rows:

@@ -12,6 +12,7 @@ from typing import Any
 
 from prompts.backends import OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
+from prompts.events import Event
 from prompts.home import adapter_folder
 from prompts.kinds import read_labels
 from prompts.messages import Message, Part, Prompt, message, prompt
@@ -23,7 +24,7 @@ from tuning.harm.instructions import followed
 from tuning.harm.swaps import swapped
 from tuning.kinds import kind_in
 from tuning.run import Run
-from tuning.work import Event, write_json
+from tuning.work import write_json
 
 FILE = "harm.json"
 ROOM = 48  # tokens of a reply to an instruction

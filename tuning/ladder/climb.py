@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from prompts.answering import answered, judged
+from prompts.events import Event
 from prompts.replies import key_of
 from prompts.results import Side, by_probability
 from prompts.scoring import Score, score
 from prompts.voting import majority
 from tuning.ladder.rungs import Ground, Rung
-from tuning.work import Event
 
 ALONE = 3  # rows asked one at a time, for the latency
 
 
 def asked(ground: Ground, rung: Rung, stopped: Callable[[], bool]) -> Iterator[Event]:
-    """Events "asking" (done, of), and last "scored" with the rung's document; none comes last where it was stopped."""
+    """Events "asking" (done, of), and last "answered" with the rung's document; none comes last where it was stopped."""
     total, done = len(ground.task.rows), 0
     for side in rung.sides:
         for count in answered(side, range(total), ground.cache, ground.scoring, ground.task, ground.stop):
@@ -43,7 +43,7 @@ def asked(ground: Ground, rung: Rung, stopped: Callable[[], bool]) -> Iterator[E
         "from_cache": sum(side.from_cache for side in rung.sides),
         "by_probability": by_probability(rung.sides[0], ground.scoring),
     }
-    yield {"event": "scored", "rung": rung.name, "document": document}
+    yield {"event": "answered", "rung": rung.name, "document": document}
 
 
 def _scores(ground: Ground, rung: Rung) -> list[Score]:

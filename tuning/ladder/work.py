@@ -18,6 +18,7 @@ from typing import Any
 from prompts.asking import Open
 from prompts.backends import OnDevice, identity, open_backend
 from prompts.errors import NotFound, UserError, WorldError, reason_of
+from prompts.events import Event
 from prompts.experiment import Task
 from prompts.home import adapter_folder, new_id, owner_folder
 from prompts.kinds import read_labels
@@ -36,7 +37,7 @@ from tuning.ladder.climb import asked
 from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground
 from tuning.ladder.settings import LadderSettings
 from tuning.line import device
-from tuning.work import Event, Work, durable, read_json, write_json
+from tuning.work import Work, durable, read_json, write_json
 
 _ID = re.compile(r"[0-9a-f]{20}")
 

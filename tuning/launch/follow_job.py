@@ -8,13 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from prompts.errors import AppError, UserError, WorldError, reason_of
+from prompts.events import Event
 from prompts.words import loads, say
 from tuning import run as runs
 from tuning.launch.jobs import EVENT, Jobs
 from tuning.publish import afterwards
 from tuning.run import Run
 from tuning.trackers import Tracked
-from tuning.work import Event
 
 LOOK = 5.0  # seconds between two looks at the Job's stage
 RETRIES = 100

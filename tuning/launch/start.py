@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from prompts.backends import OnDevice, identity
 from prompts.errors import AppError
+from prompts.events import Event
 from tuning.evaluate import evaluate
 from tuning.execute import execute
 from tuning.launch import process
 from tuning.run import Run
 from tuning.slices import lease_seconds
-from tuning.work import Event, Work
+from tuning.work import Work
 
 if TYPE_CHECKING:
     from tuning.ladder.work import Ladder
