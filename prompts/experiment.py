@@ -13,7 +13,7 @@ import yaml
 
 from prompts.errors import UserError
 from prompts.refining.gates import ARROW, EXAMPLE
-from prompts.rows import Row, Table
+from prompts.rows import Row, Table, as_text
 from prompts.scoring import Scoring, needs_reference, normal, settled
 from prompts.settings import Settings, build, knob
 from prompts.techniques import NAMED, AskSettings, technique
@@ -110,7 +110,7 @@ def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, develo
     """
     column = reference_of(rated, table)
     numbers, notes = _held_out(rated, table, column, shown, development=development)
-    references = [text_of(table.rows[at].get(column)) for at in numbers] if column else [""] * len(numbers)
+    references = [as_text(table.rows[at].get(column)).strip() for at in numbers] if column else [""] * len(numbers)
     if needs_reference(rated) and (empty := [at + 1 for at, ref in zip(numbers, references, strict=True) if not ref]):
         first = ", ".join(map(str, empty[:5]))
         raise UserError(
@@ -120,7 +120,7 @@ def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, develo
             first=first,
         )
     rated = settled(rated, references)
-    labels = list(rated.labels) or sorted({text_of(row.get(column)) for row in table.rows} - {""})
+    labels = list(rated.labels) or sorted({as_text(row.get(column)).strip() for row in table.rows} - {""})
     if rated.scorer == "label" and len(labels) > 100:
         raise UserError(
             "{column!r} holds {labels} different answers, too many for labels",
@@ -129,12 +129,6 @@ def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, develo
             field="scorer",
         )
     return rated, Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
-
-
-def text_of(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 def reference_of(rated: Rated, table: Table) -> str:
@@ -197,7 +191,7 @@ def shown_texts(settings: AskSettings, *, every: bool = False) -> list[str]:
 
 def _read_as(row: Row, column: str, settings: Sequence[AskSettings]) -> set[str]:
     """What a row may look like as an example: each cell, all of them, and what each of the settings makes of it."""
-    cells = [text_of(value) for name, value in row.items() if name != column]
+    cells = [as_text(value).strip() for name, value in row.items() if name != column]
     found = {normal(text) for text in (*cells, " ".join(cells))}
     for one in settings:
         if slots_of(one.input):

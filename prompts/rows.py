@@ -23,6 +23,13 @@ FORMATS = "CSV, TSV, JSONL, JSON, Parquet, XLSX, TXT or a zip of text files"
 Row = dict[str, Any]
 
 
+def as_text(value: Any) -> str:
+    """A cell as text: nothing for None, true/false and numbers as JSON writes them."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 class Limits(Settings):
     """How large data may be. The owner of a Space sets them in the environment, as PROMPT_OR_TUNE_MAX_ROWS and so on."""
 

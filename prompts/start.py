@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompts.errors import UserError
-from prompts.experiment import text_of
 from prompts.held_out import keys_of
 from prompts.refining.operators import choices
-from prompts.rows import SAMPLE_TITLES, Table
+from prompts.rows import SAMPLE_TITLES, Table, as_text
 from prompts.scoring import Scoring, settled
 from prompts.techniques import TECHNIQUES, AskSettings
 from prompts.techniques.few_shot import Example
@@ -74,14 +73,14 @@ def begin(
             names=", ".join(table.columns),
             field="columns",
         )
-    rows = [row for row in table.rows[:LOOK] if text_of(row.get(output))]
+    rows = [row for row in table.rows[:LOOK] if as_text(row.get(output)).strip()]
     if not rows or not inputs:
         raise UserError(
             "{name} needs a column to ask and a column with the right answers; it has {names}",
             name=table.name,
             names=", ".join(table.columns),
         )
-    answers = [text_of(row[output]) for row in rows]
+    answers = [as_text(row[output]).strip() for row in rows]
     scoring = settled(Scoring(scorer="auto"), answers)
     labels = sorted(set(answers)) if scoring.scorer == "label" else []
     asked = " ".join(filter(None, (instruction.strip(), choices(scoring, labels)))) or "Answer."
@@ -118,7 +117,7 @@ def _examples(
 
 
 def _shown(row: Any, inputs: Sequence[str]) -> str:
-    return "\n\n".join(text_of(row.get(name)) for name in inputs)
+    return "\n\n".join(as_text(row.get(name)).strip() for name in inputs)
 
 
 def _given(settings: AskSettings, *, examples: bool) -> dict[str, Any]:

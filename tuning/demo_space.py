@@ -7,7 +7,7 @@ from typing import Any
 from prompts.home import adapter_folder
 from prompts.kinds import Kind, read_labels
 from prompts.models import hub_id
-from tuning.evaluate import held_rows, text_of
+from tuning.evaluate import held_rows, input_of
 from tuning.kinds import kind_in
 from tuning.run import Run
 
@@ -114,7 +114,7 @@ def _interface(run: Run, repo: str, kind: Kind) -> str:
         'gr.Label(label="Answer")' if kind == "classifier" else 'gr.Textbox(label="Answer", lines=4, buttons=["copy"])'
     )
     rows = held_rows(run).rows[:3] if run.numbers("held_out") and (run.columns.input or run.columns.messages) else []
-    examples = [[text_of(row)] if kind == "classifier" else [text_of(row), 64] for row in rows]
+    examples = [[input_of(row)] if kind == "classifier" else [input_of(row), 64] for row in rows]
     return f"""demo = gr.Interface(
     answer, [{inputs}], {output}, title={repo.split("/")[-1]!r}, api_name="answer",
     examples={json.dumps(examples, ensure_ascii=False)}, cache_examples=False, flagging_mode="never",

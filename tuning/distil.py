@@ -20,7 +20,7 @@ from prompts.held_out import keys_of, locked_keys, row_keys
 from prompts.home import new_id, owner_folder
 from prompts.messages import Prompt, from_dicts
 from prompts.results import Side
-from prompts.rows import Row, Table, store
+from prompts.rows import Row, Table, as_text, store
 from prompts.scoring import score
 from prompts.settings import Settings, knob
 from prompts.techniques.few_shot import build as zero_shot
@@ -28,7 +28,7 @@ from prompts.templates import fill, template_of
 from prompts.uploads import save
 from prompts.voting import majority, meaning
 from prompts.words import later, say
-from tuning.data.columns import Columns, as_text, asking, turn_of
+from tuning.data.columns import Columns, asking, turn_of
 from tuning.ladder.report import best, snapshot
 from tuning.ladder.rungs import RUNGS, TITLES, Ground
 from tuning.ladder.work import Ladder, ground_of

@@ -241,7 +241,7 @@ def _example(held: Held, replies: dict[str, list[Reply]], scores: dict[str, list
     return {
         "row": held.numbers[at] + 1,
         "input": row.prompt.plain(),
-        "text": text_of(row),
+        "text": input_of(row),
         "reference": row.answer,
         **{side: replies[side][at].text for side in SIDES},
         **{f"{side}_score": round(scores[side][at].value, 4) for side in SIDES},
@@ -257,7 +257,7 @@ def _by_class(measure: Measure, held: Held, scores: Sequence[Score]) -> dict[str
     return confusion([found.found for found in scores], answers, held.labels)
 
 
-def text_of(row: Conversation) -> str:
+def input_of(row: Conversation) -> str:
     """The row's input without the instruction: what a person would type."""
     parts = [part.text for message in row.prompt.messages for part in message.parts if part.source == "input"]
     return "\n\n".join(parts) or row.prompt.plain()

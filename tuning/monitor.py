@@ -23,7 +23,7 @@ from prompts.settings import knob
 from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
 from prompts.words import dumps, later, say
 from tuning import run as runs
-from tuning.data.columns import Columns, Conversation, as_text, conversations, resolve
+from tuning.data.columns import Columns, Conversation, conversations, resolve
 from tuning.evaluate import Measure, room
 from tuning.work import json_line
 
@@ -164,7 +164,7 @@ def _sum(replies: dict[int, Any], name: str) -> int | None:
 
 
 def _fingerprint(rows: list[Conversation]) -> str:
-    text = json.dumps([[row.prompt.as_dicts(), as_text(row.answer)] for row in rows], ensure_ascii=False)
+    text = json.dumps([[row.prompt.as_dicts(), row.answer] for row in rows], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

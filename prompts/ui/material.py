@@ -6,9 +6,9 @@ from typing import Any
 import gradio as gr
 
 from prompts.errors import UserError
-from prompts.experiment import USUAL_REFERENCES, text_of
+from prompts.experiment import USUAL_REFERENCES
 from prompts.files.encoding import detect
-from prompts.rows import read_table
+from prompts.rows import as_text, read_table
 from prompts.ui.visitor import Caller
 from prompts.words import say
 
@@ -52,7 +52,7 @@ def fill_examples(_who: Caller, files: list[str], rows: Any) -> list[list[str]]:
                 most_examples=MOST_EXAMPLES,
                 field="examples",
             )
-        made = [[_text(row, inputs), text_of(row[output])] for row in table.rows]
+        made = [[_text(row, inputs), as_text(row[output]).strip()] for row in table.rows]
         if empty := [number for number, (text, answer) in enumerate(made, 1) if not text or not answer]:
             rows_named = ", ".join(map(str, empty[:5]))
             raise UserError(

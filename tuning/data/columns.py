@@ -8,7 +8,7 @@ from typing import Any
 from prompts.errors import UserError
 from prompts.lazy import Lazy
 from prompts.messages import Prompt, from_dicts
-from prompts.rows import Row, Table
+from prompts.rows import Row, Table, as_text
 from prompts.scoring import SHORT, most_labels
 from prompts.settings import Settings, knob
 from prompts.techniques.few_shot import FewShotSettings
@@ -254,10 +254,3 @@ def turn_of(item: Any) -> dict[str, str] | None:
     role = _ROLES.get(str(item.get("role") or item.get("from")))
     text = item.get("content") or item.get("value")
     return {"role": role, "content": text} if role and isinstance(text, str) and text.strip() else None
-
-
-def as_text(value: Any) -> str:
-    """A cell as the text to learn: true/false and numbers as JSON writes them."""
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)

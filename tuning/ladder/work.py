@@ -30,7 +30,7 @@ from prompts.settings import build
 from prompts.techniques.few_shot import Example
 from prompts.words import later
 from tuning import run as runs
-from tuning.evaluate import held_rows, text_of
+from tuning.evaluate import held_rows, input_of
 from tuning.keeping import may_start
 from tuning.kinds import kind_in
 from tuning.ladder.climb import asked
@@ -145,8 +145,8 @@ def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnD
         return open_backend(name, run.owner, token=token, key=key, on_device=on_device)
 
     opener: Open = open_model
-    task = Task(held.numbers, [{"text": text_of(row)} for row in held.rows], held.references, held.labels, [])
-    examples = [Example(input=text_of(row), output=row.answer) for row in run.part("train")]
+    task = Task(held.numbers, [{"text": input_of(row)} for row in held.rows], held.references, held.labels, [])
+    examples = [Example(input=input_of(row), output=row.answer) for row in run.part("train")]
     return Ground(
         settings, scoring, task, [row.prompt for row in held.rows], examples, f"run:{run.id}", "classifier" if classes else kind,
         bool(run.columns.messages), model, short, run.owner, token, opener,
