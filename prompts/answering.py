@@ -9,7 +9,7 @@ from prompts.backends import Backend, Sampling
 from prompts.errors import UserError, about
 from prompts.events import Event
 from prompts.experiment import Task
-from prompts.judging import to_judge
+from prompts.judging import judged
 from prompts.messages import Reply
 from prompts.replies import Replies, key_of
 from prompts.results import Side, by_probability
@@ -104,7 +104,7 @@ def _take(side: Side, at: int, reply: Reply, scoring: Scoring, task: Task) -> No
         side.scores[at] = score(answer.text, task.references[at], scoring, task.labels)
 
 
-def judged(
+def by_judge(
     scoring: Scoring,
     task: Task,
     sides: list[Side],
@@ -115,15 +115,12 @@ def judged(
     """Asks the judge about every answer of the wanted rows."""
     if scoring.scorer != "judge":
         return
-    backend = open_model(scoring.judge_model)
-    sampling = Sampling(max_new_tokens=256)
+    judge = open_model(scoring.judge_model)
     for side in sides:
         rows = [at for at in wanted if side.answers[at].text is not None]
         for at in wanted:
             side.scores[at] = Score(0.0, None)
-        prompts = [
-            to_judge(scoring.pattern, side.prompts[at], side.answers[at].text or "", task.references[at]) for at in rows
-        ]
-        for done, (at, reply) in enumerate(backend.batch(prompts, sampling, stop), 1):
-            side.scores[rows[at]] = score(reply.text, "", scoring)
+        answers = [(side.prompts[at], side.answers[at].text or "", task.references[at]) for at in rows]
+        for done, (at, found) in enumerate(judged(scoring, judge, answers, stop), 1):
+            side.scores[rows[at]] = found
             yield {"event": "asking", "variant": say("judge of {name}", name=side.name), "done": done, "of": len(rows)}

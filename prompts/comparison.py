@@ -12,7 +12,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from prompts.answering import answered, judged, keyed, side_of
+from prompts.answering import answered, by_judge, keyed, side_of
 from prompts.asking import Open
 from prompts.errors import UserError, about
 from prompts.events import Event
@@ -60,7 +60,7 @@ def run(
                 yield {"event": "asking", "variant": side.name, "done": asked + done, "of": total}
             if stop.is_set():
                 return
-        yield from judged(experiment, task, sides, wanted, open_model, stop)
+        yield from by_judge(experiment, task, sides, wanted, open_model, stop)
         asked = look
         if experiment.until_decided and len(sides) > 1 and decided(values_of(sides, asked)):
             break

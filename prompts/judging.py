@@ -1,6 +1,22 @@
-"""What a judge model is asked about an answer; prompts/scoring.py reads what it says."""
+"""A judge model: what it is asked about an answer, and what it says of many. prompts/scoring.py reads its words."""
 
+import threading
+from collections.abc import Iterator, Sequence
+
+from prompts.backends import Backend, Sampling
 from prompts.messages import Prompt, message, prompt
+from prompts.scoring import Score, Scoring, score
+
+SAID = Sampling(max_new_tokens=256)
+
+
+def judged(
+    scoring: Scoring, judge: Backend, answers: Sequence[tuple[Prompt, str, str]], stop: threading.Event | None = None
+) -> Iterator[tuple[int, Score]]:
+    """(place, score) of every (question, answer, reference), in the order they are judged."""
+    asked = [to_judge(scoring.pattern, *one) for one in answers]
+    for at, reply in judge.batch(asked, SAID, stop or threading.Event()):
+        yield at, score(reply.text, "", scoring)
 
 
 def to_judge(rubric: str, question: Prompt, answer: str, reference: str = "") -> Prompt:

@@ -4,15 +4,16 @@ import math
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from prompts.backends import OnDevice, Sampling, identity, open_backend
+from prompts.backends import Backend, OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
 from prompts.events import Event
 from prompts.home import adapter_folder
-from prompts.judging import to_judge
+from prompts.judging import judged
 from prompts.kinds import BETWEEN, Labels, read_labels
 from prompts.messages import Reply
 from prompts.models import parse
@@ -82,13 +83,14 @@ def evaluate(
     base = _checked_base(run, token, on_device)
     found = _losses(run, classes, token, on_device)
     replies: dict[str, list[Reply]] = {}
+    open_model = partial(open_backend, owner=run.owner, token=token, key=key, on_device=on_device)
     sampling = Sampling(max_new_tokens=room(run.recipe.model, run.owner, held.references, token))
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
     for side in SIDES:
         if side == "base" and classes:  # a classifier's base has no classes yet
             replies[side] = [Reply(commonest(run), 0, 0, 0.0, "stop")] * len(held.rows)
             continue
-        backend = open_backend(names[side], run.owner, token=token, on_device=on_device)
+        backend = open_model(names[side])
         asked: dict[int, Reply] = {}
         for at, reply in backend.batch([row.prompt for row in held.rows], sampling, threading.Event()):
             asked[at] = reply
@@ -99,7 +101,7 @@ def evaluate(
         replies = {
             side: [replace(reply, text=_in_order(reply.text)) for reply in said] for side, said in replies.items()
         }
-    scores = {side: _scores(measure, held, replies[side], run.owner, token, key, on_device) for side in SIDES}
+    scores = {side: scores_of(measure, held.rows, replies[side], held.labels, open_model) for side in SIDES}
     document = _document(run, measure, held, replies, scores, COMMONEST if classes else BASE)
     document |= {"base_check": base, "losses": found}
     write_json(run.folder / "evaluation.json", document)
@@ -177,21 +179,17 @@ def _losses(run: Run, classes: Labels | None, token: str | None, on_device: OnDe
     }
 
 
-def _scores(
-    measure: Measure, held: Held, replies: Sequence[Reply], owner: str, token: str | None, key: str | None,
-    on_device: OnDevice,
+def scores_of(
+    measure: Measure, rows: Sequence[Conversation], replies: Sequence[Reply], labels: Sequence[str],
+    open_model: Callable[[str], Backend],
 ) -> list[Score]:  # fmt: skip
+    """Of each row's reply, by the judge where one is asked."""
+    pairs = list(zip(rows, replies, strict=True))
     if measure.scorer != "judge":
-        return [
-            score(reply.text, row.answer, measure, held.labels) for reply, row in zip(replies, held.rows, strict=True)
-        ]
-    judge = open_backend(measure.judge_model, owner, token=token, key=key, on_device=on_device)
-    prompts = [
-        to_judge(measure.pattern, row.prompt, reply.text, row.answer)
-        for reply, row in zip(replies, held.rows, strict=True)
-    ]
-    said = dict(judge.batch(prompts, Sampling(max_new_tokens=256), threading.Event()))
-    return [score(said[at].text, "", measure) for at in range(len(prompts))]
+        return [score(reply.text, row.answer, measure, labels) for row, reply in pairs]
+    answers = [(row.prompt, reply.text, row.answer) for row, reply in pairs]
+    found = dict(judged(measure, open_model(measure.judge_model), answers))
+    return [found[at] for at in range(len(pairs))]
 
 
 def _document(

@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,14 @@ from prompts.errors import UserError
 from prompts.events import Event
 from prompts.held_out import check_unseen, row_keys
 from prompts.home import RUN_PREFIX, owner_folder
-from prompts.judging import to_judge
 from prompts.rows import Table
-from prompts.scoring import GRADED, Score, check, score, settled
+from prompts.scoring import GRADED, check, settled
 from prompts.settings import knob
 from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
 from prompts.words import dumps, later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, Conversation, conversations, resolve
-from tuning.evaluate import Measure, room
+from tuning.evaluate import Measure, room, scores_of
 from tuning.work import json_line
 
 Record = dict[str, Any]
@@ -77,18 +77,14 @@ def score_again(
     references = [row.answer for row in rows]
     measure = settled(settings, references)
     check(measure)
-    backend = open_backend(settings.model, owner, token=token, key=key, on_device=on_device)
+    open_model = partial(open_backend, owner=owner, token=token, key=key, on_device=on_device)
+    backend = open_model(settings.model)
     sampling, replies = Sampling(max_new_tokens=room(settings.model, owner, references, token)), {}
     for at, reply in backend.batch([row.prompt for row in rows], sampling, threading.Event()):
         replies[at] = reply
         yield {"event": "asking", "done": len(replies), "of": len(rows)}
     labels = list(settings.labels) or sorted({reference.strip() for reference in references})
-    scores = [_score(measure, row, replies[at].text, labels) for at, row in enumerate(rows)]
-    if measure.scorer == "judge":
-        judge = open_backend(measure.judge_model, owner, token=token, key=key, on_device=on_device)
-        prompts = [to_judge(measure.pattern, row.prompt, replies[at].text, row.answer) for at, row in enumerate(rows)]
-        said = dict(judge.batch(prompts, Sampling(max_new_tokens=256), threading.Event()))
-        scores = [score(said[at].text, "", measure) for at in range(len(rows))]
+    scores = scores_of(measure, rows, [replies[at] for at in range(len(rows))], labels, open_model)
     found = summary([one.value for one in scores], graded=measure.scorer in GRADED)
     record: Record = {
         "model": settings.model, "time": datetime.now(UTC).isoformat(timespec="seconds"), "rows": len(rows), "data": table.name,
@@ -152,10 +148,6 @@ def _columns(owner: str, settings: Watched, table: Table) -> Columns:
         given = given.changed(input=tuple(name for name in texts if name != given.output))
     found = resolve(given, table)
     return found.changed(instruction=settings.instruction) if not found.instruction else found
-
-
-def _score(measure: Measure, row: Conversation, text: str, labels: list[str]) -> Score:
-    return Score(0.0, None) if measure.scorer == "judge" else score(text, row.answer, measure, labels)
 
 
 def _sum(replies: dict[int, Any], name: str) -> int | None:

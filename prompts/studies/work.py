@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from prompts.answering import answered, judged, keyed
+from prompts.answering import answered, by_judge, keyed
 from prompts.asking import Open
 from prompts.backends import tokens_of
 from prompts.errors import UserError, about
@@ -159,5 +159,5 @@ def asking(arms: list[Arm], ground: Ground) -> Iterator[Event]:
             if ground.stop.is_set():
                 return
             done += len(rows)
-        yield from judged(ground.scoring, arm.task, arm.sides[:1], rows, ground.open_model, ground.stop)
+        yield from by_judge(ground.scoring, arm.task, arm.sides[:1], rows, ground.open_model, ground.stop)
         arm.scores = scored(arm, ground)

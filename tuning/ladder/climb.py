@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from prompts.answering import answered, judged
+from prompts.answering import answered, by_judge
 from prompts.events import Event
 from prompts.replies import key_of
 from prompts.results import Side, by_probability
@@ -57,7 +57,7 @@ def _scores(ground: Ground, rung: Rung) -> list[Score]:
             first.answers[at] = type(first.answers[at])(found, first.answers[at].reasoning)
             if ground.scoring.scorer != "judge":
                 first.scores[at] = score(found, ground.task.references[at], ground.scoring, ground.task.labels)
-    for _ in judged(ground.scoring, ground.task, rung.sides[:1], everything, ground.open_model, ground.stop):
+    for _ in by_judge(ground.scoring, ground.task, rung.sides[:1], everything, ground.open_model, ground.stop):
         pass
     return [rung.sides[0].scores[at] for at in everything]
 
