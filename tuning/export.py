@@ -1,5 +1,6 @@
 """run -> a folder to take along: the adapter, the merged model, or a GGUF file; compared with the adapter on held-out rows."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from typing import Any, Literal
 from prompts.errors import UserError, WorldError
 from prompts.events import Event
 from prompts.home import ADAPTER_CONFIG, adapter_folder
-from prompts.kinds import LABELS_FILE, read_labels
-from prompts.messages import Prompt
+from prompts.kinds import LABELS_FILE, Labels, read_labels
+from prompts.messages import Prompt, Reply
 from prompts.models import BASE_FILE, locate
 from prompts.rendering import PLAIN_TEMPLATE
+from prompts.replies import Replies, key_of
 from prompts.settings import Settings, knob
 from prompts.words import later
 from tuning.base import check as check_base
@@ -162,19 +164,18 @@ def _compared(run: Run, folder: Path, settings: Export, token: str | None) -> It
     """Asks the adapter and the exported form the same held-out rows, one at a time."""
     from tuning.answers import answers, opened
 
-    source = adapter_folder(run.owner, run.id)
-    labels = read_labels(source)
+    labels = read_labels(adapter_folder(run.owner, run.id))
     held = held_rows(run, labels).drawn(settings.check_rows, run.recipe.seed)
     prompts = [row.prompt for row in held.rows]
     tokens = room(run.recipe.model, run.owner, held.references, token)
-    base, _ = locate(run.recipe.model, run.owner)
     said: dict[str, list[str]] = {"adapter": [], "exported": []}
     for side in said:
-        if side == "exported" and settings.form == "gguf":
+        if side == "adapter":
+            replies, by = _of_adapter(run, prompts, tokens, token, labels), "transformers"
+        elif settings.form == "gguf":
             replies, by = _of_gguf(folder / GGUF_FILE.format(settings.quantization), prompts, tokens)
         else:
-            opened_model = opened(source, base, token, labels) if side == "adapter" else opened(folder, labels=labels)
-            replies, by = answers(*opened_model, prompts, tokens), "transformers"
+            replies, by = answers(*opened(folder, labels=labels), prompts, tokens), "transformers"
         for reply in replies:
             said[side].append(reply)
             yield {"event": "comparing", "side": side, "done": len(said[side]), "of": len(prompts)}
@@ -185,6 +186,26 @@ def _compared(run: Run, folder: Path, settings: Export, token: str | None) -> It
     ]
     check = {"rows": len(prompts), "same": len(prompts) - len(differ), "differ": differ, "by": by}
     yield {"event": "checked", "check": check}
+
+
+def _of_adapter(
+    run: Run, prompts: list[Prompt], tokens: int, token: str | None, labels: Labels | None
+) -> Iterator[str]:
+    """What the run itself answers, kept with the owner's other replies for the next form."""
+    from tuning.answers import answers, opened
+
+    source, cache = adapter_folder(run.owner, run.id), Replies(run.owner)
+    weights = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(source.glob("*.safetensors"))]
+    keys = [key_of(run=run.id, weights=weights, room=tokens, asked=one.as_dicts()) for one in prompts]
+    known, model = cache.get(set(keys)), None
+    for one, key in zip(prompts, keys, strict=True):
+        if key in known:
+            yield known[key][0].text
+            continue
+        model = model or opened(source, locate(run.recipe.model, run.owner)[0], token, labels)
+        (text,) = answers(*model, [one], tokens)
+        cache.put([(key, Reply(text, None, None, 0.0, "stop"))], "alone")
+        yield text
 
 
 def _of_gguf(file: Path, prompts: list[Prompt], tokens: int) -> tuple[Iterator[str], str]:
