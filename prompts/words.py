@@ -4,6 +4,7 @@ An English sentence is the key of its translation, as gettext has it, with slots
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -60,6 +61,11 @@ def again(value: Any) -> Any:
 def says(text: str, key: str) -> bool:
     """Is it that sentence, in whatever language?"""
     return isinstance(text, Said) and text.key == key
+
+
+def spelled(code: str) -> str:
+    """A code as a person reads it: exact_match -> exact match. Forms show choices so, and `say` knows them in other languages."""
+    return re.sub("(?<=[a-z])_(?=[a-z])", " ", code)
 
 
 def later(keys: K) -> K:

@@ -8,7 +8,7 @@ from prompts.errors import UserError
 from prompts.statistics import agreement
 from prompts.ui import charts
 from prompts.ui.visitor import Caller
-from prompts.words import say
+from prompts.words import say, spelled
 
 ALL, DIFFERENT = "all rows", "rows where they differ"  # which replies are shown
 MOST_SHOWN = 10_000  # rows in the page's table
@@ -97,7 +97,11 @@ def thumb(
     rows = {found["row"]: found for found in document["replies"]}
     known = [(r, v, p) for r, v, p in thumbs.values() if r in rows and v in rows[r]["answers"]]
     found = agreement([(rows[r]["answers"][v]["score"] >= 1, p) for r, v, p in known])
-    who = say("The judge") if document["scorer"] == "judge" else say("The scorer {scorer}", scorer=document["scorer"])
+    who = (
+        say("The judge")
+        if document["scorer"] == "judge"
+        else say("The scorer {scorer}", scorer=say(spelled(document["scorer"])))
+    )
     return thumbs, say("{who} agrees with your thumbs on {found} replies (95 % interval).", who=who, found=found)
 
 

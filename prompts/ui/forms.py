@@ -1,7 +1,6 @@
 """Settings -> forms and endpoints. A field's widget, label, help, default and limits all come from its declaration."""
 
 import inspect
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from prompts.errors import UserError
 from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
 from prompts.ui.calls import like
 from prompts.ui.visitor import caller
-from prompts.words import later, say
+from prompts.words import later, say, spelled
 
 PRIVATE = "private"
 STOPPED = later("Stopped.")
@@ -253,7 +252,7 @@ def stops(button: Any, events: Any, status: Any, said: str = STOPPED, *, name: s
 
 def in_words(values: Sequence[Any]) -> list[tuple[str, Any]]:
     """What may be chosen, as a list reads best: (name, value)."""
-    return [(re.sub("(?<=[a-z])_(?=[a-z])", " ", str(value)) or "–", value) for value in values]
+    return [(spelled(str(value)) or "–", value) for value in values]
 
 
 def _sign(function: Any, annotations: Mapping[str, Any], defaults: Mapping[str, Any], returned: Any) -> None:

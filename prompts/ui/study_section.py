@@ -19,7 +19,7 @@ from prompts.ui.progress import TimeLeft
 from prompts.ui.rows_picker import RowsPicker, picked_table
 from prompts.ui.tree_section import found_tree
 from prompts.ui.visitor import Caller
-from prompts.words import later, say
+from prompts.words import later, say, spelled
 
 SPLIT = ("reference", "development", "seed")  # what tells development rows from held-out rows
 
@@ -150,7 +150,10 @@ class StudySection:
         document = {name: value for name, value in event.items() if name != "event"}
         status = " ".join(
             [
-                say("{rows} rows, scored by {scorer}, seed {seed}.", **document),
+                say(
+                    "{rows} rows, scored by {scorer}, seed {seed}.",
+                    **{**document, "scorer": say(spelled(document["scorer"]))},
+                ),
                 *document["notes"],
             ]
         )

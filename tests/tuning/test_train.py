@@ -472,12 +472,15 @@ def test_early_stopping_counts_on_after_a_resume(before: int, tiny: str) -> None
 
 def test_runs_are_compared_and_followed(tiny: str) -> None:
     from tuning.compare import compare_runs, follow
+    from tuning.ui.views import loss_points
 
     first, second = (executed(runs.create("local", table(), recipe(tiny, lora_r=r), COLUMNS)) for r in (4, 8))
     found = compare_runs([first, second])
     assert found["differences"] == {"lora_r": {first.id: 4, second.id: 8}}
     assert [line["status"] for line in found["runs"]] == ["finished", "finished"]
     assert {point["part"] for point in found["losses"][first.id]} == {"training", "validation", "held_out"}
+    points = loss_points(first.events())
+    assert points is not None and min(points.groupby("part").size()) >= 2, "a line of one point is not seen"
     with pytest.raises(UserError, match="choose 2 to 20 runs"):
         compare_runs([first])
     events = list(follow(first))

@@ -6,7 +6,7 @@ from typing import Any
 from prompts.statistics import span
 from prompts.ui.charts import Dot, intervals, plane
 from prompts.ui.progress import duration
-from prompts.words import say
+from prompts.words import say, spelled
 from tuning.ladder.rungs import TUNED
 from tuning.ui.views import STATES
 from tuning.ui.words import line_words
@@ -28,7 +28,7 @@ def status_line(found: dict[str, Any]) -> str:
     state = say("Asking") if found["status"] == "evaluating" else say(STATES[found["status"]])
     text = say(
         "**{state}**: {ended} of {of} rungs, {rows} held-out rows, scored by {scorer}", state=state, ended=ended,
-        of=len(found["rungs"]), **found,
+        of=len(found["rungs"]), **{**found, "scorer": say(spelled(found["scorer"]))},
     )  # fmt: skip
     if found["place_in_line"]:
         text += f" · {line_words(found)}"

@@ -17,7 +17,7 @@ from prompts.statistics import span
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.progress import TimeLeft
 from prompts.ui.visitor import Caller
-from prompts.words import say
+from prompts.words import say, spelled
 from tuning.monitor import Watched, history, score_again, watched
 
 LESSON = """A model that was good is not good for ever. **Measure it again, on rows that are new.**
@@ -125,7 +125,11 @@ def _shown(who: Caller, model: str) -> list[Any]:
 def verdict(found: dict[str, Any]) -> str:
     """The latest measurement in words."""
     score = say("{score:.0%} (95 % interval {span})", score=found["score"], span=span(*found["interval"]))
-    text = say("**{model}**: {said} of {rows} rows, {scorer}.", said=score, **found)
+    text = say(
+        "**{model}**: {said} of {rows} rows, {scorer}.",
+        said=score,
+        **{**found, "scorer": say(spelled(found["scorer"]))},
+    )
     if found["warning"]:
         warning = say("Warning. {warning}", warning=found["warning"])
         return f"**{warning}**\n\n{text}"

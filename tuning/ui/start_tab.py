@@ -16,7 +16,7 @@ from prompts.ui.rows_picker import choices_of
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
 from prompts.uploads import save_upload
-from prompts.words import say
+from prompts.words import say, spelled
 from tuning.data.columns import Columns, resolve
 from tuning.data.sources import SAMPLES, mapping, open_table
 from tuning.ui.tune_tab import TuneTab
@@ -50,7 +50,7 @@ def summary(found: Beginning) -> str:
     asked, answer = found.example
     shown = asked if len(asked) <= 300 else f"{asked[:300]}…"
     quoted = "\n".join(f"> {line}" for line in shown.splitlines())
-    about = {"title": found.title, "rows": found.rows, "scorer": found.scorer}
+    about = {"title": found.title, "rows": found.rows, "scorer": say(spelled(found.scorer))}
     head = say("**{title}**, {rows:,} rows, scored by {scorer}. The first of them:", **about)
     right = say("Right answer: `{answer}`", answer=answer)
     mind = f"\n\n**{say('Mind:')}** {found.note}" if found.note else ""

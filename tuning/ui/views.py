@@ -7,7 +7,7 @@ import pandas as pd
 from prompts.statistics import span
 from prompts.ui.compare_views import matrices
 from prompts.ui.progress import duration
-from prompts.words import later, say
+from prompts.words import later, say, spelled
 from tuning.evaluate import BASE, SIDES
 from tuning.ui.words import line_words
 
@@ -102,7 +102,8 @@ def verdict(evaluation: dict[str, Any] | None) -> str:
     )
     lines = [
         f"**{evaluation['verdict']}**", "",
-        say("On {rows} held-out rows, scored by {scorer}; {won} rows won, {lost} lost.", **evaluation), "",
+        say("On {rows} held-out rows, scored by {scorer}; {won} rows won, {lost} lost.",
+            **{**evaluation, "scorer": say(spelled(evaluation["scorer"]))}), "",
         head, "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for side, name in (("base", evaluation["base_is"]), ("tuned", "tuned")):
