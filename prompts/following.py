@@ -17,26 +17,37 @@ def told_to_nobody(_done: int, _of: int) -> None:
     """For whoever follows nothing."""
 
 
-def followed(work: Callable[[Callable[[Event], None]], None], stop: threading.Event) -> Generator[Event, None, None]:
-    """Runs `work(say)` in a thread of its own and yields what it says; what it raises is raised here. Closing the iterator sets
-    `stop` and waits for the end.
+def followed(
+    work: Callable[[Callable[[Any], None]], None], stop: threading.Event, every: float | None = None
+) -> Generator[Any, None, None]:
+    """Runs `work(say)` in a thread of its own and yields what it says; what it raises is raised here. With `every`, None is yielded
+    after so many seconds of silence. Closing the iterator sets `stop` and waits for the end.
     """
-    said: queue.Queue[Event | BaseException | None] = queue.Queue()
+    said: queue.Queue[Any] = queue.Queue()
+    end = object()
 
     def run() -> None:
         try:
             work(said.put)
         except BaseException as error:
             said.put(error)
-        said.put(None)
+        said.put(end)
 
     thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)  # in the language of who called
     thread.start()
     try:
-        while (event := said.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
+        while True:
+            try:
+                item = said.get(timeout=every)
+            except queue.Empty:
+                yield None
+                continue
+            if item is end:
+                thread.join()
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
     finally:
         if thread.is_alive():
             stop.set()

@@ -6,15 +6,15 @@ whose next token is learned (both in tuning/trainer.py); and tuning/fast.py keep
 """
 
 import json
-import queue
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from prompts.events import Event
+from prompts.following import followed
 from prompts.home import ADAPTER_CONFIG
 from prompts.kinds import Kind
 from prompts.loading import device, dtype, read_model
@@ -43,32 +43,17 @@ def train(
     it in, "slice" is last where there is more to do (tuning/slices.py).
     """
     until = None if seconds is None else time.monotonic() + seconds
-    found: queue.Queue[Event | BaseException | None] = queue.Queue()
     closed = threading.Event()
 
-    def work() -> None:
-        try:
-            _work(recipe, task, parts, folder, owner, token, found.put, closed, until)
-        except BaseException as error:
-            found.put(error)
-        finally:
-            found.put(None)
+    def work(emit: Callable[[Event], None]) -> None:
+        _work(recipe, task, parts, folder, owner, token, emit, closed, until)
 
-    thread = threading.Thread(target=work, name="training")
-    thread.start()
-    try:
-        while (event := found.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
-    finally:
-        closed.set()
-        thread.join()
+    yield from followed(work, closed)
 
 
 def _work(
     recipe: Recipe, task: Task, parts: Parts, folder: Path, owner: str, token: str | None,
-    emit: Any, closed: threading.Event, until: float | None,
+    emit: Callable[[Event], None], closed: threading.Event, until: float | None,
 ) -> None:  # fmt: skip
     watch = Watch(emit, lambda: closed.is_set() or (folder / CANCEL).exists(), until)
     trainer, tokenizer = prepared(recipe, task, parts, folder / CHECKPOINTS, watch, owner, token)

@@ -5,7 +5,6 @@ Imported on first use: it needs torch.
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextvars import copy_context
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from transformers import LogitsProcessor
 from prompts.backends import Sampling
 from prompts.backends.packing import Packed, Reader, kept_as, packs
 from prompts.backends.plan import Batch
+from prompts.following import followed
 from prompts.loading import Loaded
 
 
@@ -112,33 +112,10 @@ def until(row: list[int], ends: set[int]) -> list[int]:
 
 def heartbeats(work: Callable[[threading.Event], Iterator[Any]], every: float = 0.5) -> Iterator[Any]:
     """What `work(stop)` yields, with None in between, so that closing this iterator stops the work at its next token."""
-    import queue
-
-    found: queue.Queue[Any] = queue.Queue()
     stop = threading.Event()
 
-    def run() -> None:
-        try:
-            for item in work(stop):
-                found.put(("item", item))
-            found.put(("end", None))
-        except BaseException as error:
-            found.put(("error", error))
+    def told(say: Callable[[Any], None]) -> None:
+        for item in work(stop):
+            say(item)
 
-    thread = threading.Thread(target=copy_context().run, args=(run,), daemon=True)
-    thread.start()
-    try:
-        while True:
-            try:
-                kind, item = found.get(timeout=every)
-            except queue.Empty:
-                yield None
-                continue
-            if kind == "error":
-                raise item
-            if kind == "end":
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+    return followed(told, stop, every)

@@ -187,21 +187,22 @@ class CompareTab:
         made = [build(Variant, variant) for variant in _parsed(variants)]
         settings = self.form.read(values, variants=made)
         table = picked_table(who, sample, path, pasted)
-        skipped, progress = [gr.skip()] * 7, TimeLeft()
+        progress = TimeLeft()
         for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key))):
             if event["event"] == "asking":
-                yield [progress.line(event), *skipped]
+                yield {self.status: progress.line(event)}
         document = {name: value for name, value in event.items() if name != "event"}
-        yield [
-            say("{rows} rows, seed {seed}, data fingerprint {fingerprint}.", **document),
-            views.verdict_text(document),
-            views.chart(document),
-            views.score_rows(document),
-            views.matrices(document),
-            views.replies(document, only),
-            document,
-            gr.DownloadButton(value=scratch_json(f"comparison-{document['id'][:8]}.json", document), visible=True),
-        ]
+        file = scratch_json(f"comparison-{document['id'][:8]}.json", document)
+        yield {
+            self.status: say("{rows} rows, seed {seed}, data fingerprint {fingerprint}.", **document),
+            self.verdict: views.verdict_text(document),
+            self.chart: views.chart(document),
+            self.scores: views.score_rows(document),
+            self.matrix: views.matrices(document),
+            self.replies: views.replies(document, only),
+            self.document: document,
+            self.file_out: gr.DownloadButton(value=file, visible=True),
+        }
 
 
 def _is_json(text: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from prompts.errors import UserError
+from prompts.events import Event
 from prompts.experiment import Rated, first_row
 from prompts.home import scratch_json
 from prompts.refining.optimise import OptimiseSettings, optimising
@@ -124,27 +125,27 @@ class StudySection:
 
     def _optimise(self, who: Caller, *values: Any) -> Iterator[Any]:
         settings, study, table, opened = self._read(who, values)
-        tree: Any = gr.skip()
+        known: dict[Any, str] = {}
 
-        def events() -> Iterator[dict[str, Any]]:
-            nonlocal tree
+        def events() -> Iterator[Event]:
             for event in optimising(settings, study, table, who.owner, opened):
-                tree = event.get("tree", tree)  # known as soon as its first version is
+                if "tree" in event:  # as soon as its first version is there
+                    known[self.tab.tree.tree] = event["tree"]
                 yield event
 
         for shown in self._follow(events()):
-            yield [*shown, tree]
+            yield {**shown, **known}
 
-    def _follow(self, events: Iterator[dict[str, Any]]) -> Iterator[list[Any]]:
+    def _follow(self, events: Iterator[Event]) -> Iterator[dict[Any, Any]]:
         progress, told = TimeLeft(), 0.0
-        event: dict[str, Any] = {}
+        event: Event = {}
         for event in events:
             now = time.monotonic()
             if event["event"] == "proposed":
-                yield [views.proposed(event), *[gr.skip()] * 6]
+                yield {self.status: views.proposed(event)}
             elif event["event"] == "asking" and now - told >= 0.25:
                 told = now
-                yield [progress.line(event), *[gr.skip()] * 6]
+                yield {self.status: progress.line(event)}
         if event.get("event") != "studied":
             raise UserError("nothing was measured")
         document = {name: value for name, value in event.items() if name != "event"}
@@ -157,9 +158,6 @@ class StudySection:
                 *document["notes"],
             ]
         )
-        yield [
-            status,
-            *views.VIEWS[self.study.name](document),
-            document,
-            gr.DownloadButton(value=scratch_json(f"{document['study']}.json", document), visible=True),
-        ]
+        file = gr.DownloadButton(value=scratch_json(f"{document['study']}.json", document), visible=True)
+        values = [status, *views.VIEWS[self.study.name](document), document, file]
+        yield dict(zip(self.shown, values, strict=True))

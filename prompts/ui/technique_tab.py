@@ -165,15 +165,21 @@ class TechniqueTab:
         settings = self.form.read(values[:own])
         return settings, self.study.first_row(who, values[own:]) if self.study and slots(settings) else {}
 
-    def _asked(self, who: Caller, key: str, settings: Any, row: dict[str, Any]) -> Iterator[tuple[Asked, list[Any]]]:
-        yielded = False
-        for asked in ask(self.technique, settings, self.opener(who, key), row=row, owner=who.owner):
-            exact = [gr.skip(), gr.skip()] if yielded else [lens(asked.rendered, asked.notes), asked.prompt.plain()]
-            yielded = True
-            text = asked.reply.text if asked.reply else ""
-            reasoned = steps(asked.answer.reasoning) if asked.answer and not self.technique.whole else ""
-            first = say(" · asked with the first row below that may be looked at") if row else ""
-            yield asked, [text, _answer(asked), reasoned, status_line(asked) + first, *exact]
+    def _asked(
+        self, who: Caller, key: str, settings: Any, row: dict[str, Any]
+    ) -> Iterator[tuple[Asked, dict[Any, Any]]]:
+        """(how far it is, what to show of it): the prompt as it was read only at first."""
+        first = say(" · asked with the first row below that may be looked at") if row else ""
+        for number, asked in enumerate(ask(self.technique, settings, self.opener(who, key), row=row, owner=who.owner)):
+            shown = {
+                self.reply: asked.reply.text if asked.reply else "",
+                self.answer: _answer(asked),
+                self.steps: steps(asked.answer.reasoning) if asked.answer and not self.technique.whole else "",
+                self.status: status_line(asked) + first,
+            }
+            if number == 0:
+                shown |= {self.exact: lens(asked.rendered, asked.notes), self.plain: asked.prompt.plain()}
+            yield asked, shown
 
     def _ask(self, who: Caller, key: str, *values: Any) -> Iterator[Any]:
         for _, shown in self._asked(who, key, *self._read(who, values)):
@@ -187,15 +193,18 @@ class TechniqueTab:
             settings = settings.plain()  # feedback is on an output one has seen
             gr.Info(say("This prompt was not asked yet: it is asked as it is. Ask again to work your feedback in."))
         last: Asked | None = None
-        extra = len(self.tree.shown) + 4
         for last, shown in self._asked(who, key, settings, row):
-            yield [*shown, *[gr.skip()] * extra]
+            yield shown
         if last is None or last.reply is None:
             return
         views = self.tree.asked(who, tree, version, settings, last)
         left = written if settings is not written else last.settings
         shown_left = dict(zip(self.form.widgets, self.form.show(left), strict=True))
-        yield [*[gr.skip()] * 6, *views, last.settings.task, shown_left["feedback"], shown_left["notes"]]
+        yield {
+            **dict(zip([self.tree.tree, *self.tree.shown], views, strict=True)),
+            self.form.widgets["task"]: last.settings.task,
+            **{self.form.widgets[name]: shown_left[name] for name in ("feedback", "notes")},
+        }
 
     def _preview(self, who: Caller, key: str, *values: Any) -> Any:
         settings, row = self._read(who, values)

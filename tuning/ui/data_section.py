@@ -172,7 +172,7 @@ class DataSection:
         rows = len(open_table(who.owner, source).rows)
         if rows > AT_ONCE:
             told = say("{rows:,} rows: press “Check the data”, which takes a while.", rows=rows)
-            yield [told, *[gr.skip()] * 4]
+            yield {self.health: told}
             return
         with contextlib.suppress(UserError):  # no mapping yet: said above
             yield from self._examine(who, source, *values)
@@ -182,11 +182,11 @@ class DataSection:
         table = open_table(who.owner, _some(source))
         columns = resolve(mapping(source, columns), table)
         found: list[Finding] = []
-        yield [say("Looking at every row…"), *[gr.skip()] * 4]
+        yield {self.health: say("Looking at every row…")}
         progress = TimeLeft()
         for told in told_meanwhile(lambda tell: examine(table, columns, tell)):
             if "done" in told:
-                yield [progress.line(told), *[gr.skip()] * 4]
+                yield {self.health: progress.line(told)}
             else:
                 found = told["found"]
         documents = [finding.document(shown=None) for finding in found]
@@ -219,7 +219,7 @@ class DataSection:
     # -- tokens
 
     def _tokens(self, who: Caller, source: str, model: str, length: int, overlong: Any, *values: Any) -> Iterator[Any]:
-        yield say("Rendering and tokenising every row…"), gr.skip()
+        yield {self.numbers: say("Rendering and tokenising every row…")}
         table = open_table(who.owner, _some(source))
         columns = mapping(source, self.columns.read(values))
         reading = build(Reading, {"model": model, "max_length": length, "overlong": overlong})
@@ -229,7 +229,7 @@ class DataSection:
             lambda tell: preview(table, columns, reading, who.owner, token=who.token, progress=tell)
         ):
             if "done" in told:
-                yield progress.line(told), gr.skip()
+                yield {self.numbers: progress.line(told)}
             else:
                 found = told["found"]
         yield views.token_numbers(found), views.token_spans(found)

@@ -69,12 +69,12 @@ class DistilSection:
         table = read_table(Path(path)) if path else None
         events = distil(work.find(who.owner, ladder), self.form.read(values), table, token=who.token, key=key or who.key,
                         on_device=self.on_device)  # fmt: skip
-        yield say("Making the teacher's prompts…"), gr.skip(), gr.skip(), gr.skip()
+        yield {self.status: say("Making the teacher's prompts…")}
         event: dict[str, Any] = {}
         progress = TimeLeft()
         for event in paced(events):
             if event["event"] == "asking":
-                yield progress.line(event), gr.skip(), gr.skip(), gr.skip()
+                yield {self.status: progress.line(event)}
         files = [copy for file in (event["file"], event["pairs_file"]) if (copy := to_download(file))]
         yield said(event), gr.File(value=files, visible=True), gr.Button(visible=True), event["source"]
 

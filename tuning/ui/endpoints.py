@@ -25,6 +25,7 @@ from tuning.launch.start import start_sweep as begin_sweep
 from tuning.recipe import Reading, Recipe
 from tuning.search import Search
 from tuning.ui.parameters import DATA, RUN, source_of
+from tuning.ui.work_endpoints import Kind, work_endpoints
 
 
 class RunSettings(Recipe, Columns):
@@ -33,9 +34,6 @@ class RunSettings(Recipe, Columns):
 
 class SweepSettings(Search, Recipe, Columns):
     """What a sweep tries, with the recipe and the mapping that its trials share."""
-
-
-SWEEP = {"sweep": (str, Parameter.empty, "The sweep's id, as /start_sweep returns it.")}
 
 
 def inspect_data(who: Caller, columns: Columns, file: Any = None, data: str = "", dataset: str = "") -> dict[str, Any]:
@@ -104,23 +102,6 @@ def start_sweep(
     return sweeps.snapshot(sweep)
 
 
-def cancel_sweep(who: Caller, sweep: str) -> dict[str, Any]:
-    found = sweeps.find(who.owner, sweep)
-    found.ask_to_stop()
-    return sweeps.snapshot(found)
-
-
-def delete_sweep(who: Caller, sweep: str) -> dict[str, Any]:
-    sweeps.find(who.owner, sweep).delete()
-    return {"sweep": sweep, "status": "deleted"}
-
-
-def resume_sweep(on_device: OnDevice, who: Caller, sweep: str) -> dict[str, Any]:
-    found = sweeps.find(who.owner, sweep).make_ready()
-    begin_sweep(found, who.token, on_device)
-    return sweeps.snapshot(found)
-
-
 class JobRun(JobSettings, Recipe, Columns):
     """A recipe with the mapping of its data, and where it runs."""
 
@@ -152,19 +133,15 @@ def _sweep_endpoints(on_device: OnDevice) -> None:
         extra=DATA,
         text="Try several recipes on the same rows, each as a run of its own. Returns at once; follow it with /sweep_status.",
     )
-    endpoint(
-        None,
-        lambda who, sweep: sweeps.snapshot(sweeps.find(who.owner, sweep)),
-        name="sweep_status",
-        personal=True,
-        extra=SWEEP,
-        text="Where a sweep stands: its trials with their losses, and the best one's scores. Returns at once.",
-    )
-    endpoint(None, cancel_sweep, name="cancel_sweep", personal=True, extra=SWEEP,
-             text="Stop a sweep after the current step of its current trial.")  # fmt: skip
-    endpoint(None, partial(resume_sweep, on_device), name="resume_sweep", personal=True, extra=SWEEP,
-             text="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.")  # fmt: skip
-    endpoint(None, delete_sweep, name="delete_sweep", personal=True, extra=SWEEP, text="Remove a sweep; its runs stay.")
+    work_endpoints(Kind(
+        what="sweep", find=sweeps.find, snapshot=sweeps.snapshot,
+        begin=lambda who, sweep: begin_sweep(sweep, who.token, on_device),
+        id="The sweep's id, as /start_sweep returns it.",
+        status="Where a sweep stands: its trials with their losses, and the best one's scores. Returns at once.",
+        cancel="Stop a sweep after the current step of its current trial.",
+        resume="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.",
+        delete="Remove a sweep; its runs stay.",
+    ))  # fmt: skip
 
 
 def _job_endpoints() -> None:
@@ -184,17 +161,8 @@ def publish_endpoints(on_device: OnDevice) -> None:
     def ask_model(who: Caller, settings: Ask) -> Iterator[dict[str, Any]]:
         yield from ask_text(who.owner, settings, token=who.token, key=who.key, on_device=on_device)
 
-    def resume_run(who: Caller, run: str) -> dict[str, Any]:
-        found = runs.prepare_again(who.owner, run)
-        begin(found, who.token, on_device)
-        return runs.snapshot(found)
-
     def follow_run(who: Caller, run: str) -> Iterator[dict[str, Any]]:
         yield from follow(runs.find(who.owner, run))
-
-    def delete_run(who: Caller, run: str) -> dict[str, Any]:
-        runs.delete(who.owner, run)
-        return {"run": run, "status": "deleted"}
 
     endpoint(
         Ask, ask_model, name="ask_model", text="Ask any model a plain text, for instance your fine-tune (run:<id>)."
@@ -203,12 +171,14 @@ def publish_endpoints(on_device: OnDevice) -> None:
              text="Measure, by a few real steps, how long a run will take, its peak memory and its cost elsewhere.")  # fmt: skip
     endpoint(RunSettings, partial(start_run, on_device), name="start_run", personal=True, extra=DATA,
              text="Fine-tune a model with LoRA on a data file. Returns at once; follow it with /run_status.")  # fmt: skip
-    endpoint(None, lambda who, run: runs.snapshot(runs.find(who.owner, run)), name="run_status", personal=True, extra=RUN,
-             text="Where a run stands: state, step, loss, tokens per second, time left, scores. Returns at once.")  # fmt: skip
-    endpoint(None, lambda who, run: runs.cancel(who.owner, run), name="cancel_run", personal=True, extra=RUN,
-             text="Stop a run after its current step; its checkpoint stays.")  # fmt: skip
-    endpoint(None, resume_run, name="resume_run", personal=True, extra=RUN,
-             text="Continue a cancelled, failed or dead run from its last checkpoint.")  # fmt: skip
+    work_endpoints(Kind(
+        what="run", find=runs.find, snapshot=runs.snapshot, begin=lambda who, run: begin(run, who.token, on_device),
+        id=RUN["run"][2],
+        status="Where a run stands: state, step, loss, tokens per second, time left, scores. Returns at once.",
+        cancel="Stop a run after its current step; its checkpoint stays.",
+        resume="Continue a cancelled, failed or dead run from its last checkpoint.",
+        delete="Remove a run with its data and adapter.",
+    ))  # fmt: skip
     endpoint(None, follow_run, name="follow_run", personal=True, costs=False, extra=RUN,
              text="Stream a run's events from its first: steps, losses, decisions, scores. Ends when the run does.")  # fmt: skip
     endpoint(None, lambda who, chosen: compare_runs([runs.find(who.owner, run) for run in chosen]), name="compare_runs",
@@ -216,6 +186,3 @@ def publish_endpoints(on_device: OnDevice) -> None:
              text="Compare runs: where their recipes differ, what they came to, and their losses step by step.")  # fmt: skip
     endpoint(None, lambda who: [runs.snapshot(run) for run in runs.runs(who.owner)], name="list_runs", personal=True,
              text="Your runs, the newest first.")  # fmt: skip
-    endpoint(
-        None, delete_run, name="delete_run", personal=True, extra=RUN, text="Remove a run with its data and adapter."
-    )

@@ -93,13 +93,13 @@ class MonitorTab:
 
     def _score(self, who: Caller, sample: str | None, path: str | None, key: str, *values: Any) -> Iterator[Any]:
         settings = self.form.read(values)
-        yield say("Loading the model…"), gr.skip(), gr.skip(), gr.skip()
+        yield {self.status: say("Loading the model…")}
         events = score_again(who.owner, settings, _table(who, sample, path), token=who.token, key=key or who.key,
                              on_device=self.on_device)  # fmt: skip
         progress = TimeLeft()
         for event in paced(events):
             if event["event"] == "asking":
-                yield progress.line(event), gr.skip(), gr.skip(), gr.skip()
+                yield {self.status: progress.line(event)}
         yield "", *_shown(who, settings.model)
 
 

@@ -22,8 +22,7 @@ from tuning.launch.start import start_ladder
 from tuning.monitor import Watched, document, score_again
 from tuning.publish import Publish, publishing
 from tuning.ui.parameters import DATA, RUN, source_of, to_download
-
-LADDER = {"ladder": (str, Parameter.empty, "The ladder's id, as /ladder returns it.")}
+from tuning.ui.work_endpoints import Kind, work_endpoints
 
 
 def _exported(who: Caller, settings: Export, run: str) -> Iterator[dict[str, Any]]:
@@ -37,17 +36,6 @@ def _exported(who: Caller, settings: Export, run: str) -> Iterator[dict[str, Any
 
 def _published(who: Caller, settings: Publish, run: str) -> Iterator[dict[str, Any]]:
     yield from publishing(runs.find(who.owner, run), settings, token=who.token)
-
-
-def _cancel_ladder(who: Caller, ladder: str) -> dict[str, Any]:
-    found = work.find(who.owner, ladder)
-    found.ask_to_stop()
-    return report.snapshot(found)
-
-
-def _delete_ladder(who: Caller, ladder: str) -> dict[str, Any]:
-    work.find(who.owner, ladder).delete()
-    return {"ladder": ladder, "status": "deleted"}
 
 
 def _ladder_endpoints(on_device: OnDevice) -> None:
@@ -68,26 +56,23 @@ def _ladder_endpoints(on_device: OnDevice) -> None:
         start_ladder(ladder, who.token, who.key, on_device)
         return report.snapshot(ladder)
 
-    def resume(who: Caller, ladder: str) -> dict[str, Any]:
-        found = work.find(who.owner, ladder).make_ready()
-        start_ladder(found, who.token, who.key, on_device)
-        return report.snapshot(found)
-
-    endpoint(Distil, distilled, name="distil", personal=True, extra={**LADDER, **DATA},
+    kind = Kind(
+        what="ladder", find=work.find, snapshot=report.snapshot,
+        begin=lambda who, ladder: start_ladder(ladder, who.token, who.key, on_device),
+        id="The ladder's id, as /ladder returns it.",
+        status="Where a ladder stands: its rungs with scores, costs and verdicts, and the advice.",
+        cancel="Stop a ladder after the reply in hand; what was answered is kept.",
+        resume="Go on with a cancelled, failed or dead ladder where it stopped.",
+        delete="Remove a ladder; its run and the cached replies stay.",
+    )  # fmt: skip
+    work_endpoints(kind)
+    endpoint(Distil, distilled, name="distil", personal=True, extra={**kind.given, **DATA},
              text="Make training data of what a ladder's best prompt answers: rows on which m of n answers agree, with the short "
                   "prompt, and preference pairs. No data: the run's training rows. The last document has the data's source for "
                   "/start_run, and the files.")  # fmt: skip
     endpoint(LadderSettings, climb, name="ladder", personal=True, extra=RUN,
              text="Ask a run's held-out rows in every way, from a plain question over prompt techniques to the fine-tune: "
                   "scores, verdicts, costs, break-even, one sentence of advice. Returns at once; see /ladder_status.")  # fmt: skip
-    endpoint(None, lambda who, ladder: report.snapshot(work.find(who.owner, ladder)), name="ladder_status", personal=True,
-             extra=LADDER, text="Where a ladder stands: its rungs with scores, costs and verdicts, and the advice.")  # fmt: skip
-    endpoint(None, _cancel_ladder, name="cancel_ladder", personal=True, extra=LADDER,
-             text="Stop a ladder after the reply in hand; what was answered is kept.")  # fmt: skip
-    endpoint(None, resume, name="resume_ladder", personal=True, extra=LADDER,
-             text="Go on with a cancelled, failed or dead ladder where it stopped.")  # fmt: skip
-    endpoint(None, _delete_ladder, name="delete_ladder", personal=True, extra=LADDER,
-             text="Remove a ladder; its run and the cached replies stay.")  # fmt: skip
 
 
 def _monitor_endpoints(on_device: OnDevice) -> None:

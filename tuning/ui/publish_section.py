@@ -59,7 +59,7 @@ class PublishSection:
             if event["event"] == "exported":
                 yield views.exported(event), gr.File(value=event["file"], visible=True)
             else:
-                yield steps.line(event), gr.skip()
+                yield {self.exported: steps.line(event)}
 
     def _push(self, who: Caller, run: str, token: str, *values: Any) -> Iterator[Any]:
         settings = self.publish_form.read(values)
@@ -68,6 +68,6 @@ class PublishSection:
         steps = views.Steps()
         for event in publishing(found, settings, token=token.strip() or who.token):
             if event["event"] != "published":
-                yield steps.line(event), gr.skip()
+                yield {self.pushed: steps.line(event)}
         gone = say(" The run was deleted here.") if event["deleted"] else ""
         yield views.published({"published": event}) + gone, ""

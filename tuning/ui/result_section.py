@@ -76,13 +76,18 @@ class ResultSection:
 
     def _measure(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:
         found = runs.find(who.owner, chosen(run))
-        yield say("Reading the held-out rows…"), *[gr.skip()] * 3
+        yield {self.measuring: say("Reading the held-out rows…")}
         progress = TimeLeft()
         for event in evaluate(found, self.measure.read(values), token=who.token, key=who.key, on_device=self.on_device):
             if event["event"] == "evaluating":
-                yield progress.line(event), *[gr.skip()] * 3
+                yield {self.measuring: progress.line(event)}
         evaluation = runs.evaluation(found)
-        yield "", views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation)
+        yield {
+            self.measuring: "",
+            self.verdict: views.verdict(evaluation),
+            self.examples: views.example_rows(evaluation),
+            self.matrix: views.matrix(evaluation),
+        }
 
     def _screen(self, who: Caller, run: str) -> Iterator[str]:
         found, progress = runs.find(who.owner, chosen(run)), TimeLeft()
