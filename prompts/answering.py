@@ -17,6 +17,7 @@ from prompts.scoring import Score, Scoring, score
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
+from prompts.voting import majority
 from prompts.words import say
 
 
@@ -102,6 +103,13 @@ def _take(side: Side, at: int, reply: Reply, scoring: Scoring, task: Task) -> No
     side.replies[at], side.answers[at] = reply, answer
     if scoring.scorer != "judge":
         side.scores[at] = score(answer.text, task.references[at], scoring, task.labels)
+
+
+def by_vote(sides: Sequence[Side], scoring: Scoring, task: Task) -> Iterator[str | None]:
+    """What most of the sides say of each row."""
+    for at in range(len(task.rows)):
+        said, _ = majority([side.answers[at].text for side in sides], scoring, task.labels)
+        yield said
 
 
 def by_judge(

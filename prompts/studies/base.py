@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from prompts.answering import side_of
+from prompts.answering import by_vote, side_of
 from prompts.asking import Open
 from prompts.backends import Backend
 from prompts.errors import UserError, about
@@ -16,7 +16,6 @@ from prompts.rows import Table
 from prompts.scoring import GRADED, Score, Scoring, score
 from prompts.statistics import summary
 from prompts.techniques import AskSettings, technique
-from prompts.voting import majority
 
 FEW = 10  # rows; from fewer, an interval by resampling means little
 USEFUL = 0.2  # a score below it is not worth advising
@@ -107,14 +106,10 @@ class Study:
 
 def scored(arm: Arm, ground: Ground) -> list[Score]:
     """The scores of an arm's rows: of one side its own, of several those of what most of them say."""
-    rows = range(len(arm.task.rows))
     if len(arm.sides) == 1:
-        return [arm.sides[0].scores[at] for at in rows]
-    found = []
-    for at in rows:
-        said, _ = majority([side.answers[at].text for side in arm.sides], ground.scoring, arm.task.labels)
-        found.append(score(said, arm.task.references[at], ground.scoring, arm.task.labels))
-    return found
+        return [arm.sides[0].scores[at] for at in range(len(arm.task.rows))]
+    voted = zip(by_vote(arm.sides, ground.scoring, arm.task), arm.task.references, strict=True)
+    return [score(said, reference, ground.scoring, arm.task.labels) for said, reference in voted]
 
 
 def line(arm: Arm, ground: Ground) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The grid of reasoning: each way of reasoning, with thinking off and on, alone and by vote; what it is worth a token."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from prompts.settings import knob
 from prompts.statistics import paired
 from prompts.studies.base import USEFUL, Arm, Ground, Study, StudySettings, line, refuse_judge
 from prompts.techniques.chain_of_thought import ChainSettings, Reasoning
-from prompts.voting import majority, meaning
+from prompts.voting import meaning
 from prompts.words import later, say
 
 NAMES = later(
@@ -120,10 +121,9 @@ def _margins(arm: Arm, ground: Ground) -> list[float]:
     for at in range(len(arm.task.rows)):
         said = [side.answers[at].text for side in arm.sides]
         meanings = [None if one is None else meaning(one, ground.scoring, arm.task.labels) for one in said]
-        _, most = majority(said, ground.scoring, arm.task.labels)
-        top = next((one for one in meanings if one is not None and meanings.count(one) == most), None)
-        second = max((meanings.count(one) for one in meanings if one is not None and one != top), default=0)
-        found.append((most - second) / len(said))
+        votes = [count for _, count in Counter(one for one in meanings if one is not None).most_common(2)]
+        first, second, *_ = [*votes, 0, 0]
+        found.append((first - second) / len(said))
     return found
 
 

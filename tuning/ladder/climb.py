@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from prompts.answering import answered, by_judge
+from prompts.answering import answered, by_judge, by_vote
 from prompts.events import Event
 from prompts.replies import key_of
 from prompts.results import Side, by_probability
 from prompts.scoring import Score, score
-from prompts.voting import majority
 from tuning.ladder.rungs import Ground, Rung
 
 ALONE = 3  # rows asked one at a time, for the latency
@@ -51,9 +50,7 @@ def _scores(ground: Ground, rung: Rung) -> list[Score]:
     everything = range(len(ground.task.rows))
     if len(rung.sides) > 1:
         first = rung.sides[0]
-        for at in everything:
-            said = [side.answers[at].text for side in rung.sides]
-            found, _ = majority(said, ground.scoring, ground.task.labels)
+        for at, found in enumerate(by_vote(rung.sides, ground.scoring, ground.task)):
             first.answers[at] = type(first.answers[at])(found, first.answers[at].reasoning)
             if ground.scoring.scorer != "judge":
                 first.scores[at] = score(found, ground.task.references[at], ground.scoring, ground.task.labels)
