@@ -99,6 +99,16 @@ def account_owner(name: str) -> str:
 SCRATCH, SCRATCH_SECONDS = "prompt-or-tune-", 3600
 
 
+def write_whole(file: Path, text: str) -> None:
+    """Replaces the file in one step, so that neither a reader nor a power cut finds half of it."""
+    partial = file.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    partial.replace(file)
+
+
 def scratch() -> Path:
     """A new folder for files to download: Gradio copies what it serves, and an hour later the folder goes."""
     return Path(tempfile.mkdtemp(prefix=SCRATCH))

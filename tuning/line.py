@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError
-from prompts.home import device_lock, home, owner_folder
+from prompts.home import device_lock, home, owner_folder, write_whole
 from prompts.quotas import quotas_here
 from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
@@ -94,9 +94,7 @@ def _note(hold: Hold) -> None:
     file = used_file(hold.work.owner)
     file.parent.mkdir(parents=True, exist_ok=True)
     kept = [*(one for one in _lines(file) if one["time"] > time.time() - DAY), line]
-    partial = file.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(one) + "\n" for one in kept), encoding="utf-8")
-    partial.replace(file)
+    write_whole(file, "".join(json.dumps(one) + "\n" for one in kept))
 
 
 def used_file(owner: str) -> Path:

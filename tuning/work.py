@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from prompts.errors import NotFound, UserError
 from prompts.events import Event
+from prompts.home import write_whole
 from prompts.words import dumps, later, loads, say
 
 ACTIVE = ("starting", "sent", "queued", "loading", "training", "evaluating")
@@ -153,13 +154,8 @@ def json_line(line: str) -> Event | None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Replaces the file in one step, so that a reader never sees half of it."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(dumps(document, indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """The document as the whole file."""
+    write_whole(path, dumps(document, indent=1))
 
 
 def durable(folder: Path) -> None:

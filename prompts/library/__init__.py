@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from prompts.errors import NotFound, UserError, WorldError
-from prompts.home import owner_folder
+from prompts.home import owner_folder, write_whole
 from prompts.settings import build
 from prompts.techniques import AskSettings, technique
 
@@ -147,11 +147,7 @@ def _versions(file: Path) -> Path:
 
 def _written(file: Path, entry: Entry) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(
-        yaml.safe_dump(entry.document(), sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
-    )
-    partial.replace(file)
+    write_whole(file, yaml.safe_dump(entry.document(), sort_keys=False, allow_unicode=True, width=100))
 
 
 def _read(file: Path) -> Entry:

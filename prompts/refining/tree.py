@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from prompts.errors import NotFound, UserError
-from prompts.home import new_id, owner_folder
+from prompts.home import new_id, owner_folder, write_whole
 from prompts.settings import Settings, build, knob
 from prompts.techniques.refinement import RefinementSettings
 from prompts.words import later
@@ -146,11 +146,7 @@ def file_of(owner: str, tree: str) -> Path:
 def _written(tree: Tree) -> Tree:
     file = file_of(tree.owner, tree.id)
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text(
-        yaml.safe_dump(tree.document(), sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
-    )
-    partial.replace(file)
+    write_whole(file, yaml.safe_dump(tree.document(), sort_keys=False, allow_unicode=True, width=100))
     return tree
 
 

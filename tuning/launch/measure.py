@@ -5,7 +5,6 @@ to standard output, or a worker of ZeroGPU.
 import json
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def measured_apart(given: dict[str, Any]) -> dict[str, Any]:
     from filelock import FileLock, Timeout
 
     from prompts.errors import UserError
-    from prompts.home import LOCAL
+    from prompts.home import LOCAL, write_whole
     from prompts.rows import stored
     from prompts.settings import build
     from tuning import run as runs
@@ -44,23 +43,18 @@ def measured_apart(given: dict[str, Any]) -> dict[str, Any]:
     from tuning.forecast import steps_measured
     from tuning.recipe import Recipe
 
+    stages = Path(given["home"]) / STAGES
     table = stored(Path(given["home"]), given["name"], given["columns_of_rows"])
     run = runs.create(LOCAL, table, build(Recipe, given["recipe"]), build(Columns, given["columns"]))
     try:
         with FileLock(given["lock"]).acquire(timeout=0.5):  # who looks whether it is free has it for a moment
-            return steps_measured(run, given["token"], partial(_tell, Path(given["home"]) / STAGES))
+            return steps_measured(run, given["token"], lambda done, of: write_whole(stages, f"{done} {of}"))
     except Timeout:
         raise UserError(
             "a training is at work on this device; forecast when it is done, or the figures would be wrong"
         ) from None
     except (RuntimeError, OSError, MemoryError) as error:
         raise explained(error) from error
-
-
-def _tell(file: Path, done: int, of: int) -> None:
-    partly = file.with_suffix(".partial")
-    partly.write_text(f"{done} {of}", encoding="utf-8")
-    partly.replace(file)
 
 
 if __name__ == "__main__":
