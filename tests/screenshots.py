@@ -43,7 +43,7 @@ def opened(browser: Browser, url: str, **look: Any) -> Any:
     page: Any = browser.new_context(**look).new_page()
     page.faults = []
     page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)  # a training beside it may have both cores
     page.goto(url)
     page.get_by_role("heading", name="Prompt or Tune").wait_for()
     page.wait_for_timeout(1000)  # what the page fetches at first is in its fields
