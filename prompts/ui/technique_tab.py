@@ -41,7 +41,7 @@ class TechniqueTab:
         with gr.Row():
             with gr.Column(scale=5, min_width=320):
                 self._build_form()
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=7, min_width=320, elem_classes="beside"):
                 self._build_result()
         study = study_of(technique.name)
         self.study = StudySection(study, self) if study else None
@@ -75,9 +75,9 @@ class TechniqueTab:
             self.go = gr.Button("Ask the model", variant="primary", min_width=140)
             self.stop = stop_button()
             self.preview = gr.Button("Show the prompt", size="md", scale=0, min_width=140)
-            self.add = gr.Button("Add to Compare", size="md", scale=0, min_width=140)
-            self.tune = gr.Button("Fine-tune from this", size="md", scale=0, min_width=150)
-            self.climb = gr.Button("Take to the ladder", size="md", scale=0, min_width=150)
+            self.add = gr.Button("Add to Compare", size="md", scale=0, min_width=130)
+            self.tune = gr.Button("Fine-tune from this", size="md", scale=0, min_width=170)
+            self.climb = gr.Button("Take to the ladder", size="md", scale=0, min_width=145)
         self.library = LibrarySection(self)
 
     def _build_material(self) -> None:

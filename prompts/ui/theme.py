@@ -43,6 +43,9 @@ html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 .cards button::first-line {font-weight: 700; font-size: var(--text-lg)}
 .cards button:hover {border-color: var(--primary-500); background: var(--block-background-fill)}
 .cards button.primary {border: 2px solid var(--primary-600); padding: 15px 17px}
+.gradio-container {overflow: clip !important}
+@media (min-width: 1000px) {.beside {position: sticky; top: 8px; align-self: start; max-height: calc(100vh - 16px);
+  overflow-y: auto; padding: 3px; margin: -3px}}
 .next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
 .gr-group .block.rows {padding: 8px 12px}

@@ -64,7 +64,7 @@ class TuneTab:
             with gr.Column(scale=5, min_width=320):
                 self.data.build()
                 self._build_recipe()
-            with gr.Column(scale=7, min_width=320):
+            with gr.Column(scale=7, min_width=320, elem_classes="beside"):
                 self._build_training()
                 self._build_result()
         self._connect()
@@ -197,15 +197,17 @@ class TuneTab:
 
     def _forecast(self, who: Caller, source: str, *values: Any) -> Iterator[str]:
         columns, recipe = self._read(source, values)
-        yield say("Measuring a few real steps…")
+        yield say("Loading the model…")
         measured = partial(forecast, who.owner, open_table(who.owner, source), recipe, columns, token=who.token,
                            on_device=self.on_device)  # fmt: skip
-        progress = TimeLeft()
+        progress: TimeLeft | None = None  # of the steps: the process and the model come first
         for told in told_meanwhile(lambda tell: measured(tell=tell)):
             if "found" in told:
                 yield views.foreseen(told["found"])
-            else:
-                yield say("Measuring a few real steps: {done}", done=progress.line(told))
+            elif told["done"]:
+                progress = progress or TimeLeft()
+                steps = {"done": told["done"] - 1, "of": told["of"] - 1}
+                yield say("Measuring a few real steps: {done}", done=progress.line(steps))
 
     def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
         columns, recipe = self._read(source, values)
