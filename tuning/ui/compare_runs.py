@@ -33,8 +33,10 @@ class CompareRuns:
             name="ui_list_runs",
             show_progress="hidden",
         )
-        listen(
-            self.compare.click, _compare, visitor, [self.several], [self.compared, self.losses], name="ui_compare_runs"
+        emptied = listen(self.compare.click, lambda _who: None, visitor, [], self.losses, name="ui_empty_losses",
+                         show_progress="hidden")  # fmt: skip
+        listen(  # a plot draws no line that it does not know from its first value
+            emptied.then, _compare, visitor, [self.several], [self.compared, self.losses], name="ui_compare_runs"
         )
 
 

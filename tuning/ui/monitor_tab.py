@@ -77,7 +77,9 @@ class MonitorTab:
         going = listen(self.start.click, self._score, self.visitor, [self.sample, self.file, self.key, *self.form.inputs],
                        [self.status, *shown], name="ui_score_again")  # fmt: skip
         stops(self.stop, going, self.status, name="score_again")
-        listen(model.change, lambda who, name: _shown(who, name or ""), self.visitor, [model], shown, name="ui_show_history",
+        emptied = listen(model.change, lambda _who: None, self.visitor, [], self.chart, name="ui_empty_history",
+                         show_progress="hidden")  # fmt: skip
+        listen(emptied.then, lambda who, name: _shown(who, name or ""), self.visitor, [model], shown, name="ui_show_history",
                show_progress="hidden")  # fmt: skip
 
     def on_load(self, after: Any) -> None:
@@ -93,7 +95,7 @@ class MonitorTab:
 
     def _score(self, who: Caller, sample: str | None, path: str | None, key: str, *values: Any) -> Iterator[Any]:
         settings = self.form.read(values)
-        yield {self.status: say("Loading the model…")}
+        yield {self.status: say("Loading the model…"), self.chart: None}
         events = score_again(who.owner, settings, _table(who, sample, path), token=who.token, key=key or who.key,
                              on_device=self.on_device)  # fmt: skip
         progress = TimeLeft()

@@ -91,7 +91,7 @@ class TuneTab:
         self.loss = gr.LinePlot(
             None, x="step", y="loss", color="part", x_title="Step", y_title="Loss", height=320,
             label="Loss (teal: training, amber: validation, purple: held-out rows)",
-            color_map={"training": "#0d9488", "validation": "#d97706", "held-out": "#7c3aed"}, elem_classes="colours-told",
+            color_map=views.LINES, elem_classes="colours-told",
         )  # fmt: skip
         with gr.Accordion("Learning rate, gradient norm, speed, memory", open=False), gr.Row():
             self.curves = [

@@ -1,5 +1,6 @@
 """What a run looks like on the page: plain functions from documents to text and tables."""
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -53,18 +54,25 @@ def progress_line(state: dict[str, Any]) -> str:
     return text
 
 
+LINES = {"training": "#0d9488", "validation": "#d97706", "held-out": "#7c3aed"}
+
+
 def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
-    """step, loss, part ("training" or "held-out"); None before the first step, which a plot needs to stay empty."""
+    """step, loss, part (one of LINES); None before the first step, which a plot needs to stay empty."""
     points: list[tuple[int, float, str]] = []
     for event in events:
         if event["event"] == "step":
             points.append((event["step"], event["loss"], "training"))
         elif event["event"] == "evaluation":
             points.append((event["step"], event["loss"], event["part"].replace("_", "-")))
+    if not points:
+        return None
     parts = [part for *_, part in points]
     alone = [point for point in points if parts.count(point[2]) == 1]
     points += [(step + 1, loss, part) for step, loss, part in alone]  # a line of one point would not be seen
-    return pd.DataFrame(points, columns=["step", "loss", "part"]) if points else None
+    # nor is one that the plot does not know from its first value
+    points += [(1, math.nan, part) for part in LINES if part not in parts]
+    return pd.DataFrame(points, columns=["step", "loss", "part"])
 
 
 CURVES = {
