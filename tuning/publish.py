@@ -181,11 +181,9 @@ def create_repo(
     if api.repo_info(repo, repo_type=kind).private != private:
         is_now = say("public") if private else say("private")
         raise UserError(
-            "{repo} exists and is {is_now}; set private to match it, or choose another name",
-            repo=repo,
-            is_now=is_now,
+            "{repo} exists and is {is_now}; set private to match it, or choose another name", repo=repo, is_now=is_now,
             field="private",
-        )
+        )  # fmt: skip
 
 
 def _is_empty(api: Any, repo: str, kind: str) -> bool:
