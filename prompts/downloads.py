@@ -1,11 +1,12 @@
 """Files on their way from the Hub, told to whoever waits for them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from typing import Any
 
-from prompts.following import Progress, told_to_nobody
+from prompts.events import Event
+from prompts.following import Progress, told_meanwhile, told_to_nobody
 
 _waiting: ContextVar[Progress] = ContextVar("waiting", default=told_to_nobody)
 
@@ -18,6 +19,16 @@ def told_to(tell: Progress) -> Iterator[None]:
         yield
     finally:
         _waiting.reset(before)
+
+
+def told_of(work: Callable[[], Any], every: float = 0.5) -> Generator[Event, None, None]:
+    """As `told_meanwhile`, of the bytes that `work` fetches."""
+
+    def fetched(tell: Progress) -> Any:
+        with told_to(tell):
+            return work()
+
+    return told_meanwhile(fetched, every)
 
 
 def bar() -> Any:

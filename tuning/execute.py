@@ -7,10 +7,9 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 
 from prompts.backends import OnDevice, identity
-from prompts.downloads import told_to
+from prompts.downloads import told_of
 from prompts.errors import AppError, UserError, WorldError, is_out_of_memory, reason_of
 from prompts.events import Event
-from prompts.following import Progress, told_meanwhile
 from prompts.models import locate
 from prompts.weights import fetch
 from prompts.words import say
@@ -81,14 +80,8 @@ def _in_line(run: Run, work: Callable[[], Iterator[Event]], token: str | None) -
 
 def _fetched(run: Run, token: str | None) -> Iterator[Event]:
     """Brings the base here, which may take longer than the training; a run that is asked to stop leaves it at that."""
-    source = locate(run.recipe.model, run.owner)[0]
-
-    def bring(tell: Progress) -> None:
-        with told_to(tell):
-            fetch(source, token)
-
-    began = time.monotonic()
-    with closing(told_meanwhile(bring, every=1.0)) as events:
+    source, began = locate(run.recipe.model, run.owner)[0], time.monotonic()
+    with closing(told_of(lambda: fetch(source, token), every=1.0)) as events:
         for event in events:
             if run.asked_to_stop():
                 return

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from prompts.downloads import bar, told_to
+from prompts.downloads import bar, told_of
 from prompts.errors import UserError, WorldError
 from prompts.events import Event
-from prompts.following import Progress, told_meanwhile
 from prompts.home import adapter_folder
 from prompts.kinds import LABELS_FILE
 from prompts.messages import Prompt, message, prompt
@@ -207,11 +206,10 @@ def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> 
     yield {"event": "reading_back", "repo": repo, "done": 0, "of": of}
     for name, size in sizes.items():
 
-        def bring(tell: Progress, name: str = name) -> str:
-            with told_to(tell):
-                return str(api.hf_hub_download(repo, name, revision=revision, local_dir=back, tqdm_class=bar()))
+        def bring(name: str = name) -> Any:
+            return api.hf_hub_download(repo, name, revision=revision, local_dir=back, tqdm_class=bar())
 
-        for told in told_meanwhile(bring):
+        for told in told_of(bring):
             yield {"event": "reading_back", "repo": repo, "done": done + told.get("done", 0), "of": of}
         if _digest(back / name) != _digest(folder / name):
             raise WorldError("{repo} was written, but {name} came back different; publish again", repo=repo, name=name)
