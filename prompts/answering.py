@@ -8,7 +8,7 @@ from prompts.asking import Open
 from prompts.backends import Backend, Sampling
 from prompts.errors import UserError, about
 from prompts.events import Event
-from prompts.experiment import Task
+from prompts.experiment import EvalSet
 from prompts.judging import judged
 from prompts.messages import Reply
 from prompts.replies import Replies, key_of
@@ -21,17 +21,17 @@ from prompts.voting import majority
 from prompts.words import say
 
 
-def side_of(name: str, technique: Technique, settings: AskSettings, task: Task, backend: Backend) -> Side:
+def side_of(name: str, technique: Technique, settings: AskSettings, evalset: EvalSet, backend: Backend) -> Side:
     """The prompts of every row. Raises UserError that names the row, or the columns where the settings use none."""
     if not slots(settings):
-        columns = ", ".join(f"{{{{ {slot_name(column)} }}}}" for column in task.rows[0])
+        columns = ", ".join(f"{{{{ {slot_name(column)} }}}}" for column in evalset.rows[0])
         raise UserError(
             " uses no column, so every row would be asked the same; write one of {columns}", columns=columns
         )
     if settings.plain() != settings:
         raise UserError(" has feedback left; ask once with it, then use the version it made")
     prompts, notes = [], []
-    for number, row in zip(task.numbers, task.rows, strict=True):
+    for number, row in zip(evalset.numbers, evalset.rows, strict=True):
         with about(say(", row {number}: ", number=number + 1)):
             built, said = technique.built(settings, row, backend)
         prompts.append(built)
@@ -39,26 +39,26 @@ def side_of(name: str, technique: Technique, settings: AskSettings, task: Task, 
     return Side(name, technique, settings, backend, prompts, notes=notes)
 
 
-def keyed(side: Side, scoring: Scoring, task: Task) -> set[int]:
-    """Computes the side's cache keys; returns the rows that do not fit the model's window, by their place in the task."""
+def keyed(side: Side, scoring: Scoring, evalset: EvalSet) -> set[int]:
+    """Computes the side's cache keys; returns the rows that do not fit the model's window, by their place in the evaluation set."""
     long: set[int] = set()
     for at, asked in enumerate(side.prompts):
         rendered = side.backend.render(asked, side.settings.thinking)
         written = getattr(side.backend, "written_after", lambda sampling: sampling.max_new_tokens)(side.settings)
         if rendered and rendered.window and len(rendered.ids) + written > rendered.window:
             long.add(at)
-        side.keys.append(_key(side, scoring, task, rendered.ids if rendered else asked.as_dicts()))
+        side.keys.append(_key(side, scoring, evalset, rendered.ids if rendered else asked.as_dicts()))
     return long
 
 
-def _key(side: Side, scoring: Scoring, task: Task, asked: Any) -> str:
+def _key(side: Side, scoring: Scoring, evalset: EvalSet, asked: Any) -> str:
     sampling = {name: getattr(side.settings, name) for name in Sampling.model_fields}
-    labels = ["with scores", *task.labels] if by_probability(side, scoring) else None
+    labels = ["with scores", *evalset.labels] if by_probability(side, scoring) else None
     return key_of(model=side.backend.fingerprint(), asked=asked, sampling=None if labels else sampling, labels=labels)
 
 
 def answered(
-    side: Side, wanted: Sequence[int], cache: Replies, scoring: Scoring, task: Task, stop: threading.Event
+    side: Side, wanted: Sequence[int], cache: Replies, scoring: Scoring, evalset: EvalSet, stop: threading.Event
 ) -> Iterator[int]:
     """Fills the side's answers and scores for the wanted rows; yields how many are done.
 
@@ -75,7 +75,7 @@ def answered(
             side.from_cache += len(batch)
             side.other_plan += sum(known[key][1] != name for key in keys)
             for at, key in zip(batch, keys, strict=True):
-                _take(side, wanted[at], known[key][0], scoring, task)
+                _take(side, wanted[at], known[key][0], scoring, evalset)
         else:
             pending.append((batch, name))
     done = len(wanted) - sum(len(batch) for batch, _ in pending)
@@ -84,10 +84,10 @@ def answered(
     found: dict[int, Reply] = {}
     backend: Any = side.backend
     ask = backend.labels if by_probability(side, scoring) else backend.batch
-    extra: Any = task.labels if by_probability(side, scoring) else side.settings
+    extra: Any = evalset.labels if by_probability(side, scoring) else side.settings
     for at, reply in ask(prompts, extra, stop, plan=batches) if batches else ():
         found[at] = reply
-        _take(side, wanted[at], reply, scoring, task)
+        _take(side, wanted[at], reply, scoring, evalset)
         for batch, name in [(batch, name) for batch, name in pending if all(row in found for row in batch)]:
             cache.put([(side.keys[wanted[row]], found[row]) for row in batch], name)
             pending.remove((batch, name))
@@ -98,23 +98,23 @@ def _plan_name(batch: Sequence[int], keys: Sequence[str]) -> str:
     return key_of(batch=[keys[at] for at in batch])[:16]
 
 
-def _take(side: Side, at: int, reply: Reply, scoring: Scoring, task: Task) -> None:
+def _take(side: Side, at: int, reply: Reply, scoring: Scoring, evalset: EvalSet) -> None:
     answer = side.technique.read(side.settings, reply.text)
     side.replies[at], side.answers[at] = reply, answer
     if scoring.scorer != "judge":
-        side.scores[at] = score(answer.text, task.references[at], scoring, task.labels)
+        side.scores[at] = score(answer.text, evalset.references[at], scoring, evalset.labels)
 
 
-def by_vote(sides: Sequence[Side], scoring: Scoring, task: Task) -> Iterator[str | None]:
+def by_vote(sides: Sequence[Side], scoring: Scoring, evalset: EvalSet) -> Iterator[str | None]:
     """What most of the sides say of each row."""
-    for at in range(len(task.rows)):
-        said, _ = majority([side.answers[at].text for side in sides], scoring, task.labels)
+    for at in range(len(evalset.rows)):
+        said, _ = majority([side.answers[at].text for side in sides], scoring, evalset.labels)
         yield said
 
 
 def by_judge(
     scoring: Scoring,
-    task: Task,
+    evalset: EvalSet,
     sides: list[Side],
     wanted: Sequence[int],
     open_model: Open,
@@ -128,7 +128,7 @@ def by_judge(
         rows = [at for at in wanted if side.answers[at].text is not None]
         for at in wanted:
             side.scores[at] = Score(0.0, None)
-        answers = [(side.prompts[at], side.answers[at].text or "", task.references[at]) for at in rows]
+        answers = [(side.prompts[at], side.answers[at].text or "", evalset.references[at]) for at in rows]
         for done, (at, found) in enumerate(judged(scoring, judge, answers, stop), 1):
             side.scores[rows[at]] = found
             yield {"event": "asking", "variant": say("judge of {name}", name=side.name), "done": done, "of": len(rows)}

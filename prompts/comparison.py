@@ -16,7 +16,7 @@ from prompts.answering import answered, by_judge, keyed, side_of
 from prompts.asking import Open
 from prompts.errors import UserError, about
 from prompts.events import Event
-from prompts.experiment import Experiment, Task, Variant, settings_of, task_of
+from prompts.experiment import EvalSet, Experiment, Variant, evalset_of, settings_of
 from prompts.held_out import check_rows
 from prompts.home import owner_folder
 from prompts.replies import Replies, key_of
@@ -42,29 +42,29 @@ def run(
     names = [variant.name for variant in experiment.variants]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError("two variants are called {twice!r}; rename one", twice=twice, field="variants")
-    experiment, task = task_of(experiment, table, [settings_of(variant) for variant in experiment.variants])
+    experiment, evalset = evalset_of(experiment, table, [settings_of(variant) for variant in experiment.variants])
     for variant in experiment.variants:
         with about(say("variant {name!r}: ", name=variant.name)):
-            check_rows(owner, settings_of(variant), task)
-    sides = [_side(variant, task, open_model) for variant in experiment.variants]
-    task, sides = _fitting(experiment, task, sides, open_model)
-    folder = _folder(owner, experiment, task)
+            check_rows(owner, settings_of(variant), evalset)
+    sides = [_side(variant, evalset, open_model) for variant in experiment.variants]
+    evalset, sides = _fitting(experiment, evalset, sides, open_model)
+    folder = _folder(owner, experiment, evalset)
     cache = Replies(owner)
-    total = len(task.rows)
+    total = len(evalset.rows)
     looks = [*range(LOOK_EVERY, total, LOOK_EVERY), total] if experiment.until_decided else [total]
     asked = 0
     for look in looks:
         wanted = list(range(asked, look))
         for side in sides:
-            for done in answered(side, wanted, cache, experiment, task, stop):
+            for done in answered(side, wanted, cache, experiment, evalset, stop):
                 yield {"event": "asking", "variant": side.name, "done": asked + done, "of": total}
             if stop.is_set():
                 return
-        yield from by_judge(experiment, task, sides, wanted, open_model, stop)
+        yield from by_judge(experiment, evalset, sides, wanted, open_model, stop)
         asked = look
         if experiment.until_decided and len(sides) > 1 and decided(values_of(sides, asked)):
             break
-    document = document_of(experiment, task, sides, asked, folder)
+    document = document_of(experiment, evalset, sides, asked, folder)
     (folder / "result.json").write_text(dumps(document), encoding="utf-8")
     yield {"event": "compared", **document}
 
@@ -78,52 +78,54 @@ def paced(events: Iterator[Event], seconds: float = 0.25) -> Iterator[Event]:
             yield event
 
 
-def _side(variant: Variant, task: Task, open_model: Open) -> Side:
+def _side(variant: Variant, evalset: EvalSet, open_model: Open) -> Side:
     settings = settings_of(variant)
     with about(say("variant {name!r}", name=variant.name)):
-        return side_of(variant.name, technique(variant.technique), settings, task, open_model(settings.model))
+        return side_of(variant.name, technique(variant.technique), settings, evalset, open_model(settings.model))
 
 
-def _fitting(experiment: Experiment, task: Task, sides: list[Side], open_model: Open) -> tuple[Task, list[Side]]:
+def _fitting(
+    experiment: Experiment, evalset: EvalSet, sides: list[Side], open_model: Open
+) -> tuple[EvalSet, list[Side]]:
     """Leaves out the rows that do not fit a window, if that was asked for; computes the cache keys."""
     long: set[int] = set()
     for side in sides:
-        long |= keyed(side, experiment, task)
+        long |= keyed(side, experiment, evalset)
     if not long:
-        return task, sides
+        return evalset, sides
     if experiment.too_long == "stop":
-        shown = ", ".join(str(task.numbers[at] + 1) for at in sorted(long)[:5])
+        shown = ", ".join(str(evalset.numbers[at] + 1) for at in sorted(long)[:5])
         raise UserError(
             "{long} rows do not fit the model's window (rows {shown}); shorten them, or set too_long to skip",
             long=len(long),
             shown=shown,
         )
-    keep = [at for at in range(len(task.rows)) if at not in long]
+    keep = [at for at in range(len(evalset.rows)) if at not in long]
     if not keep:
         raise UserError("no row fits the model's window")
     for side in sides:
         side.prompts, side.keys = [side.prompts[at] for at in keep], [side.keys[at] for at in keep]
     notes = [
-        *task.notes,
+        *evalset.notes,
         say("{long} rows do not fit a model's window and are left out for every variant.", long=len(long)),
     ]
     kept = replace(
-        task,
-        numbers=[task.numbers[at] for at in keep],
-        rows=[task.rows[at] for at in keep],
-        references=[task.references[at] for at in keep],
+        evalset,
+        numbers=[evalset.numbers[at] for at in keep],
+        rows=[evalset.rows[at] for at in keep],
+        references=[evalset.references[at] for at in keep],
         notes=notes,
     )
     return kept, sides
 
 
-def _folder(owner: str, experiment: Experiment, task: Task) -> Path:
-    name = key_of(experiment=experiment.to_json(), rows=task.rows)[:20]
+def _folder(owner: str, experiment: Experiment, evalset: EvalSet) -> Path:
+    name = key_of(experiment=experiment.to_json(), rows=evalset.rows)[:20]
     folder = owner_folder(owner, "experiments", name)
     folder.mkdir(parents=True, exist_ok=True)
     document = {
         "experiment": experiment.to_json(),
-        "fingerprint": key_of(rows=task.rows)[:16],
+        "fingerprint": key_of(rows=evalset.rows)[:16],
         "versions": {name: version(name) for name in ("transformers", "torch", "peft", "huggingface-hub")},
     }
     (folder / "experiment.json").write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")

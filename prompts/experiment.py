@@ -90,7 +90,7 @@ def read_experiment(path: Path) -> Experiment:
 
 
 @dataclass(frozen=True)
-class Task:
+class EvalSet:
     """The rows that are scored, and how."""
 
     numbers: list[int]  # of the table, from 0
@@ -104,7 +104,9 @@ class Task:
 R = TypeVar("R", bound=Rated)
 
 
-def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, development: bool = False) -> tuple[R, Task]:
+def evalset_of(
+    rated: R, table: Table, shown: Sequence[AskSettings] = (), *, development: bool = False
+) -> tuple[R, EvalSet]:
     """(`rated` with its scorer settled, the rows to score: never development rows, unless these are wanted, and never rows that one
     of the settings `shown` shows as an example). Raises UserError.
     """
@@ -128,7 +130,7 @@ def task_of(rated: R, table: Table, shown: Sequence[AskSettings] = (), *, develo
             labels=len(labels),
             field="scorer",
         )
-    return rated, Task(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
+    return rated, EvalSet(numbers, [table.rows[at] for at in numbers], references, labels, notes, column)
 
 
 def reference_of(rated: Rated, table: Table) -> str:

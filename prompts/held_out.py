@@ -86,12 +86,12 @@ def check_unseen(owner: str, model: str, rows: Iterable[set[str]], numbers: Sequ
         )
 
 
-def check_rows(owner: str, settings: Any, task: Any) -> None:
-    """Raises UserError where these settings of a technique may not be scored on a task's rows: as the two checks above."""
+def check_rows(owner: str, settings: Any, evalset: Any) -> None:
+    """Raises UserError where these settings of a technique may not be scored on these rows: as the two checks above."""
     from prompts.experiment import shown_texts
 
     check_examples(owner, shown_texts(settings))
-    check_unseen(owner, settings.model, [row_keys(row, task.column) for row in task.rows], task.numbers)
+    check_unseen(owner, settings.model, [row_keys(row, evalset.column) for row in evalset.rows], evalset.numbers)
 
 
 def named_table(name: str, owner: str) -> Table:

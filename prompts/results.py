@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.backends import Backend
-from prompts.experiment import Experiment, Task
+from prompts.experiment import EvalSet, Experiment
 from prompts.messages import Prompt, Reply
 from prompts.scoring import GRADED, Score, Scoring, confusion
 from prompts.statistics import summary, verdicts
@@ -42,15 +42,17 @@ def values_of(sides: list[Side], asked: int) -> dict[str, Sequence[float]]:
     return {side.name: [side.scores[at].value for at in range(asked)] for side in sides}
 
 
-def document_of(experiment: Experiment, task: Task, sides: list[Side], asked: int, folder: Path) -> dict[str, Any]:
+def document_of(
+    experiment: Experiment, evalset: EvalSet, sides: list[Side], asked: int, folder: Path
+) -> dict[str, Any]:
     graded = experiment.scorer in GRADED
     looking = experiment.until_decided
     values = values_of(sides, asked)
     found = verdicts(values, graded=graded, looking=looking) if len(sides) > 1 else []
     about = json.loads((folder / "experiment.json").read_text("utf-8"))
-    notes = list(task.notes)
-    if looking and asked < len(task.rows):
-        notes.append(say("Decided after {asked} of {rows} rows.", asked=asked, rows=len(task.rows)))
+    notes = list(evalset.notes)
+    if looking and asked < len(evalset.rows):
+        notes.append(say("Decided after {asked} of {rows} rows.", asked=asked, rows=len(evalset.rows)))
     if other := sum(side.other_plan for side in sides):
         notes.append(
             say(
@@ -66,13 +68,15 @@ def document_of(experiment: Experiment, task: Task, sides: list[Side], asked: in
         "fingerprint": about["fingerprint"],
         "versions": about["versions"],
         "notes": notes,
-        "variants": [_variant_document(side, task, asked, experiment, graded=graded) for side in sides],
+        "variants": [_variant_document(side, evalset, asked, experiment, graded=graded) for side in sides],
         "verdicts": [verdict.document() for verdict in found],
-        "replies": [_row_document(task, sides, at) for at in range(asked)],
+        "replies": [_row_document(evalset, sides, at) for at in range(asked)],
     }
 
 
-def _variant_document(side: Side, task: Task, asked: int, experiment: Experiment, *, graded: bool) -> dict[str, Any]:
+def _variant_document(
+    side: Side, evalset: EvalSet, asked: int, experiment: Experiment, *, graded: bool
+) -> dict[str, Any]:
     scores = [side.scores[at] for at in range(asked)]
     replies = [side.replies[at] for at in range(asked)]
     found = summary([s.value for s in scores], graded=graded)
@@ -90,7 +94,7 @@ def _variant_document(side: Side, task: Task, asked: int, experiment: Experiment
         "by_probability": by_probability(side, experiment),
     }
     if experiment.scorer == "label":
-        document |= confusion([s.found for s in scores], task.references[:asked], task.labels)
+        document |= confusion([s.found for s in scores], evalset.references[:asked], evalset.labels)
     return document
 
 
@@ -99,11 +103,11 @@ def _total(values: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _row_document(task: Task, sides: list[Side], at: int) -> dict[str, Any]:
+def _row_document(evalset: EvalSet, sides: list[Side], at: int) -> dict[str, Any]:
     return {
-        "row": task.numbers[at] + 1,
-        "reference": task.references[at],
-        "input": task.rows[at],
+        "row": evalset.numbers[at] + 1,
+        "reference": evalset.references[at],
+        "input": evalset.rows[at],
         "answers": {
             side.name: {
                 "reply": side.replies[at].text,

@@ -1,5 +1,6 @@
 """A Hub on loopback that speaks the part of the real protocol this project uses (LFS lane), with faults on request."""
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -47,6 +48,7 @@ class Hub:
     late_fault: Callable[[str], Response | None] = lambda _: (
         None
     )  # in place of the answer, after the request was carried out
+    slowness: float = 0.0  # seconds for each MB that is sent to it
     url: str = ""
 
     def files(self, repo: str) -> dict[str, bytes]:
@@ -210,7 +212,11 @@ class Server:
         return JSONResponse({"transfer": "basic", "objects": objects})
 
     async def lfs_put(self, request: Request) -> Response:
-        body = await request.body()
+        parts = []
+        async for part in request.stream():
+            parts.append(part)
+            await asyncio.sleep(self.hub.slowness * len(part) / 1e6)
+        body = b"".join(parts)
         self.hub.blobs[hashlib.sha256(body).hexdigest()] = body
         return Response(status_code=200)
 

@@ -6,7 +6,7 @@ from typing import Any
 from prompts.errors import UserError, WorldError
 from prompts.settings import Settings, knob
 from tuning.hub import hub_api, hub_refusals
-from tuning.publish import full_name
+from tuning.repos import full_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("prompts", "tuning")

@@ -15,7 +15,7 @@ from prompts.answering import answered, keyed
 from prompts.backends import OnDevice, identity
 from prompts.errors import UserError
 from prompts.events import Event
-from prompts.experiment import Task
+from prompts.experiment import EvalSet
 from prompts.held_out import keys_of, locked_keys, row_keys
 from prompts.home import new_id, owner_folder
 from prompts.messages import Prompt, from_dicts
@@ -30,7 +30,7 @@ from prompts.voting import majority, meaning
 from prompts.words import later, say
 from tuning.data.columns import Columns, asking, turn_of
 from tuning.ladder.report import best, snapshot
-from tuning.ladder.rungs import RUNGS, TITLES, Ground
+from tuning.ladder.rungs import RUNGS, TITLES, Footing
 from tuning.ladder.work import Ladder, ground_of
 
 Teacher = Literal[
@@ -99,31 +99,31 @@ def distil(
             samples=settings.samples,
             field="agree",
         )
-    ground = ground_of(ladder, token, key, on_device)
-    if settings.references and ground.scoring.scorer == "judge":
+    footing = ground_of(ladder, token, key, on_device)
+    if settings.references and footing.scoring.scorer == "judge":
         raise UserError(
             "a judge cannot filter here; let agreement decide, or climb with another scorer", field="references"
         )
     name = settings.rung or _winner(ladder)
     rows, found = _rows(ladder, table, settings)
-    teacher_ground = _with_rows(ladder, ground, rows, settings)
-    rung = _teacher(ladder, teacher_ground, name)
+    teacher_footing = _with_rows(ladder, footing, rows, settings)
+    rung = _teacher(ladder, teacher_footing, name)
     answers: list[list[str | None]] = [[] for _ in rows]
-    plain = teacher_ground.scoring.changed(
+    plain = teacher_footing.scoring.changed(
         scorer="exact_match"
     )  # so that the teacher writes, and its answers can differ
     first, total = rung.sides[0], settings.samples * len(rows)
     for number in range(settings.samples):
-        drawn = first.settings.changed(temperature=settings.temperature, seed=ground.settings.seed + number)
+        drawn = first.settings.changed(temperature=settings.temperature, seed=footing.settings.seed + number)
         side = Side(f"answer {number + 1}", first.technique, drawn, first.backend, first.prompts)
-        keyed(side, plain, teacher_ground.task)
-        for done in answered(side, range(len(rows)), ground.cache, plain, teacher_ground.task, ground.stop):
+        keyed(side, plain, teacher_footing.evalset)
+        for done in answered(side, range(len(rows)), footing.cache, plain, teacher_footing.evalset, footing.stop):
             yield {"event": "asking", "done": number * len(rows) + done, "of": total}
         for at in range(len(rows)):
             answers[at].append(side.answers[at].text)
     for at, said in enumerate(answers):
-        _keep(teacher_ground, settings, name, at, said, found)
-    yield {"event": "distilled", **_written(ladder, ground, rung.made, name, rows, found, settings)}
+        _keep(teacher_footing, settings, name, at, said, found)
+    yield {"event": "distilled", **_written(ladder, footing, rung.made, name, rows, found, settings)}
 
 
 def _winner(ladder: Ladder) -> str:
@@ -134,11 +134,11 @@ def _winner(ladder: Ladder) -> str:
     return str(top["rung"])
 
 
-def _teacher(ladder: Ladder, ground: Ground, name: str) -> Any:
+def _teacher(ladder: Ladder, footing: Footing, name: str) -> Any:
     """The rung that teaches, on the rows to learn from. Raises UserError where it cannot be asked."""
     if name == "larger":  # the best prompt, asked of the larger model
-        ground.best = RUNGS[_winner(ladder)][1](ground)
-    return RUNGS[name][1](ground)
+        footing.best = RUNGS[_winner(ladder)][1](footing)
+    return RUNGS[name][1](footing)
 
 
 def _rows(ladder: Ladder, table: Table | None, settings: Distil) -> tuple[list[Row], _Found]:
@@ -177,15 +177,21 @@ def question(row: Row, columns: Columns) -> str:
     return fill(template_of(columns.input), row)
 
 
-def _with_rows(ladder: Ladder, ground: Ground, rows: list[Row], settings: Distil) -> Ground:
-    """The ladder's ground on other rows: the examples shown never contain the row that is asked (tuning/ladder/rungs.py)."""
+def _with_rows(ladder: Ladder, footing: Footing, rows: list[Row], settings: Distil) -> Footing:
+    """The ladder's footing on other rows: the examples shown never contain the row that is asked (tuning/ladder/rungs.py)."""
     columns = ladder.run.columns
     references = [as_text(row.get(columns.output)) if settings.references else "" for row in rows]
-    task = Task(
-        list(range(len(rows))), [{"text": question(row, columns)} for row in rows], references, ground.task.labels, []
+    evalset = EvalSet(
+        list(range(len(rows))),
+        [{"text": question(row, columns)} for row in rows],
+        references,
+        footing.evalset.labels,
+        [],
     )
     asked = [_asked(row, columns) for row in rows]
-    return Ground(**{**vars(ground), "task": task, "asked": asked, "room_for": ground.task.references, "best": None})
+    return Footing(
+        **{**vars(footing), "evalset": evalset, "asked": asked, "room_for": footing.evalset.references, "best": None}
+    )
 
 
 def _asked(row: Row, columns: Columns) -> Prompt:
@@ -200,20 +206,20 @@ def _asked(row: Row, columns: Columns) -> Prompt:
     return from_dicts(turns)
 
 
-def _keep(ground: Ground, settings: Distil, teacher: str, at: int, said: Sequence[str | None], found: _Found) -> None:
+def _keep(footing: Footing, settings: Distil, teacher: str, at: int, said: Sequence[str | None], found: _Found) -> None:
     """Adds a row to what is learned from, and where answers differ, a pair of a better and a worse one."""
-    scoring, labels = ground.scoring, ground.task.labels
+    scoring, labels = footing.scoring, footing.evalset.labels
     answer, votes = majority(said, scoring, labels)
     if answer is None or votes < settings.agree:
         found.dropped["no agreement"] += 1
         return
     checked = settings.references or scoring.scorer in ("regex", "json_schema")  # those say so without a reference
-    if checked and score(answer, ground.task.references[at], scoring, labels).value < GOOD:
+    if checked and score(answer, footing.evalset.references[at], scoring, labels).value < GOOD:
         found.dropped["wrong"] += 1
         return
     says = meaning(answer, scoring, labels)
     text = str(says) if scoring.scorer == "label" else answer
-    asked = ground.asked[at].as_dicts()  # the short prompt
+    asked = footing.asked[at].as_dicts()  # the short prompt
     found.rows.append({
         "messages": [*asked, {"role": "assistant", "content": text}], "teacher": teacher, "votes": votes, "of": len(said),
     })  # fmt: skip
@@ -226,7 +232,7 @@ def _keep(ground: Ground, settings: Distil, teacher: str, at: int, said: Sequenc
 
 
 def _written(
-    ladder: Ladder, ground: Ground, made: str, teacher: str, rows: Sequence[Mapping[str, Any]], found: _Found, settings: Distil
+    ladder: Ladder, footing: Footing, made: str, teacher: str, rows: Sequence[Mapping[str, Any]], found: _Found, settings: Distil
 ) -> dict[str, Any]:  # fmt: skip
     """Keeps the rows as data of the owner's, and both files to download. Raises UserError where no row was kept."""
     if not found.rows:
@@ -234,7 +240,7 @@ def _written(
             "no row was kept of {rows}: {apart} without agreement; lower m, or take a better teacher",
             rows=len(rows), apart=found.dropped["no agreement"], field="agree",
         )  # fmt: skip
-    model = (ladder.rung(teacher) or {}).get("model", ground.model)
+    model = (ladder.rung(teacher) or {}).get("model", footing.model)
     title = say(TITLES[teacher])
     note = say(
         "Distilled from {title} of {model} (ladder {ladder}, run {run}): {agree} of {samples} answers agree at temperature "

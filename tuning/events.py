@@ -30,10 +30,9 @@ KINDS = {
     "comparing": "side done of",  # rows that "adapter" or "exported" has answered
     "checked": "check",
     "exported": "run form folder files check",
-    "uploading": "repo bytes",
+    "uploading": "repo done of",  # bytes
     "reading_back": "repo done of",  # bytes
-    "loading_again": "repo",
-    "uploading_more": "what",  # "data" or "space"
+    "loading_again": "repo done of",  # a copy loaded, an answer
     "published": "deleted ...",
     "not_published": "repo reason",
     # a sweep

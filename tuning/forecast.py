@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.backends import OnDevice, identity
+from prompts.errors import WorldError
 from prompts.following import Progress, told_to_nobody
 from prompts.home import device_lock, models_folder, owner_folder
 from prompts.models import locate
@@ -21,8 +22,9 @@ from prompts.weights import fetch
 from tuning.allowance import allowance, in_slices
 from tuning.data.columns import Columns, resolve
 from tuning.data.encode import Encoded
+from tuning.launch.apart import Died, apart
 from tuning.launch.measure import measured_apart
-from tuning.launch.process import measured
+from tuning.launch.process import free_the_gpu
 from tuning.line import FORECAST
 from tuning.recipe import Recipe
 from tuning.run import Run
@@ -67,7 +69,7 @@ def forecast(
         given = {"home": scratch, "lock": str(device_lock()), "name": table.name, "columns_of_rows": table.columns,
                  "recipe": recipe.to_json(), "columns": columns.to_json(), "token": token}  # fmt: skip
         lease = lease_seconds(on_device)
-        document = measured(given, tell) if lease is None else on_device(measured_apart)(given)
+        document = _measured(given, tell) if lease is None else on_device(measured_apart)(given)
     if lease is not None:
         needed, loading = document["seconds"], document["loading_seconds"]
         slices = in_slices(needed, loading, lease, RESERVE)
@@ -77,6 +79,16 @@ def forecast(
     file.parent.mkdir(parents=True, exist_ok=True)
     write_json(file, document)
     return document
+
+
+def _measured(given: dict[str, Any], tell: Progress) -> dict[str, Any]:
+    free_the_gpu()
+    try:
+        return apart(measured_apart, given, tell)
+    except Died:
+        raise WorldError(
+            "the forecast's process ended without a word, most likely for want of memory; lower the batch size or max_length"
+        ) from None
 
 
 def kept(owner: str, recipe: Recipe, columns: Columns, fingerprint: str) -> Path:

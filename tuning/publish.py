@@ -1,34 +1,34 @@
 """run -> Hub repo: created private, uploaded, read back, loaded in a fresh process and compared before it says done."""
 
-import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from prompts.downloads import bar, told_of
-from prompts.errors import UserError, WorldError
+from prompts.errors import AppError, UserError, WorldError
 from prompts.events import Event
 from prompts.home import adapter_folder
 from prompts.kinds import LABELS_FILE
 from prompts.messages import Prompt, message, prompt
 from prompts.models import locate
 from prompts.settings import knob
-from prompts.words import say
 from tuning.card import card, data_card
 from tuning.demo_space import write_space
 from tuning.evaluate import room
 from tuning.export import Export, export
 from tuning.hub import hub_api, hub_refusals
-from tuning.launch.process import round_trip
+from tuning.launch.apart import Died, told_apart
+from tuning.launch.round_trip import both
 from tuning.published_base import base_at_hand, checked_base, pin, whole_or_on_hub
+from tuning.repos import Kind, create_repo, full_name, push, read_back, sizes
 from tuning.run import Run, used_columns
 from tuning.work import write_json
 
 PUSHED = "pushed.json"  # which files of this run are in which repository
 ASKED = 3  # rows that both copies of the fine-tune answer
+Pushing = Generator[Event, None, dict[str, Any]]  # its events, and {"repo", "url", "revision"}
 PARTS = {"train": "train", "validation": "validation", "held_out": "test"}  # as `datasets` finds them
 
 
@@ -77,10 +77,11 @@ def publish(run: Run, settings: Publish, *, token: str | None) -> dict[str, Any]
 def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Event]:
     """Exports, uploads with tokenizer and card, reads every file back, and asks what came back in a fresh process.
 
-    Events as `export`'s, then "uploading" (bytes), "reading_back" (done, of: bytes), "loading_again", "uploading_more" (what: data
-    or space), and last "published": {"run", "repo", "url", "revision", "private", "form", "files", "check", "round_trip", "data"?,
-    "space"?}; the same is kept as published.json. Raises UserError for a name, a token or a base that has to change, WorldError
-    where the Hub refuses or what came back differs; nothing here is lost by it, and publishing again goes on where it stopped.
+    Events as `export`'s, then "uploading" and "reading_back" (repo, done, of: bytes), "loading_again" (repo, done, of: steps),
+    "uploading" of a data set and a Space, and last "published": {"run", "repo", "url", "revision", "private", "form", "files",
+    "check", "round_trip", "data"?, "space"?}; the same is kept as published.json. Closing the iterator ends what is under way.
+    Raises UserError for a name, a token or a base that has to change, WorldError where the Hub refuses or what came back differs;
+    nothing here is lost by it, and publishing again goes on where it stopped.
     """
     adapter_folder(run.owner, run.id)
     if settings.space and settings.form == "adapter" and not whole_or_on_hub(run):
@@ -97,24 +98,16 @@ def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Ev
         create_repo(api, run, repo, private=settings.private, update=settings.update)
         pin(folder, base)
         (folder / "README.md").write_text(card(run, repo, settings, base, exported["check"]), encoding="utf-8")
-        yield {"event": "uploading", "repo": repo, "bytes": sum(_sizes(folder).values())}
-        commit = api.upload_folder(
-            repo_id=repo, folder_path=folder, commit_message=f"{settings.form.capitalize()} of run {run.id}",
-            delete_patterns=_old_files(run, repo, folder) or None,
-        )  # fmt: skip
-        write_json(
-            run.folder / PUSHED, {"repo": repo, "files": sorted(_sizes(folder))}
-        )  # known also where what follows fails
-        yield from _read_back(api, repo, commit.oid, folder, Path(scratch) / "back")
-        yield {"event": "loading_again", "repo": repo}
-        compared = _loaded_again(run, settings, folder, repo, commit.oid, api.endpoint, token)
-        files, more = sorted(_sizes(folder)), {}
-        for name, push in (("data", _push_data), ("space", _push_space)):
+        files, title, more = sorted(sizes(folder)), f"{settings.form.capitalize()} of run {run.id}", {}
+        revision = yield from push(api, repo, folder, title, gone=_old_files(run, repo, folder))
+        write_json(run.folder / PUSHED, {"repo": repo, "files": files})  # known also where what follows fails
+        yield from read_back(api, repo, revision, folder, Path(scratch) / "back")
+        compared = yield from _loaded_again(run, settings, folder, repo, revision, api)
+        for name, add in (("data", _push_data), ("space", _push_space)):
             if getattr(settings, name):
-                yield {"event": "uploading_more", "what": name}
-                more[name] = push(api, run, repo, settings, Path(scratch) / name)
+                more[name] = yield from add(api, run, repo, settings, Path(scratch) / name)
     document = {
-        "run": run.id, "repo": repo, "url": f"{api.endpoint}/{repo}", "revision": commit.oid, "private": settings.private,
+        "run": run.id, "repo": repo, "url": f"{api.endpoint}/{repo}", "revision": revision, "private": settings.private,
         "form": settings.form, "files": files,
         "base_at_hand": base_at_hand(run, settings.form), "check": exported["check"], "round_trip": compared, "base": base,
         **more,
@@ -146,50 +139,6 @@ def afterwards(run: Run, *, token: str | None) -> Iterator[Event]:
         yield {"event": "not_published", "repo": run.recipe.hub_model_id, "reason": error.sentence()}
 
 
-def full_name(api: Any, name: str) -> str:
-    """name -> owner/name, where the owner is the token's."""
-    name = name.strip()
-    return name if "/" in name else f"{api.whoami()['name']}/{name}"
-
-
-def create_repo(
-    api: Any,
-    run: Run,
-    repo: str,
-    *,
-    private: bool,
-    update: bool = False,
-    kind: Literal["model", "dataset", "space"] = "model",
-) -> None:
-    """Makes the repository, unless this run did before. Raises UserError where the name is taken, or is not as private as asked."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    noted = run.folder / "repos.json"  # what this run has made, also where the upload broke off afterwards
-    made = json.loads(noted.read_text("utf-8")) if noted.is_file() else []
-    key = repo if kind == "model" else f"{kind}:{repo}"
-    try:
-        api.create_repo(repo, private=private, repo_type=kind, space_sdk="gradio" if kind == "space" else None)
-    except HfHubHTTPError as error:
-        if error.response is None or error.response.status_code != 409:
-            raise
-        if key not in made and not update and not _is_empty(api, repo, kind):
-            raise UserError(
-                "{repo} exists already; choose another name, or set update", repo=repo, field="repo_id"
-            ) from None
-    write_json(noted, sorted({*made, key}))
-    if api.repo_info(repo, repo_type=kind).private != private:
-        is_now = say("public") if private else say("private")
-        raise UserError(
-            "{repo} exists and is {is_now}; set private to match it, or choose another name", repo=repo, is_now=is_now,
-            field="private",
-        )  # fmt: skip
-
-
-def _is_empty(api: Any, repo: str, kind: str) -> bool:
-    """A repository that nothing was put into: one of ours whose making was answered by a broken connection, or as good as that."""
-    return not set(api.list_repo_files(repo, repo_type=kind)) - {".gitattributes", "README.md"}
-
-
 def _old_files(run: Run, repo: str, folder: Path) -> list[str]:
     """What this run published there before, and what is not part of what it publishes now; files of others stay."""
     file = run.folder / PUSHED
@@ -197,48 +146,29 @@ def _old_files(run: Run, repo: str, folder: Path) -> list[str]:
     return [name for name in before.get("files", ()) if before.get("repo") == repo and not (folder / name).is_file()]
 
 
-def _read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> Iterator[Event]:
-    """Downloads every file of the revision just made and compares its bytes; yields "reading_back". Raises WorldError naming what
-    differs.
-    """
-    sizes = _sizes(folder)
-    of, done = sum(sizes.values()), 0
-    yield {"event": "reading_back", "repo": repo, "done": 0, "of": of}
-    for name, size in sizes.items():
-
-        def bring(name: str = name) -> Any:
-            return api.hf_hub_download(repo, name, revision=revision, local_dir=back, tqdm_class=bar())
-
-        for told in told_of(bring):
-            yield {"event": "reading_back", "repo": repo, "done": done + told.get("done", 0), "of": of}
-        if _digest(back / name) != _digest(folder / name):
-            raise WorldError("{repo} was written, but {name} came back different; publish again", repo=repo, name=name)
-        done += size
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    """The bytes of every file."""
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _loaded_again(
-    run: Run, settings: Publish, folder: Path, repo: str, revision: str, endpoint: str, token: str | None
-) -> dict[str, Any]:
+    run: Run, settings: Publish, folder: Path, repo: str, revision: str, api: Any
+) -> Generator[Event, None, dict[str, Any]]:
     """{"rows", "logits"}: both copies, loaded in a fresh process, say the same. Raises WorldError naming what differs."""
     labels = adapter_folder(run.owner, run.id) / LABELS_FILE
     prompts, references = _asked(run)
-    found = round_trip({
-        "form": settings.form, "folder": str(folder), "repo": repo, "revision": revision, "endpoint": endpoint, "token": token,
-        "base": locate(run.recipe.model, run.owner)[0], "prompts": [one.as_dicts() for one in prompts],
+    document = {
+        "form": settings.form, "folder": str(folder), "repo": repo, "revision": revision, "endpoint": api.endpoint,
+        "token": api.token, "base": locate(run.recipe.model, run.owner)[0], "prompts": [one.as_dicts() for one in prompts],
         "labels": json.loads(labels.read_text("utf-8")) if labels.is_file() else None,
-        "room": min(64, room(run.recipe.model, run.owner, references, token)),
-    })  # fmt: skip
+        "room": min(64, room(run.recipe.model, run.owner, references, api.token)),
+    }  # fmt: skip
+    try:
+        asked = {"event": "loading_again", "repo": repo, "done": 0, "of": 2 * (1 + len(prompts))}
+        found = yield from told_apart(both, document, asked)
+    except AppError as error:
+        raise WorldError(
+            "what was published could not be loaded in a fresh process: {error}", error=error.sentence()
+        ) from None
+    except Died as died:
+        raise WorldError(
+            "what was published could not be loaded in a fresh process: {reason}; publish again", reason=str(died)
+        ) from None
     here, there = found["here"], found["there"]
     if here["answers"] != there["answers"]:
         at = next(
@@ -269,8 +199,8 @@ def _asked(run: Run) -> tuple[list[Prompt], list[str]]:
     ], [row.answer for row in rows]  # fmt: skip
 
 
-def _push_data(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -> dict[str, Any]:
-    """The run's rows as a data set of their own, {"repo", "url", "revision"}."""
+def _push_data(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -> Pushing:
+    """The run's rows as a data set of their own."""
     name = f"{repo}-data"
     folder.mkdir()
     used = used_columns(run.columns)
@@ -281,17 +211,17 @@ def _push_data(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -
             (folder / f"{file}.jsonl").write_text(text, encoding="utf-8")
     (folder / "README.md").write_text(data_card(run, name, repo, settings.license), encoding="utf-8")
     create_repo(api, run, name, private=settings.private, update=settings.update, kind="dataset")
-    return _pushed(api, name, "dataset", folder, f"Rows of run {run.id}")
+    return (yield from _push_more(api, name, folder, f"Rows of run {run.id}", "dataset"))
 
 
-def _push_space(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -> dict[str, Any]:
-    """A Space that asks the published model, {"repo", "url", "revision"}."""
+def _push_space(api: Any, run: Run, repo: str, settings: Publish, folder: Path) -> Pushing:
+    """A Space that asks the published model."""
     name = f"{repo}-demo"
     write_space(run, repo, settings.form, folder)
     create_repo(api, run, name, private=settings.private, update=settings.update, kind="space")
-    return _pushed(api, name, "space", folder, f"Try run {run.id}")
+    return (yield from _push_more(api, name, folder, f"Try run {run.id}", "space"))
 
 
-def _pushed(api: Any, name: str, kind: str, folder: Path, message: str) -> dict[str, Any]:
-    commit = api.upload_folder(repo_id=name, repo_type=kind, folder_path=folder, commit_message=message)
-    return {"repo": name, "url": f"{api.endpoint}/{kind}s/{name}", "revision": commit.oid}
+def _push_more(api: Any, name: str, folder: Path, title: str, kind: Kind) -> Pushing:
+    revision = yield from push(api, name, folder, title, kind=kind)
+    return {"repo": name, "url": f"{api.endpoint}/{kind}s/{name}", "revision": revision}

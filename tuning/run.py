@@ -138,23 +138,6 @@ def runs(owner: str) -> list[Run]:
     return sorted(found, key=lambda run: run.about["created"], reverse=True)
 
 
-def cancel(owner: str, run: str) -> dict[str, Any]:
-    """Asks a run to stop after its current step; what it learned so far stays in a checkpoint. Raises UserError."""
-    found = find(owner, run)
-    found.ask_to_stop()
-    return snapshot(found)
-
-
-def delete(owner: str, run: str) -> None:
-    """Removes a run with its data and adapter. Raises UserError while it is working."""
-    find(owner, run).delete()
-
-
-def prepare_again(owner: str, run: str) -> Run:
-    """Makes a cancelled, failed or dead run ready to be executed again. Raises UserError for any other."""
-    return find(owner, run).make_ready()
-
-
 def snapshot(run: Run) -> dict[str, Any]:
     """What is known of a run now; returns at once."""
     events = run.events()

@@ -166,7 +166,7 @@ class _Trials:
             run = runs.find(owner, known)
             if run.status()["state"] not in ("dead", "cancelled"):
                 return run if run.status()["state"] in ACTIVE else None
-            run = runs.prepare_again(owner, known)
+            run = runs.find(owner, known).make_ready()
         else:
             document = self._sweep.document
             recipe = build(Recipe, document["recipe"]).changed(**trials[at]["values"])

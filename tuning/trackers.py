@@ -15,7 +15,7 @@ from prompts.errors import WorldError, reason_of
 from prompts.events import Event
 from prompts.home import LOCAL, owner_folder, shared_here
 from prompts.words import say
-from tuning.launch.process import send_to_space
+from tuning.launch.trackio_space import send_to_space
 from tuning.run import Run
 
 STEP = ("loss", "grad_norm", "learning_rate", "tokens_per_second", "memory_gb", "epoch")

@@ -14,7 +14,7 @@ from prompts.asking import Open
 from prompts.backends import tokens_of
 from prompts.errors import UserError
 from prompts.events import Event
-from prompts.experiment import Task, task_of
+from prompts.experiment import EvalSet, evalset_of
 from prompts.following import followed
 from prompts.messages import message, prompt
 from prompts.refining.gates import fault
@@ -66,7 +66,7 @@ def optimising(
     stop = stop or threading.Event()
     ground = study_ground(versions.STUDY, settings, given, table, owner, open_model)
     ground.stop = stop
-    _, development = task_of(given, table, development=True)
+    _, development = evalset_of(given, table, development=True)
     if len(development.rows) < SMALLEST:
         raise UserError(
             "{rows} development rows are too few; raise the share or bring rows",
@@ -106,8 +106,8 @@ class _Search:
 
     propose_new_texts = None
 
-    def __init__(self, ground: Ground, settings: RefinementSettings, task: Task, tree: Tree | None) -> None:
-        self.ground, self.settings, self.task, self.tree = ground, settings, task, tree
+    def __init__(self, ground: Ground, settings: RefinementSettings, evalset: EvalSet, tree: Tree | None) -> None:
+        self.ground, self.settings, self.evalset, self.tree = ground, settings, evalset, tree
         self.calls, self.refused = 0, list[str]()
         self._tried = {settings.task}
         self._known: dict[str, dict[int, float]] = {}  # task -> score of each development row that was asked
@@ -123,7 +123,7 @@ class _Search:
 
         self.say = say
 
-        places = list(range(len(self.task.rows)))
+        places = list(range(len(self.evalset.rows)))
         with suppress(_Stopped):
             gepa.optimize(
                 seed_candidate={"task": self.settings.task}, trainset=places, valset=places, adapter=self,
@@ -138,7 +138,7 @@ class _Search:
 
     def _ended(self) -> bool:
         """Asked before each turn, which may take a trial of two prompts and then all rows."""
-        spent = self.calls + most_a_turn(self.ground.study, len(self.task.rows)) > self.ground.study.budget
+        spent = self.calls + most_a_turn(self.ground.study, len(self.evalset.rows)) > self.ground.study.budget
         return spent or bool(self._failure) or self.ground.stop.is_set() or self._idle > 2 * len(self._numbers)
 
     def evaluate(self, batch: Sequence[int], candidate: Mapping[str, str], capture_traces: bool = False) -> Any:
@@ -149,7 +149,7 @@ class _Search:
         self.calls += len(batch)
         known = self._known.setdefault(candidate["task"], {})
         known.update(zip(batch, arm.values(), strict=True))
-        if len(known) == len(self.task.rows):  # of one that passed its trial, GEPA asks the rest
+        if len(known) == len(self.evalset.rows):  # of one that passed its trial, GEPA asks the rest
             self._keep(candidate["task"], sum(known.values()) / len(known))
         traces = (
             [{"row": at, "score": one} for at, one in zip(batch, arm.values(), strict=True)] if capture_traces else None
@@ -161,12 +161,12 @@ class _Search:
         )
 
     def _asked(self, text: str, batch: Sequence[int]) -> Arm:
-        task = replace(
-            self.task, numbers=[self.task.numbers[at] for at in batch], rows=[self.task.rows[at] for at in batch],
-            references=[self.task.references[at] for at in batch],
+        evalset = replace(
+            self.evalset, numbers=[self.evalset.numbers[at] for at in batch], rows=[self.evalset.rows[at] for at in batch],
+            references=[self.evalset.references[at] for at in batch],
         )  # fmt: skip
-        arm = development_arm(self.ground, self.settings.changed(task=text, feedback="", notes=()), task)
-        if keyed(arm.sides[0], self.ground.scoring, task):
+        arm = development_arm(self.ground, self.settings.changed(task=text, feedback="", notes=()), evalset)
+        if keyed(arm.sides[0], self.ground.scoring, evalset):
             raise UserError("a row does not fit the model's window", field="task")
         for event in asking([arm], self.ground):
             budget = self.ground.study.budget
@@ -235,7 +235,9 @@ class _Search:
 
     def _seen(self, text: str, trial: Sequence[int]) -> Seen:
         """What the prompt did on every development row where it was asked them all (from the cache), else on the trial's."""
-        return seen_by(self._asked(text, range(len(self.task.rows)) if text in self._numbers else trial), self.ground)
+        return seen_by(
+            self._asked(text, range(len(self.evalset.rows)) if text in self._numbers else trial), self.ground
+        )
 
     def _by_operators(self, text: str, seen: Seen) -> Iterator[tuple[str, str]]:
         for how, proposal in proposals(text, replace(seen, seed=seen.seed + self._turn), self.ground.study.operators):

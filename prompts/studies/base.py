@@ -9,7 +9,7 @@ from prompts.answering import by_vote, side_of
 from prompts.asking import Open
 from prompts.backends import Backend
 from prompts.errors import UserError, about
-from prompts.experiment import Rated, Task
+from prompts.experiment import EvalSet, Rated
 from prompts.prices import Prices
 from prompts.results import Side
 from prompts.rows import Table
@@ -31,9 +31,9 @@ class Arm:
 
     name: str
     sides: list[Side]
-    task: Task
+    evalset: EvalSet
     about: dict[str, Any] = field(default_factory=dict)
-    scores: list[Score] = field(default_factory=list)  # of each row of the task, once it was asked
+    scores: list[Score] = field(default_factory=list)  # of each row of the evaluation set, once it was asked
 
     @property
     def settings(self) -> AskSettings:
@@ -45,22 +45,22 @@ class Arm:
     def tokens(self, name: str) -> float | None:
         """tokens_in or tokens_out of a row, every vote counted; None where a server does not tell."""
         found = [getattr(reply, name) for side in self.sides for reply in side.replies.values()]
-        return None if None in found else sum(found) / len(self.task.rows)
+        return None if None in found else sum(found) / len(self.evalset.rows)
 
     def seconds(self) -> float:
         """Of a row."""
-        return sum(reply.seconds for side in self.sides for reply in side.replies.values()) / len(self.task.rows)
+        return sum(reply.seconds for side in self.sides for reply in side.replies.values()) / len(self.evalset.rows)
 
 
 @dataclass
 class Ground:
-    """What a study stands on. `task`: the rows that are scored; `settings`: the technique's, as they are in its tab."""
+    """What a study stands on. `evalset`: the rows that are scored; `settings`: the technique's, as they are in its tab."""
 
     settings: Any
     study: Any
     scoring: Scoring
     table: Table
-    task: Task
+    evalset: EvalSet
     owner: str
     open_model: Open
     stop: threading.Event = field(default_factory=threading.Event)
@@ -77,15 +77,15 @@ class Ground:
         return self._backends[model]
 
     def arm(
-        self, name: str, kind: str, variants: Sequence[AskSettings], task: Task | None = None, **about_it: Any
+        self, name: str, kind: str, variants: Sequence[AskSettings], evalset: EvalSet | None = None, **about_it: Any
     ) -> Arm:
         """An arm of the technique `kind`, one side for each of the settings. Raises UserError that names it."""
-        sides = [self.side(name, kind, settings, task) for settings in variants]
-        return Arm(name, sides, task or self.task, about_it)
+        sides = [self.side(name, kind, settings, evalset) for settings in variants]
+        return Arm(name, sides, evalset or self.evalset, about_it)
 
-    def side(self, name: str, kind: str, settings: AskSettings, task: Task | None = None) -> Side:
+    def side(self, name: str, kind: str, settings: AskSettings, evalset: EvalSet | None = None) -> Side:
         with about(name):
-            return side_of(name, technique(kind), settings, task or self.task, self.backend(settings.model))
+            return side_of(name, technique(kind), settings, evalset or self.evalset, self.backend(settings.model))
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ class Study:
 def scored(arm: Arm, ground: Ground) -> list[Score]:
     """The scores of an arm's rows: of one side its own, of several those of what most of them say."""
     if len(arm.sides) == 1:
-        return [arm.sides[0].scores[at] for at in range(len(arm.task.rows))]
-    voted = zip(by_vote(arm.sides, ground.scoring, arm.task), arm.task.references, strict=True)
-    return [score(said, reference, ground.scoring, arm.task.labels) for said, reference in voted]
+        return [arm.sides[0].scores[at] for at in range(len(arm.evalset.rows))]
+    voted = zip(by_vote(arm.sides, ground.scoring, arm.evalset), arm.evalset.references, strict=True)
+    return [score(said, reference, ground.scoring, arm.evalset.labels) for said, reference in voted]
 
 
 def line(arm: Arm, ground: Ground) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def report(ground: Ground, arms: list[Arm]) -> dict[str, Any]:
     cells = [_cell(arm, ground) for arm in arms]
     for cell, verdict in zip(cells[1:], found, strict=True):
         cell |= {"verdict": verdict.sentence, "better": verdict.better}
-    rows = range(len(ground.task.rows))
+    rows = range(len(ground.evalset.rows))
     shown = [] if ground.study.development else [_row(arms, at, ground) for at in rows]
     if ground.study.development:
         ground.notes.append(
@@ -118,9 +118,9 @@ def _cell(arm: Arm, ground: Ground) -> dict[str, Any]:
 def _margins(arm: Arm, ground: Ground) -> list[float]:
     """Of each row: the share of the votes for what most say, less the share for what comes next. 0 to 1."""
     found = []
-    for at in range(len(arm.task.rows)):
+    for at in range(len(arm.evalset.rows)):
         said = [side.answers[at].text for side in arm.sides]
-        meanings = [None if one is None else meaning(one, ground.scoring, arm.task.labels) for one in said]
+        meanings = [None if one is None else meaning(one, ground.scoring, arm.evalset.labels) for one in said]
         votes = [count for _, count in Counter(one for one in meanings if one is not None).most_common(2)]
         first, second, *_ = [*votes, 0, 0]
         found.append((first - second) / len(said))
@@ -140,9 +140,9 @@ def risk_coverage(margins: Sequence[float], values: Sequence[float]) -> list[dic
 
 
 def _row(arms: list[Arm], at: int, ground: Ground) -> dict[str, Any]:
-    task = ground.task
+    evalset = ground.evalset
     return {
-        "row": task.numbers[at] + 1, "reference": task.references[at], "input": task.rows[at],
+        "row": evalset.numbers[at] + 1, "reference": evalset.references[at], "input": evalset.rows[at],
         "answers": {
             arm.name: {
                 "answer": arm.scores[at].found, "score": round(arm.scores[at].value, 4), "unparsed": arm.scores[at].unparsed,

@@ -12,7 +12,7 @@ from typing import Any
 from prompts.answering import answered, keyed
 from prompts.calibration import CONTENT_FREE, calibrated
 from prompts.errors import UserError
-from prompts.experiment import Task, task_of
+from prompts.experiment import EvalSet, evalset_of
 from prompts.held_out import check_examples
 from prompts.replies import Replies
 from prompts.results import Side, by_probability
@@ -87,8 +87,8 @@ def _pool(ground: Ground) -> tuple[Example, ...]:
     own, study = settings.examples, ground.study
     if len(own) >= max(*study.ks, study.order_k) or not study.development:
         return own
-    _, rows = task_of(study, ground.table, development=True)
-    seen = {filled(settings, "input", row).strip() for row in ground.task.rows} | {one.input.strip() for one in own}
+    _, rows = evalset_of(study, ground.table, development=True)
+    seen = {filled(settings, "input", row).strip() for row in ground.evalset.rows} | {one.input.strip() for one in own}
     drawn: list[Example] = []
     for row, reference in zip(rows.rows, rows.references, strict=True):
         text = filled(settings, "input", row) or filled(settings, "task", row)
@@ -141,7 +141,7 @@ def _no_calibration(ground: Ground, arms: list[Arm]) -> str:
         return say("calibration needs labels: choose the scorer label")
     if ground.study.pick == "similar":
         return say("calibration is for prompts whose examples are the same for every row")
-    if len(ground.task.rows) < FEW:
+    if len(ground.evalset.rows) < FEW:
         return say("calibration is judged on {few} rows or more", few=FEW)
     if not by_probability(arms[0].sides[0], ground.scoring):
         return say("calibration needs the model's log-probabilities, which a server does not give")
@@ -152,19 +152,19 @@ def _calibrated(arm: Arm, ground: Ground) -> list[float]:
     """The arm's scores once the answer to nothing is taken out."""
     side = arm.sides[0]
     free = [dict.fromkeys(slots(side.settings), text) for text in CONTENT_FREE]
-    task = Task(list(range(len(free))), free, [""] * len(free), arm.task.labels, [])
+    evalset = EvalSet(list(range(len(free))), free, [""] * len(free), arm.evalset.labels, [])
     prompts = [side.technique.build(side.settings, row) for row in free]
     asked = Side(arm.name, side.technique, side.settings, side.backend, prompts)
-    keyed(asked, ground.scoring, task)
-    for _ in answered(asked, range(len(free)), Replies(ground.owner), ground.scoring, task, ground.stop):
+    keyed(asked, ground.scoring, evalset)
+    for _ in answered(asked, range(len(free)), Replies(ground.owner), ground.scoring, evalset, ground.stop):
         pass
     if ground.stop.is_set():
         return arm.values()
     nothing = [asked.replies[at].scores or () for at in range(len(free))]
     return [
-        score(arm.task.labels[calibrated(side.replies[at].scores or (), nothing)], reference, ground.scoring,
-              arm.task.labels).value
-        for at, reference in enumerate(arm.task.references)
+        score(arm.evalset.labels[calibrated(side.replies[at].scores or (), nothing)], reference, ground.scoring,
+              arm.evalset.labels).value
+        for at, reference in enumerate(arm.evalset.references)
     ]  # fmt: skip
 
 
@@ -214,7 +214,7 @@ def _last_label(orders: list[Arm]) -> dict[str, Any] | None:
 
 def _calibration(arms: list[Arm], fixed: dict[str, list[float]], ground: Ground) -> tuple[str, bool]:
     """What calibration changes, over all these arms: each row's mean score with it against without; is that measurable?"""
-    rows = range(len(ground.task.rows))
+    rows = range(len(ground.evalset.rows))
     gains = [_mean([fixed[arm.name][at] - arm.values()[at] for arm in arms]) for at in rows]
     rate = paired_interval(gains)
     said = say(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from prompts.errors import UserError
-from prompts.experiment import task_of
+from prompts.experiment import evalset_of
 from prompts.refining.operators import Seen
 from prompts.refining.tree import Tree, changes, find
 from prompts.settings import knob
@@ -27,7 +27,7 @@ class TreeSettings(StudySettings):
 
 def arms(ground: Ground) -> list[Arm]:
     """Two of each version: on the development rows, and on the held-out rows."""
-    _, development = task_of(ground.study, ground.table, development=True)
+    _, development = evalset_of(ground.study, ground.table, development=True)
     tree = tree_of(ground)
     numbers = [one.number for one in tree.versions] if tree else [1]
     if tree and all(one.task.strip() != ground.settings.task.strip() for one in tree.versions):
@@ -37,12 +37,12 @@ def arms(ground: Ground) -> list[Arm]:
     found = []
     for number in numbers:
         settings = ground.settings.changed(task=tree.version(number).task) if tree else ground.settings
-        for part, task, title in (
+        for part, evalset, title in (
             ("development", development, later("version {number}, development rows")),
-            ("held_out", ground.task, later("version {number}, held-out rows")),
+            ("held_out", ground.evalset, later("version {number}, held-out rows")),
         ):
             name = say(title, number=number)
-            found.append(ground.arm(name, "iterative_refinement", [settings], task, number=number, part=part))
+            found.append(ground.arm(name, "iterative_refinement", [settings], evalset, number=number, part=part))
     return found
 
 
@@ -91,7 +91,7 @@ def _node(tree: Tree | None, number: int, seen: dict[Any, Arm], ground: Ground) 
     node["gap"] = round(node["development"]["score"] - node["held_out"]["score"], 4)
     before = seen.get((parent, "development"))
     if before is not None:
-        pairs = list(zip(development.task.numbers, before.values(), development.values(), strict=True))
+        pairs = list(zip(development.evalset.numbers, before.values(), development.values(), strict=True))
         node["fixed"] = [row + 1 for row, a, b in pairs if b > a]
         node["broken"] = [row + 1 for row, a, b in pairs if b < a]
         node["diff"] = [list(piece) for piece in changes(before.settings.task, development.settings.task)]
@@ -103,16 +103,16 @@ def _node(tree: Tree | None, number: int, seen: dict[Any, Arm], ground: Ground) 
 def _answers(seen: dict[Any, Arm], numbers: list[int]) -> list[dict[str, Any]]:
     """The development rows with what each version answered. Held-out rows are never shown: who saw them would tune to them."""
     arms = [seen[number, "development"] for number in numbers]
-    task = arms[0].task
+    evalset = arms[0].evalset
     return [
         {
-            "row": task.numbers[at] + 1, "reference": task.references[at], "input": task.rows[at],
+            "row": evalset.numbers[at] + 1, "reference": evalset.references[at], "input": evalset.rows[at],
             "answers": {
                 str(number): {"reply": arm.sides[0].replies[at].text, "score": round(arm.scores[at].value, 4)}
                 for number, arm in zip(numbers, arms, strict=True)
             },
         }
-        for at in range(len(task.rows))
+        for at in range(len(evalset.rows))
     ]  # fmt: skip
 
 
@@ -122,7 +122,7 @@ def named(number: int) -> str:
 
 def _advice(best: dict[str, Any], first: dict[str, Any], seen: dict[Any, Arm], ground: Ground) -> str:
     held, before = best["held_out"]["score"], first["held_out"]["score"]
-    rows, number = len(ground.task.rows), best["number"]
+    rows, number = len(ground.evalset.rows), best["number"]
     rate = summary(seen[number, "held_out"].values(), graded=ground.graded).said()
     if number == first["number"]:
         return say(
@@ -145,26 +145,26 @@ def _advice(best: dict[str, Any], first: dict[str, Any], seen: dict[Any, Arm], g
 
 def seen_by(arm: Arm, ground: Ground) -> Seen:
     """What an arm did, for the operators."""
-    settings, task = arm.settings, arm.task
-    texts = [filled(settings, "input", row) for row in task.rows]
+    settings, evalset = arm.settings, arm.evalset
+    texts = [filled(settings, "input", row) for row in evalset.rows]
     if not any(text.strip() for text in texts):
-        texts = [" ".join(str(value) for name, value in row.items() if name != task.column) for row in task.rows]
+        texts = [" ".join(str(value) for name, value in row.items() if name != evalset.column) for row in evalset.rows]
     return Seen(
         texts,
-        task.references,
+        evalset.references,
         [one.found for one in arm.scores],
         arm.values(),
         ground.scoring,
-        task.labels,
+        evalset.labels,
         ground.study.seed,
     )
 
 
-def development_arm(ground: Ground, settings: Any, task: Any) -> Arm:
+def development_arm(ground: Ground, settings: Any, evalset: Any) -> Arm:
     """One version on the development rows. Raises UserError."""
     if not settings.task.strip():
         raise UserError("write what the model should do", field="task")
-    return ground.arm(say("the prompt"), "iterative_refinement", [settings], task)
+    return ground.arm(say("the prompt"), "iterative_refinement", [settings], evalset)
 
 
 STUDY = Study(

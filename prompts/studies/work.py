@@ -9,7 +9,7 @@ from prompts.asking import Open
 from prompts.backends import tokens_of
 from prompts.errors import UserError, about
 from prompts.events import Event
-from prompts.experiment import task_of
+from prompts.experiment import evalset_of
 from prompts.held_out import check_rows
 from prompts.prices import cost, on_a_server
 from prompts.replies import Replies
@@ -30,15 +30,15 @@ def study_ground(
     """The rows and how they are scored. Raises UserError."""
     check(given)
     asked = [settings, *(study.others(given, owner) if study.others else ())]
-    rated, task = task_of(given, table, asked)
+    rated, evalset = evalset_of(given, table, asked)
     for one in asked:
-        check_rows(owner, one, task)
-    notes = list(task.notes)
-    if len(task.rows) < FEW:
+        check_rows(owner, one, evalset)
+    notes = list(evalset.notes)
+    if len(evalset.rows) < FEW:
         notes.append(say("Fewer than {few} rows: intervals from so few mean little.", few=FEW))
     if given.scorer == "judge":
         notes.append(say("The judge is asked about every answer on top of what is counted here."))
-    return Ground(settings, given, rated, table, task, owner, open_model, notes=notes)
+    return Ground(settings, given, rated, table, evalset, owner, open_model, notes=notes)
 
 
 def arms_of(study: Study, ground: Ground) -> list[Arm]:
@@ -46,8 +46,8 @@ def arms_of(study: Study, ground: Ground) -> list[Arm]:
     arms = study.arms(ground)
     for arm in arms:
         for side in arm.sides:
-            if long := keyed(side, ground.scoring, arm.task):
-                rows = ", ".join(str(arm.task.numbers[at] + 1) for at in sorted(long)[:5])
+            if long := keyed(side, ground.scoring, arm.evalset):
+                rows = ", ".join(str(arm.evalset.numbers[at] + 1) for at in sorted(long)[:5])
                 raise UserError(
                     "{name}: {long} rows do not fit the window of {model} (rows {rows})",
                     name=arm.name,
@@ -86,7 +86,7 @@ def forecast(
     by_tokens = on_a_server(settings.model)
     dollars = cost(given, seconds or 0.0, read, most, by_tokens=by_tokens)
     return {
-        "rows": len(ground.task.rows), "ways": len(arms), "calls": calls, "from_cache": calls - left, "tokens_in": read,
+        "rows": len(ground.evalset.rows), "ways": len(arms), "calls": calls, "from_cache": calls - left, "tokens_in": read,
         "tokens_out_at_most": most, "seconds": None if seconds is None else round(seconds, 1),
         "dollars": None if dollars is None else round(dollars, 6), "notes": ground.notes,
     }  # fmt: skip
@@ -118,7 +118,7 @@ def _seconds_of(pending: Pending, ground: Ground) -> float | None:
         backend: Any = side.backend
         prompts = [side.prompts[at] for at in some]
         labelled = by_probability(side, ground.scoring)
-        ask, extra = (backend.labels, ground.task.labels) if labelled else (backend.batch, side.settings)
+        ask, extra = (backend.labels, ground.evalset.labels) if labelled else (backend.batch, side.settings)
         replies = [reply for _, reply in ask(prompts, extra, ground.stop)]
         asked, spent = asked + len(replies), spent + sum(reply.seconds for reply in replies)
     return spent / asked * sum(len(rows) for _, rows in waiting) if asked else 0.0
@@ -140,9 +140,9 @@ def run(
         return
     document = study.report(ground, arms)
     yield {
-        "event": "studied", "study": study.name, "rows": len(ground.task.rows), "scorer": ground.scoring.scorer,
+        "event": "studied", "study": study.name, "rows": len(ground.evalset.rows), "scorer": ground.scoring.scorer,
         "model": settings.model, "seed": given.seed,
-        "labels": ground.task.labels if ground.scoring.scorer == "label" else [], "notes": ground.notes, **document,
+        "labels": ground.evalset.labels if ground.scoring.scorer == "label" else [], "notes": ground.notes, **document,
     }  # fmt: skip
 
 
@@ -151,13 +151,13 @@ def asking(arms: list[Arm], ground: Ground) -> Iterator[Event]:
     total = sum(len(side.prompts) for arm in arms for side in arm.sides)
     cache, done = Replies(ground.owner), 0
     for arm in arms:
-        rows = range(len(arm.task.rows))
+        rows = range(len(arm.evalset.rows))
         for side in arm.sides:
             with about(f"{arm.name}: "):
-                for count in answered(side, rows, cache, ground.scoring, arm.task, ground.stop):
+                for count in answered(side, rows, cache, ground.scoring, arm.evalset, ground.stop):
                     yield {"event": "asking", "variant": arm.name, "done": done + count, "of": total}
             if ground.stop.is_set():
                 return
             done += len(rows)
-        yield from by_judge(ground.scoring, arm.task, arm.sides[:1], rows, ground.open_model, ground.stop)
+        yield from by_judge(ground.scoring, arm.evalset, arm.sides[:1], rows, ground.open_model, ground.stop)
         arm.scores = scored(arm, ground)

@@ -30,7 +30,7 @@ class StudySection:
 
     def __init__(self, study: Study, tab: Any) -> None:
         self.study, self.tab, self.visitor = study, tab, tab.visitor
-        self.searches = study.name == "version_tree"  # this one can make versions by itself
+        self.searches = tab.tree is not None  # versions of the prompt can be made by themselves
         with gr.Accordion(f"On your own rows · {study.title}", open=False):
             gr.Markdown(study.help, elem_classes="quiet")
             with gr.Row():

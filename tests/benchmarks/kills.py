@@ -45,7 +45,7 @@ def main() -> None:
                 time.sleep(0.1)
             step = runs.snapshot(run)["step"]
             if run.status()["state"] != "finished":
-                start(runs.prepare_again("local", run.id))
+                start(runs.find("local", run.id).make_ready())
                 wait(run)
             equal = outcome(run) == outcome(whole)
             same += equal

@@ -13,7 +13,8 @@ from prompts.errors import UserError
 from prompts.following import told_meanwhile
 from prompts.rows import INDEX, LINES
 from prompts.ui.progress import TimeLeft, duration
-from tuning.launch.process import measured
+from tuning.launch.apart import apart
+from tuning.launch.measure import measured_apart
 
 
 def test_work_tells_how_far_it_is_and_last_what_it_found() -> None:
@@ -51,7 +52,7 @@ def test_a_forecast_that_nobody_follows_any_more_leaves_no_process(tmp_path: Pat
     for name in (INDEX, LINES):
         os.mkfifo(tmp_path / name)  # rows that never come: it is at work until it is stopped
     given = {"home": str(tmp_path), "name": "rows", "columns_of_rows": ["text"]}
-    events = told_meanwhile(lambda tell: measured(given, tell), every=0.0)
+    events = told_meanwhile(lambda tell: apart(measured_apart, given, tell), every=0.0)
     assert next(events)["of"] == 1
     children = [
         child for child in psutil.Process().children(recursive=True) if "tuning.launch.measure" in child.cmdline()

@@ -143,7 +143,7 @@ def test_slices_end_as_one_piece_and_grants_lost_without_a_step_end_it(tiny: str
     with pytest.raises(WorldError, match="3 grants of the GPU were lost at step 0.*take a smaller batch"):
         executed(unlucky, on_device=on_device)
     platform.refusal = None
-    assert executed(runs.prepare_again("local", unlucky.id), on_device=on_device).status()["state"] == "finished"
+    assert executed(runs.find("local", unlucky.id).make_ready(), on_device=on_device).status()["state"] == "finished"
 
 
 def test_who_cancels_between_two_slices_pays_for_no_third(tiny: str, tmp_path: Path) -> None:

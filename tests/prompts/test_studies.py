@@ -11,7 +11,7 @@ import pytest
 from prompts.arithmetic import sums
 from prompts.calibration import calibrated
 from prompts.errors import UserError
-from prompts.experiment import Rated, first_row, task_of
+from prompts.experiment import Rated, evalset_of, first_row
 from prompts.messages import Reply
 from prompts.rows import Table
 from prompts.settings import build
@@ -258,7 +258,7 @@ def test_held_out_rows_are_not_shown_where_some_are_set_aside() -> None:
 
 def test_the_row_that_one_may_look_at_is_a_development_row() -> None:
     given = Rated(reference="label", development=0.3)
-    _, held = task_of(given, table())
+    _, held = evalset_of(given, table())
     assert first_row(given, table()) not in held.rows
     assert first_row(Rated(), table()) == table().rows[0]
 

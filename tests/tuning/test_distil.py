@@ -95,7 +95,7 @@ def test_the_teacher_is_the_best_prompt_and_never_sees_the_row_among_its_example
     ground = work.ground_of(ladder, None, None, lambda function: function)
     asked = distilling._with_rows(ladder, ground, [{"text": example.input} for example in ground.examples], Distil())
     rung = distilling._teacher(ladder, asked, "k_shot_similar")
-    for row, prompt in zip(asked.task.rows, rung.sides[0].prompts, strict=True):
+    for row, prompt in zip(asked.evalset.rows, rung.sides[0].prompts, strict=True):
         assert [message.content for message in prompt.messages].count(row["text"]) == 1
         assert len(prompt.messages) == 2 * 2 + 2
     assert distilling._winner(ladder) in ("zero_shot", "k_shot_similar")

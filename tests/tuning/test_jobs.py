@@ -72,12 +72,12 @@ def test_a_job_is_cancelled_and_goes_on_from_its_checkpoint(hub: Any, model: str
     settings = recipe(model, num_train_epochs=40, per_device_train_batch_size=2)
     run = begin_job("local", table(), settings, COLUMNS, JobSettings(), "hf_writer")
     _wait(lambda: any(name.startswith(f"{run.id}/checkpoints/") for name in sent(hub)), run)
-    runs.cancel("local", run.id)
+    runs.find("local", run.id).ask_to_stop()
     assert ended(run)["status"] == "cancelled"
-    begin(runs.prepare_again("local", run.id), "hf_writer")
+    begin(runs.find("local", run.id).make_ready(), "hf_writer")
     _wait(lambda: [e["step"] for e in run.events() if e["event"] == "training"][1:] != [], run)
     assert [e["step"] for e in run.events() if e["event"] == "training"][-1] > 0, "it went on from a checkpoint"
-    runs.cancel("local", run.id)
+    runs.find("local", run.id).ask_to_stop()
     ended(run)
 
 
@@ -89,7 +89,7 @@ def test_a_follower_that_is_killed_finds_its_job_again(hub: Any, model: str) -> 
     assert b"hf_writer" not in (pid / "cmdline").read_bytes() + (pid / "environ").read_bytes()
     os.kill(int(pid.name), 9)
     _wait(lambda: run.status()["state"] == "dead", run)
-    begin(runs.prepare_again("local", run.id), "hf_writer")
+    begin(runs.find("local", run.id).make_ready(), "hf_writer")
     state = ended(run)
     steps = [event["step"] for event in run.events() if event["event"] == "step"]
     assert state["status"] == "finished" and steps == list(range(1, state["step"] + 1)), "each event once"
@@ -105,7 +105,7 @@ def test_a_job_that_ended_unseen_is_brought_back_and_not_paid_twice(hub: Any, mo
     _wait(lambda: any(name.startswith(f"{run.id}/out/adapter/") for name in sent(hub)), run)
     _wait(lambda: run.status()["state"] == "dead", run)
     first = runs.snapshot(run)["job"]["job"]
-    begin(runs.prepare_again("local", run.id), "hf_writer")
+    begin(runs.find("local", run.id).make_ready(), "hf_writer")
     state = ended(run)
     assert state["status"] == "finished" and state["job"]["job"] == first and state["evaluation"]["rows"] == 8
 

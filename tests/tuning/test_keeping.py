@@ -21,7 +21,7 @@ from tuning import run as runs
 from tuning.hub import hub_api
 from tuning.keeping import check_may_start, forget, my_data
 from tuning.launch.begin import made
-from tuning.launch.process import _environment
+from tuning.launch.process import environment
 from tuning.line import device, in_line
 from tuning.ui.keeping_section import use
 from tuning.ui.words import line_words
@@ -143,7 +143,7 @@ def test_where_others_reach_the_app_it_keeps_them_apart_and_its_token_to_itself(
     assert shared_here() is is_shared
     assert (caller(None, None, None, "secret").owner == "local") is not is_shared
     monkeypatch.setenv("HF_TOKEN", "hf_owner")
-    assert ("HF_TOKEN" in _environment()) is not is_shared
+    assert ("HF_TOKEN" in environment()) is not is_shared
     if is_shared:
         with pytest.raises(UserError, match="token"):
             hub_api(None)

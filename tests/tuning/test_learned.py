@@ -167,7 +167,7 @@ def test_held_out_rows_are_locked(tiny: str) -> None:
     with pytest.raises(UserError, match="'v': examples: example 1 is a held-out row"):
         list(compare(shown, data, "local", lambda name: open_backend(tiny, "local")))
     run.set_state("failed")
-    runs.delete("local", run.id)
+    runs.find("local", run.id).delete()
     check_examples("local", [locked])
 
 

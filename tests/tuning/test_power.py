@@ -86,7 +86,7 @@ def test_a_power_cut_loses_at_most_what_had_not_reached_the_disk(
     lost = cut_power(home, log)
     assert any("events.jsonl" in name for name in lost), "something had not reached the disk"
     assert run.status()["state"] == "dead"
-    again = executed(runs.prepare_again("local", run.id))
+    again = executed(runs.find("local", run.id).make_ready())
     assert again.status()["state"] == "finished"
     assert weights(again) == weights(whole) and losses(again)[-3:] == losses(whole)[-3:]
 
@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_for_a_moment(
         with pytest.raises(Exception, match="the disk is full; free some space, then resume"):
             list(execute(run))
     assert runs.snapshot(run)["status"] in ("failed", "dead")
-    again = executed(runs.prepare_again("local", run.id))
+    again = executed(runs.find("local", run.id).make_ready())
     assert again.status()["state"] == "finished" and weights(again) == weights(whole)
 
 

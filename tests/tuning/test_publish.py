@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from starlette.responses import Response
 
@@ -22,25 +24,41 @@ from tuning.base import FILE as BASE
 from tuning.evaluate import evaluate
 from tuning.harm.screen import screen
 from tuning.hub import hub_api
+from tuning.launch import apart
 from tuning.launch.begin import made
-from tuning.launch.round_trip import both
 from tuning.publish import Publish, publish, publishing
 from tuning.published_base import checked_base
+from tuning.repos import push
 from tuning.ui.publish_views import Steps
+
+LARGE = 24_000_000  # bytes
 
 
 @pytest.fixture(autouse=True)
 def here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The round trip in this process, which saves seconds; one test takes the fresh process."""
+    """The uploads and the round trip in this process, which saves seconds; some tests take the fresh processes."""
     if "fresh" not in request.fixturenames:
-        monkeypatch.setattr(
-            "tuning.publish.round_trip", lambda given: json.loads(json.dumps(both(json.loads(json.dumps(given)))))
-        )
+        monkeypatch.setattr(apart, "apart", in_this_process)
+
+
+def in_this_process(work: Any, document: dict[str, Any], tell: Any) -> Any:
+    """As `apart`."""
+    return json.loads(json.dumps(work(json.loads(json.dumps(document)), tell)))
 
 
 @pytest.fixture
 def fresh() -> None:
     """The real thing."""
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A folder to upload: too much for what a connection keeps on its way."""
+    folder = tmp_path / "large"
+    folder.mkdir()
+    (folder / "README.md").write_text("# Large\n")
+    (folder / "model.safetensors").write_bytes(random.Random(0).randbytes(LARGE))
+    return folder
 
 
 @pytest.fixture
@@ -77,16 +95,53 @@ def test_a_push_says_each_step_and_how_far_it_is(finished: runs.Run, hub: Any) -
     for event in events[:-1]:
         lines.append(steps.line(event))
     kinds = [kind for kind, _ in groupby(event["event"] for event in events)]
-    assert kinds == ["writing", "uploading", "reading_back", "loading_again", "uploading_more", "published"]
-    sent = next(event for event in events if event["event"] == "uploading")
+    assert kinds == ["writing", "uploading", "reading_back", "loading_again", "uploading", "published"]
     back = [event for event in events if event["event"] == "reading_back"]
     size = sum(map(len, hub.files("ana/told").values()))
-    assert sent["bytes"] == size and {event["of"] for event in back} == {size}
+    assert {event["of"] for event in back} == {size}
     done = [event["done"] for event in back]
     assert done == sorted(done) and done[0] == 0 and done[-1] > 0
-    assert f"Uploading {size / 1e6:.1f} MB to ana/told; how long that takes is for your connection…" in lines
+    assert f"Uploading to ana/told: 0.0 of {size / 1e6:.1f} MB…" in lines
     assert f"Reading every file of ana/told back: 0.0 of {size / 1e6:.1f} MB…" in lines
-    assert lines[-1] == "Uploading the rows…"
+    assert "Loading ana/told in a fresh process and asking it: 0 of 8…" in lines
+    assert lines[-1] == "Uploading to ana/told-data: 0.0 of 0.0 MB…"
+
+
+@pytest.mark.usefixtures("fresh")
+def test_an_upload_says_how_far_it_is(hub: Any, large: Path) -> None:
+    hub.repos["ana/x"], hub.slowness = Repo(True, [("0" * 40, {"old.txt": b"x", "kept.txt": b"x"})]), 0.1
+    events = list(push(hub_api("hf_writer"), "ana/x", large, "All", gone=["old.txt", "gone.txt"]))
+    assert {(event["event"], event["repo"], event["of"]) for event in events} == {("uploading", "ana/x", LARGE + 8)}
+    done = [event["done"] for event in events]
+    assert done == sorted(done) and len({n for n in done if 0 < n < LARGE}) > 1
+    assert set(hub.files("ana/x")) == {"README.md", "model.safetensors", "kept.txt"}
+
+
+@pytest.mark.usefixtures("fresh")
+def test_an_upload_that_is_stopped_leaves_no_process_and_no_commit(hub: Any, large: Path) -> None:
+    hub.repos["ana/x"], hub.slowness = Repo(True), 10.0
+    events = push(hub_api("hf_writer"), "ana/x", large, "All")
+    while not next(events)["done"]:
+        pass
+    children = [one for one in psutil.Process().children(recursive=True) if "tuning.launch.upload" in one.cmdline()]
+    assert len(children) == 1
+    events.close()  # what Stop does
+    assert not children[0].is_running() and len(hub.repos["ana/x"].commits) == 1
+    hub.slowness = 0.0
+    assert list(push(hub_api("hf_writer"), "ana/x", large, "All")) and len(hub.files("ana/x")) == 2
+
+
+@pytest.mark.usefixtures("fresh")
+def test_a_refused_upload_says_why(hub: Any, large: Path) -> None:
+    hub.repos["ana/x"] = Repo(True)
+    for token, kind, message in (("hf_reader", UserError, "token: the token may not write to ana/x"),
+                                 ("hf_wrong", UserError, "token: the Hub does not know the token")):  # fmt: skip
+        with pytest.raises(kind, match=message) as refused:
+            list(push(hub_api(token), "ana/x", large, "All"))
+        assert refused.value.field == "token"
+    hub.fault = lambda line: Response(status_code=429) if "/commit/" in line else None
+    with pytest.raises(WorldError, match="asks to wait"):
+        list(push(hub_api("hf_writer"), "ana/x", large, "All"))
 
 
 def test_a_token_is_plain_text(finished: runs.Run, hub: Any) -> None:
@@ -219,7 +274,7 @@ def test_what_answers_differently_is_not_called_published(
     finished: runs.Run, hub: Any, change: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = {"digest": "d", "top": [1.0], "answers": ["blue", "blue", "red"]}
-    monkeypatch.setattr("tuning.publish.round_trip", lambda given: {"here": here, "there": {**here, **change}})
+    monkeypatch.setattr("tuning.publish.both", lambda given, tell: {"here": here, "there": {**here, **change}})
     with pytest.raises(WorldError, match=message):
         publish(finished, Publish(repo_id="x"), token="hf_writer")
     assert runs.snapshot(finished)["published"] is None

@@ -66,7 +66,7 @@ def test_a_stopped_training_of_two_is_resumed_by_two(way: str, rows: Path, tiny:
     assert started.stderr
     run = next(line.split()[1] for line in started.stderr if line.startswith("run "))
     next(line for line in started.stderr if line.startswith("step 12/"))
-    runs.cancel("local", run)
+    runs.find("local", run).ask_to_stop()
     started.stderr.read()
     assert started.wait(60) == 0 and runs.find("local", run).status()["state"] == "cancelled"
     subprocess.run([*WAYS[way], "resume", run], cwd=ROOT, capture_output=True, text=True, check=True, timeout=240)

@@ -18,7 +18,7 @@ from tuning import run as runs
 from tuning import trackers
 from tuning.evaluate import evaluate
 from tuning.execute import execute
-from tuning.launch.process import send_to_space
+from tuning.launch.trackio_space import send_to_space
 
 
 def from_tensorboard(run: runs.Run) -> dict[str, list[float]]:

@@ -174,23 +174,22 @@ def test_a_cancelled_run_is_resumed_to_the_same_end(tiny: str) -> None:
     run = runs.create("local", table(), settings, COLUMNS)
     for event in execute(run):
         if event["event"] == "step" and event["step"] == 5:
-            runs.cancel("local", run.id)
+            runs.find("local", run.id).ask_to_stop()
     assert run.status()["state"] == "cancelled"
     assert runs.snapshot(run)["step"] < 12
-    again = executed(runs.prepare_again("local", run.id))
+    again = executed(runs.find("local", run.id).make_ready())
     assert again.status()["state"] == "finished"
     assert losses(again)[-3:] == losses(whole)[-3:], "bit for bit on CPU"
     with pytest.raises(UserError, match="only a cancelled, failed or dead run"):
-        runs.prepare_again("local", run.id)
+        runs.find("local", run.id).make_ready()
 
 
 def test_a_run_is_its_owners_alone(tiny: str) -> None:
     run = executed(runs.create("ana", table(), recipe(tiny), COLUMNS))
     assert [found.id for found in runs.runs("ana")] == [run.id]
     assert runs.runs("ben") == [] and adapters("ben") == []
-    for call in (runs.find, runs.cancel, runs.delete, runs.prepare_again):
-        with pytest.raises(NotFound):
-            call("ben", run.id)
+    with pytest.raises(NotFound):
+        runs.find("ben", run.id)
     from prompts.backends import Sampling, open_backend
     from prompts.messages import message, prompt
 
@@ -202,7 +201,7 @@ def test_a_run_is_its_owners_alone(tiny: str) -> None:
     for owner in ("../ana", "Ana", "", "a/b"):
         with pytest.raises(NotFound):
             runs.runs(owner)
-    runs.delete("ana", run.id)
+    runs.find("ana", run.id).delete()
     assert runs.runs("ana") == []
 
 
@@ -213,7 +212,7 @@ def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> Non
         lambda: any(event["event"] == "step" and event["step"] > 6 for event in run.events()), run
     )  # epoch 2 of 4 steps
     with pytest.raises(UserError, match="still working"):
-        runs.delete("local", run.id)
+        runs.find("local", run.id).delete()
     pid = next(p for p in Path("/proc").iterdir() if p.name.isdigit() and run.id in command(p))
     assert b"hf_secret" not in (pid / "cmdline").read_bytes() + (pid / "environ").read_bytes()
     os.kill(int(pid.name), 9)
@@ -223,7 +222,7 @@ def test_a_child_process_trains_and_a_killed_one_is_shown_dead(tiny: str) -> Non
     half = run.folder / "checkpoints" / "checkpoint-9999"  # as if the kill had come while it was written
     half.mkdir()
     (half / "adapter_model.safetensors").write_bytes(b"half")
-    again = executed(runs.prepare_again("local", run.id))
+    again = executed(runs.find("local", run.id).make_ready())
     assert again.status()["state"] == "finished"
     assert [e["step"] for e in again.events() if e["event"] == "training"][-1] > 0, "it went on from a checkpoint"
     assert before < runs.snapshot(again)["step"]
@@ -272,9 +271,9 @@ def test_two_runs_take_turns(tiny: str) -> None:
     start(second)
     wait(lambda: second.status()["state"] == "queued", second)
     assert runs.snapshot(second)["place_in_line"] == 1
-    runs.cancel("local", second.id)
+    runs.find("local", second.id).ask_to_stop()
     wait(lambda: second.status()["state"] == "cancelled", second)
-    runs.cancel("local", first.id)
+    runs.find("local", first.id).ask_to_stop()
     wait(lambda: first.status()["state"] in ("cancelled", "finished"), first)
 
 
@@ -291,7 +290,7 @@ def test_a_full_disk_is_a_sentence_and_the_run_resumes(tiny: str, monkeypatch: p
             executed(run)
     assert run.status() == {**run.status(), "state": "failed"}
     assert "disk is full" in runs.snapshot(run)["reason"]
-    assert executed(runs.prepare_again("local", run.id)).status()["state"] == "finished"
+    assert executed(runs.find("local", run.id).make_ready()).status()["state"] == "finished"
 
 
 def test_a_model_that_is_none_fails_with_a_sentence(tmp_path: Path) -> None:
@@ -379,7 +378,7 @@ def test_a_run_stopped_while_it_was_measured_keeps_its_adapter(tiny: str) -> Non
     with pytest.raises(WorldError):
         executed(run, then=broken)
     assert run.status()["state"] == "failed"
-    again = executed(runs.prepare_again("local", run.id), then=evaluate)
+    again = executed(runs.find("local", run.id).make_ready(), then=evaluate)
     assert again.status()["state"] == "finished"
     assert [event["event"] for event in again.events()].count("trained") == 1
     assert runs.snapshot(again)["evaluation"]["rows"] == 8
@@ -463,8 +462,8 @@ def test_early_stopping_counts_on_after_a_resume(before: int, tiny: str) -> None
     run = runs.create("local", table(), settings, COLUMNS)
     for event in execute(run):
         if event["event"] == "step" and event["step"] == steps - before:  # mostly after an epoch without a better loss
-            runs.cancel("local", run.id)
-    again = run if run.status()["state"] == "finished" else executed(runs.prepare_again("local", run.id))
+            runs.find("local", run.id).ask_to_stop()
+    again = run if run.status()["state"] == "finished" else executed(runs.find("local", run.id).make_ready())
     assert runs.snapshot(again)["step"] == steps and losses(again)[-2:] == losses(whole)[-2:]
     one, two = ((each.folder / "adapter" / "adapter_model.safetensors").read_bytes() for each in (again, whole))
     assert one == two

@@ -123,11 +123,11 @@ def _executed(make: Callable[[], runs.Run], owner: str, show: Show, token: str |
 
 def _resume(flags: RunFlags, show: Show) -> Any:
     if runs.find(flags.owner, flags.run).job:
-        run = runs.prepare_again(flags.owner, flags.run)
+        run = runs.find(flags.owner, flags.run).make_ready()
         begin(run, hub_token())
         return followed(run, show)
     return _executed(
-        lambda: runs.prepare_again(flags.owner, flags.run), flags.owner, show, hub_token(), then_evaluate=False
+        lambda: runs.find(flags.owner, flags.run).make_ready(), flags.owner, show, hub_token(), then_evaluate=False
     )
 
 
@@ -153,11 +153,13 @@ def _follow(flags: RunFlags, show: Show) -> Any:
 
 
 def _cancel(flags: RunFlags, show: Show) -> Any:
-    return runs.cancel(flags.owner, flags.run)
+    run = runs.find(flags.owner, flags.run)
+    run.ask_to_stop()
+    return runs.snapshot(run)
 
 
 def _delete(flags: RunFlags, show: Show) -> Any:
-    runs.delete(flags.owner, flags.run)
+    runs.find(flags.owner, flags.run).delete()
     return {"run": flags.run, "status": "deleted"}
 
 

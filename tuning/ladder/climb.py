@@ -8,24 +8,24 @@ from prompts.events import Event
 from prompts.replies import key_of
 from prompts.results import Side, by_probability
 from prompts.scoring import Score, score
-from tuning.ladder.rungs import Ground, Rung
+from tuning.ladder.rungs import Footing, Rung
 
 ALONE = 3  # rows asked one at a time, for the latency
 
 
-def asked(ground: Ground, rung: Rung, stopped: Callable[[], bool]) -> Iterator[Event]:
+def asked(footing: Footing, rung: Rung, stopped: Callable[[], bool]) -> Iterator[Event]:
     """Events "asking" (done, of), and last "answered" with the rung's document; none comes last where it was stopped."""
-    total, done = len(ground.task.rows), 0
+    total, done = len(footing.evalset.rows), 0
     for side in rung.sides:
-        for count in answered(side, range(total), ground.cache, ground.scoring, ground.task, ground.stop):
+        for count in answered(side, range(total), footing.cache, footing.scoring, footing.evalset, footing.stop):
             yield {"event": "asking", "rung": rung.name, "done": done + count, "of": total * len(rung.sides)}
             if stopped():
-                ground.stop.set()
+                footing.stop.set()
                 return
         if stopped():
             return
         done += total
-    scores = _scores(ground, rung)
+    scores = _scores(footing, rung)
     document = {
         "made": rung.made,
         "model": rung.sides[0].settings.model,
@@ -38,23 +38,23 @@ def asked(ground: Ground, rung: Rung, stopped: Callable[[], bool]) -> Iterator[E
         "tokens_in": _tokens(rung, "tokens_in", total),
         "tokens_out": _tokens(rung, "tokens_out", total),
         "seconds": round(sum(reply.seconds for side in rung.sides for reply in side.replies.values()) / total, 4),
-        "latency": round(_latency(ground, rung.sides[0]) * len(rung.sides), 3),
+        "latency": round(_latency(footing, rung.sides[0]) * len(rung.sides), 3),
         "from_cache": sum(side.from_cache for side in rung.sides),
-        "by_probability": by_probability(rung.sides[0], ground.scoring),
+        "by_probability": by_probability(rung.sides[0], footing.scoring),
     }
     yield {"event": "answered", "rung": rung.name, "document": document}
 
 
-def _scores(ground: Ground, rung: Rung) -> list[Score]:
+def _scores(footing: Footing, rung: Rung) -> list[Score]:
     """Of one side its own; of several, those of what most of them say."""
-    everything = range(len(ground.task.rows))
+    everything = range(len(footing.evalset.rows))
     if len(rung.sides) > 1:
         first = rung.sides[0]
-        for at, found in enumerate(by_vote(rung.sides, ground.scoring, ground.task)):
+        for at, found in enumerate(by_vote(rung.sides, footing.scoring, footing.evalset)):
             first.answers[at] = type(first.answers[at])(found, first.answers[at].reasoning)
-            if ground.scoring.scorer != "judge":
-                first.scores[at] = score(found, ground.task.references[at], ground.scoring, ground.task.labels)
-    for _ in by_judge(ground.scoring, ground.task, rung.sides[:1], everything, ground.open_model, ground.stop):
+            if footing.scoring.scorer != "judge":
+                first.scores[at] = score(found, footing.evalset.references[at], footing.scoring, footing.evalset.labels)
+    for _ in by_judge(footing.scoring, footing.evalset, rung.sides[:1], everything, footing.open_model, footing.stop):
         pass
     return [rung.sides[0].scores[at] for at in everything]
 
@@ -65,18 +65,18 @@ def _tokens(rung: Rung, name: str, rows: int) -> float | None:
     return None if None in found else round(sum(found) / rows, 1)
 
 
-def _latency(ground: Ground, side: Side) -> float:
+def _latency(footing: Footing, side: Side) -> float:
     """Seconds of a call by itself: the median of a few; remembered like the replies."""
     seconds = []
     for at in range(min(ALONE, len(side.prompts))):
         name = key_of(alone=side.keys[at])
-        known = ground.cache.get([name])
+        known = footing.cache.get([name])
         if not known:
             backend: Any = side.backend
-            ask = backend.labels if by_probability(side, ground.scoring) else backend.batch
-            extra: Any = ground.task.labels if by_probability(side, ground.scoring) else side.settings
-            reply = dict(ask([side.prompts[at]], extra, ground.stop))[0]
-            ground.cache.put([(name, reply)], "alone")
-            known = ground.cache.get([name])
+            ask = backend.labels if by_probability(side, footing.scoring) else backend.batch
+            extra: Any = footing.evalset.labels if by_probability(side, footing.scoring) else side.settings
+            reply = dict(ask([side.prompts[at]], extra, footing.stop))[0]
+            footing.cache.put([(name, reply)], "alone")
+            known = footing.cache.get([name])
         seconds.append(known[name][0].seconds)
     return sorted(seconds)[len(seconds) // 2]

@@ -9,7 +9,7 @@ from typing import Any
 from prompts.answering import answered, keyed
 from prompts.asking import Open
 from prompts.errors import UserError
-from prompts.experiment import Task
+from prompts.experiment import EvalSet
 from prompts.messages import Prompt
 from prompts.refining.operators import choices
 from prompts.replies import Replies
@@ -29,12 +29,12 @@ WORDS = 4  # telling words a label
 
 
 @dataclass
-class Ground:
+class Footing:
     """What every rung stands on: the rows, how they are scored, the training rows to draw examples from, and who is asked."""
 
     settings: Any  # tuning/ladder/settings.py
     scoring: Scoring
-    task: Task
+    evalset: EvalSet
     asked: list[Prompt]  # what the run was trained to read, for each row of the task
     examples: list[Example]  # the training rows
     run: str  # run:<id>
@@ -52,7 +52,7 @@ class Ground:
 
     def room(self, model: str) -> int:
         """Tokens that an answer may have."""
-        return room(model, self.owner, self.room_for or self.task.references, self.token)
+        return room(model, self.owner, self.room_for or self.evalset.references, self.token)
 
 
 @dataclass
@@ -65,12 +65,12 @@ class Rung:
     score: float = 0.0
 
 
-def _side(ground: Ground, name: str, kind: str, settings: AskSettings, prompts: list[Prompt] | None = None) -> Side:
+def _side(footing: Footing, name: str, kind: str, settings: AskSettings, prompts: list[Prompt] | None = None) -> Side:
     """Raises UserError where rows do not fit the model's window."""
     found = technique(kind)
-    built = prompts if prompts is not None else [found.build(settings, row) for row in ground.task.rows]
-    side = Side(name, found, settings, ground.open_model(settings.model), built)
-    if long := keyed(side, ground.scoring, ground.task):
+    built = prompts if prompts is not None else [found.build(settings, row) for row in footing.evalset.rows]
+    side = Side(name, found, settings, footing.open_model(settings.model), built)
+    if long := keyed(side, footing.scoring, footing.evalset):
         raise UserError(
             "{long} of {built} rows do not fit the window of {model}",
             long=len(long),
@@ -80,95 +80,95 @@ def _side(ground: Ground, name: str, kind: str, settings: AskSettings, prompts: 
     return side
 
 
-def _plain(ground: Ground, task: str, model: str = "", **more: Any) -> FewShotSettings:
-    model = model or ground.model
+def _plain(footing: Footing, task: str, model: str = "", **more: Any) -> FewShotSettings:
+    model = model or footing.model
     return FewShotSettings(
-        model=model, task=task, input=INPUT, max_new_tokens=ground.room(model), seed=ground.settings.seed, **more
+        model=model, task=task, input=INPUT, max_new_tokens=footing.room(model), seed=footing.settings.seed, **more
     )
 
 
-def _zero_shot(ground: Ground) -> Rung:
-    prompts = ground.asked if ground.chat else None
-    side = _side(ground, "zero_shot", "few_shot", _plain(ground, ground.short, k=0), prompts)
-    return Rung("zero_shot", [side], ground.short)
+def _zero_shot(footing: Footing) -> Rung:
+    prompts = footing.asked if footing.chat else None
+    side = _side(footing, "zero_shot", "few_shot", _plain(footing, footing.short, k=0), prompts)
+    return Rung("zero_shot", [side], footing.short)
 
 
-def _context(ground: Ground) -> Rung:
-    given, form = ground.settings.context.strip(), choices(ground.scoring, ground.task.labels)
+def _context(footing: Footing) -> Rung:
+    given, form = footing.settings.context.strip(), choices(footing.scoring, footing.evalset.labels)
     if not given and not form:
         raise UserError("no context was given; write what the model has to know, in context")
     settings = ContextualSettings(
-        model=ground.model, task=ground.short, input=INPUT, background=given, constraints=form,
-        max_new_tokens=ground.room(ground.model), seed=ground.settings.seed,
+        model=footing.model, task=footing.short, input=INPUT, background=given, constraints=form,
+        max_new_tokens=footing.room(footing.model), seed=footing.settings.seed,
     )  # fmt: skip
-    return Rung("context", [_side(ground, "context", "contextual", settings)], "\n".join(filter(None, (given, form))))
+    return Rung("context", [_side(footing, "context", "contextual", settings)], "\n".join(filter(None, (given, form))))
 
 
-def _reasoning(ground: Ground, **sampling: Any) -> ChainSettings:
-    task = "\n".join(filter(None, (ground.short, choices(ground.scoring, ground.task.labels))))
-    settings = {"max_new_tokens": ground.settings.reasoning_tokens, "seed": ground.settings.seed, **sampling}
-    return ChainSettings(model=ground.model, task=task, input=INPUT, **settings)
+def _reasoning(footing: Footing, **sampling: Any) -> ChainSettings:
+    task = "\n".join(filter(None, (footing.short, choices(footing.scoring, footing.evalset.labels))))
+    settings = {"max_new_tokens": footing.settings.reasoning_tokens, "seed": footing.settings.seed, **sampling}
+    return ChainSettings(model=footing.model, task=task, input=INPUT, **settings)
 
 
-def _chain_of_thought(ground: Ground) -> Rung:
-    settings = _reasoning(ground)
-    return Rung("chain_of_thought", [_side(ground, "chain_of_thought", "chain_of_thought", settings)], settings.task)
+def _chain_of_thought(footing: Footing) -> Rung:
+    settings = _reasoning(footing)
+    return Rung("chain_of_thought", [_side(footing, "chain_of_thought", "chain_of_thought", settings)], settings.task)
 
 
-def _pool(ground: Ground) -> list[Example]:
-    if len(ground.examples) < ground.settings.k:
-        raise UserError("there are {examples} training rows to show, fewer than k", examples=len(ground.examples))
-    return ground.examples
+def _pool(footing: Footing) -> list[Example]:
+    if len(footing.examples) < footing.settings.k:
+        raise UserError("there are {examples} training rows to show, fewer than k", examples=len(footing.examples))
+    return footing.examples
 
 
-def _k_shot_random(ground: Ground) -> Rung:
-    k = ground.settings.k
-    drawn = random.Random(ground.settings.seed).sample(_pool(ground), min(k + 1, len(ground.examples)))
-    settings, found = _plain(ground, ground.short), technique("few_shot")
+def _k_shot_random(footing: Footing) -> Rung:
+    k = footing.settings.k
+    drawn = random.Random(footing.settings.seed).sample(_pool(footing), min(k + 1, len(footing.examples)))
+    settings, found = _plain(footing, footing.short), technique("few_shot")
     prompts = []
-    for row in ground.task.rows:
+    for row in footing.evalset.rows:
         shown = [one for one in drawn if one.input != row["text"]][:k]  # never the row itself
         prompts.append(found.build(settings.changed(examples=tuple(shown)), row))
     return Rung(
-        "k_shot_random", [_side(ground, "k_shot_random", "few_shot", settings, prompts)], say("{k} training rows", k=k)
+        "k_shot_random", [_side(footing, "k_shot_random", "few_shot", settings, prompts)], say("{k} training rows", k=k)
     )
 
 
-def _k_shot_similar(ground: Ground) -> Rung:
-    pool, settings = _pool(ground), _plain(ground, ground.short)
+def _k_shot_similar(footing: Footing) -> Rung:
+    pool, settings = _pool(footing), _plain(footing, footing.short)
     try:
         similar = Similar([example.input for example in pool])
     except ValueError:
         raise UserError("the training rows hold no words to compare by") from None
     found = technique("few_shot")
     prompts = []
-    for row in ground.task.rows:
-        nearest = [pool[at] for at in similar.to(str(row["text"]), ground.settings.k + 1)]
-        shown = [one for one in nearest if one.input != row["text"]][-ground.settings.k :]  # never the row itself
+    for row in footing.evalset.rows:
+        nearest = [pool[at] for at in similar.to(str(row["text"]), footing.settings.k + 1)]
+        shown = [one for one in nearest if one.input != row["text"]][-footing.settings.k :]  # never the row itself
         prompts.append(found.build(settings.changed(examples=tuple(shown)), row))
-    side = _side(ground, "k_shot_similar", "few_shot", settings, prompts)
-    return Rung("k_shot_similar", [side], say("the {k} training rows most like each row", k=ground.settings.k))
+    side = _side(footing, "k_shot_similar", "few_shot", settings, prompts)
+    return Rung("k_shot_similar", [side], say("the {k} training rows most like each row", k=footing.settings.k))
 
 
-def _refined(ground: Ground) -> Rung:
-    if not ground.settings.refined.strip() and ground.scoring.scorer == "judge":
+def _refined(footing: Footing) -> Rung:
+    if not footing.settings.refined.strip() and footing.scoring.scorer == "judge":
         raise UserError("with a judge, write the refined prompt yourself: every try would have to be judged")
-    task = ground.settings.refined.strip() or _refine(ground)
-    return Rung("refined", [_side(ground, "refined", "few_shot", _plain(ground, task, k=0))], task)
+    task = footing.settings.refined.strip() or _refine(footing)
+    return Rung("refined", [_side(footing, "refined", "few_shot", _plain(footing, task, k=0))], task)
 
 
-def _refine(ground: Ground) -> str:
+def _refine(footing: Footing) -> str:
     """The short prompt with those requirements that raise its score on training rows, added one at a time."""
-    rng = random.Random(ground.settings.seed)
-    drawn = rng.sample(ground.examples, min(DEVELOPMENT, len(ground.examples)))
-    task = Task(
+    rng = random.Random(footing.settings.seed)
+    drawn = rng.sample(footing.examples, min(DEVELOPMENT, len(footing.examples)))
+    evalset = EvalSet(
         list(range(len(drawn))), [{"text": one.input} for one in drawn], [one.output for one in drawn],
-        ground.task.labels, [],
+        footing.evalset.labels, [],
     )  # fmt: skip
-    trial = Ground(**{**vars(ground), "task": task})
-    best, text = _mean(trial, ground.short), ground.short
-    for requirement in _requirements(ground):
-        if ground.stop.is_set():
+    trial = Footing(**{**vars(footing), "evalset": evalset})
+    best, text = _mean(trial, footing.short), footing.short
+    for requirement in _requirements(footing):
+        if footing.stop.is_set():
             break
         longer = f"{text}\n{requirement}"
         if (found := _mean(trial, longer)) > best:
@@ -176,38 +176,40 @@ def _refine(ground: Ground) -> str:
     return text
 
 
-def _requirements(ground: Ground) -> Iterator[str]:
+def _requirements(footing: Footing) -> Iterator[str]:
     """What can be said of the answers from the training rows, without any model."""
-    answers = [example.output for example in ground.examples]
-    if ground.scoring.scorer == "label":
+    answers = [example.output for example in footing.examples]
+    if footing.scoring.scorer == "label":
         try:
-            words = telling_words([example.input for example in ground.examples], answers, WORDS)
+            words = telling_words([example.input for example in footing.examples], answers, WORDS)
         except ValueError:
             words = {}
-        yield choices(ground.scoring, ground.task.labels)
+        yield choices(footing.scoring, footing.evalset.labels)
         if words:
             yield "\n".join(f"{label}: {', '.join(found)}" for label, found in words.items() if found)
         yield "Answer with one word and nothing else."
-    elif ground.scoring.scorer == "number":
+    elif footing.scoring.scorer == "number":
         yield "Answer with the number alone."
     else:
-        shown = random.Random(ground.settings.seed).sample(answers, min(3, len(answers)))
+        shown = random.Random(footing.settings.seed).sample(answers, min(3, len(answers)))
         yield "Give only the answer, without any explanation."
         yield "Answers look like these:\n" + "\n".join(f"- {answer}" for answer in shown)
 
 
-def _mean(ground: Ground, task: str) -> float:
-    side = _side(ground, "refined", "few_shot", _plain(ground, task, k=0))
-    for _ in answered(side, range(len(ground.task.rows)), ground.cache, ground.scoring, ground.task, ground.stop):
+def _mean(footing: Footing, task: str) -> float:
+    side = _side(footing, "refined", "few_shot", _plain(footing, task, k=0))
+    for _ in answered(
+        side, range(len(footing.evalset.rows)), footing.cache, footing.scoring, footing.evalset, footing.stop
+    ):
         pass
     return sum(score.value for score in side.scores.values()) / max(1, len(side.scores))
 
 
-def _self_consistency(ground: Ground) -> Rung:
-    settings = ground.settings
+def _self_consistency(footing: Footing) -> Rung:
+    settings = footing.settings
     sides = [
-        _side(ground, f"vote {at + 1}", "chain_of_thought",
-              _reasoning(ground, temperature=settings.temperature, seed=settings.seed + at))
+        _side(footing, f"vote {at + 1}", "chain_of_thought",
+              _reasoning(footing, temperature=settings.temperature, seed=settings.seed + at))
         for at in range(settings.votes)
     ]  # fmt: skip
     return Rung(
@@ -221,40 +223,40 @@ def _self_consistency(ground: Ground) -> Rung:
     )
 
 
-def _lora_short(ground: Ground) -> Rung:
-    settings = _plain(ground, ground.short, ground.run, k=0)
+def _lora_short(footing: Footing) -> Rung:
+    settings = _plain(footing, footing.short, footing.run, k=0)
     return Rung(
-        "lora_short", [_side(ground, "lora_short", "few_shot", settings, ground.asked)], say("as it was trained")
+        "lora_short", [_side(footing, "lora_short", "few_shot", settings, footing.asked)], say("as it was trained")
     )
 
 
-def _lora_best(ground: Ground) -> Rung:
-    if ground.kind != "causal":
-        kind = {"seq2seq": "T5-like", "classifier": "classifying"}[ground.kind]
+def _lora_best(footing: Footing) -> Rung:
+    if footing.kind != "causal":
+        kind = {"seq2seq": "T5-like", "classifier": "classifying"}[footing.kind]
         raise UserError("a {kind} model reads its text as it was trained to; it takes no other prompt", kind=kind)
-    return _again(ground, "lora_best", ground.run)
+    return _again(footing, "lora_best", footing.run)
 
 
-def _larger(ground: Ground) -> Rung:
-    if not ground.settings.larger_model:
+def _larger(footing: Footing) -> Rung:
+    if not footing.settings.larger_model:
         raise UserError("no larger model was named")
-    return _again(ground, "larger", ground.settings.larger_model)
+    return _again(footing, "larger", footing.settings.larger_model)
 
 
-def _again(ground: Ground, name: str, model: str) -> Rung:
+def _again(footing: Footing, name: str, model: str) -> Rung:
     """The best prompt so far, asked of another model."""
-    if ground.best is None:
+    if footing.best is None:
         raise UserError("no prompt rung was asked whose prompt could be used")
-    known = ground.best.sides[0]
+    known = footing.best.sides[0]
     settings = known.settings.changed(model=model)
     if known.technique.whole:
-        settings = settings.changed(max_new_tokens=ground.room(model))
-    return Rung(name, [_side(ground, name, known.technique.name, settings, known.prompts)],
-                say("the prompt of “{title}”", title=say(TITLES[ground.best.name])))  # fmt: skip
+        settings = settings.changed(max_new_tokens=footing.room(model))
+    return Rung(name, [_side(footing, name, known.technique.name, settings, known.prompts)],
+                say("the prompt of “{title}”", title=say(TITLES[footing.best.name])))  # fmt: skip
 
 
 # In the order of the ladder.
-RUNGS: dict[str, tuple[str, Callable[[Ground], Rung]]] = later(
+RUNGS: dict[str, tuple[str, Callable[[Footing], Rung]]] = later(
     {
         "zero_shot": ("Zero-shot", _zero_shot),
         "context": ("With context", _context),

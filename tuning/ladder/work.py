@@ -19,7 +19,7 @@ from prompts.asking import Open
 from prompts.backends import OnDevice, identity, open_backend
 from prompts.errors import NotFound, UserError, WorldError, reason_of
 from prompts.events import Event
-from prompts.experiment import Task
+from prompts.experiment import EvalSet
 from prompts.home import adapter_folder, new_id, owner_folder
 from prompts.kinds import read_labels
 from prompts.models import EMBEDDED, parse
@@ -34,7 +34,7 @@ from tuning.evaluate import held_rows, input_of
 from tuning.keeping import may_start
 from tuning.kinds import kind_in
 from tuning.ladder.climb import asked
-from tuning.ladder.rungs import ONE_CALL, RUNGS, Ground
+from tuning.ladder.rungs import ONE_CALL, RUNGS, Footing
 from tuning.ladder.settings import LadderSettings
 from tuning.line import device
 from tuning.work import Work, durable, read_json, write_json
@@ -115,9 +115,9 @@ def ladder_events(
             with device(ladder) as hold:
                 if hold.mine:
                     ladder.set_state("evaluating")
-                    ground = ground_of(ladder, token, key, on_device)
-                    hold.then(ground.stop.set)
-                    for event in _climbed(ladder, ground):
+                    footing = ground_of(ladder, token, key, on_device)
+                    hold.then(footing.stop.set)
+                    for event in _climbed(ladder, footing):
                         if event["event"] != "asking" or event["done"] in (event["of"], 1):
                             ladder.append(event)
                         yield event
@@ -130,7 +130,7 @@ def ladder_events(
             raise
 
 
-def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnDevice) -> Ground:
+def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnDevice) -> Footing:
     """What the rungs stand on. Raises UserError."""
     run, settings = ladder.run, ladder.settings
     adapter = adapter_folder(run.owner, run.id)
@@ -145,16 +145,16 @@ def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnD
         return open_backend(name, run.owner, token=token, key=key, on_device=on_device)
 
     opener: Open = open_model
-    task = Task(held.numbers, [{"text": input_of(row)} for row in held.rows], held.references, held.labels, [])
+    evalset = EvalSet(held.numbers, [{"text": input_of(row)} for row in held.rows], held.references, held.labels, [])
     examples = [Example(input=input_of(row), output=row.answer) for row in run.part("train")]
-    return Ground(
-        settings, scoring, task, [row.prompt for row in held.rows], examples, f"run:{run.id}", "classifier" if classes else kind,
+    return Footing(
+        settings, scoring, evalset, [row.prompt for row in held.rows], examples, f"run:{run.id}", "classifier" if classes else kind,
         bool(run.columns.messages), model, short, run.owner, token, opener,
         Replies(run.owner),
     )  # fmt: skip
 
 
-def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
+def _climbed(ladder: Ladder, footing: Footing) -> Iterator[Event]:
     spent: list[float] = []  # seconds of each rung that was asked
     for at, name in enumerate(ladder.settings.chosen):
         if ladder.asked_to_stop():
@@ -162,10 +162,10 @@ def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
         began = time.monotonic()
         yield {"event": "rung", "rung": name}
         try:
-            rung = RUNGS[name][1](ground)
+            rung = RUNGS[name][1](footing)
             known = ladder.rung(name)
             if known is None or "left_out" in known:
-                for event in asked(ground, rung, ladder.asked_to_stop):
+                for event in asked(footing, rung, ladder.asked_to_stop):
                     if event["event"] == "asking":
                         yield event
                     else:
@@ -178,8 +178,8 @@ def _climbed(ladder: Ladder, ground: Ground) -> Iterator[Event]:
         if known is None:  # stopped
             return
         rung.score = known["mean"]
-        if name in ONE_CALL and (ground.best is None or rung.score > ground.best.score):
-            ground.best = rung
+        if name in ONE_CALL and (footing.best is None or rung.score > footing.best.score):
+            footing.best = rung
         spent.append(time.monotonic() - began)
         left = fmean(spent) * (len(ladder.settings.chosen) - at - 1)
         yield {"event": "asked", "rung": name, "score": known["mean"], "remaining": round(left, 1)}

@@ -7,25 +7,22 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from prompts.errors import UserError, WorldError
-from prompts.following import Progress, told_to_nobody
+from prompts.errors import WorldError
 from prompts.home import shared_here
 from prompts.sharing import YIELDING
-from prompts.words import loads, say
-from tuning.launch.measure import STAGES
+from prompts.words import say
 from tuning.work import Work
 
 LOG = "log.txt"
 NEXT_SPARE_SECONDS = 30  # the training that has just begun needs the processor
 BEHIND = 10  # by how much a training gives way to the app where both want the processor
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(run: Work, token: str | None = None, *, evaluate: bool = True) -> None:
     """Starts `python -m tuning train --run ID` and returns at once. The token travels by pipe, never by argument."""
-    _free_the_gpu()
+    free_the_gpu()
     spawn(
         run,
         ["-m", "tuning", "train", "--owner", run.owner, "--run", run.id, *(["--evaluate"] if evaluate else [])],
@@ -40,7 +37,7 @@ def start_sweep(sweep: Work, token: str | None = None) -> None:
 
 def start_ladder(ladder: Work, token: str | None = None, key: str | None = None) -> None:
     """Starts `python -m tuning ladder --ladder ID` and returns at once; `key` is a model server's."""
-    _free_the_gpu()
+    free_the_gpu()
     spawn(ladder, ["-m", "tuning", "ladder", "--owner", ladder.owner, "--ladder", ladder.id], token, key)
 
 
@@ -59,7 +56,7 @@ def spawn(work: Work, words: list[str], token: str | None, key: str | None = Non
 
 def _new(work: Work, words: list[str], secrets: tuple[str, str]) -> "subprocess.Popen[bytes]":
     with (work.folder / LOG).open("ab") as log:
-        process = subprocess.Popen([sys.executable, *words], cwd=_ROOT, env=_environment(), stdin=subprocess.PIPE, stdout=log,
+        process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=log,
                                    stderr=log, start_new_session=True)  # fmt: skip
     _tell(process, *secrets)
     return process
@@ -84,7 +81,7 @@ class _Spare:
         with self._lock:
             if self._process is None or self._process.poll() is not None:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "tuning.launch.waiting"], cwd=_ROOT, env=_environment(), stdin=subprocess.PIPE,
+                    [sys.executable, "-m", "tuning.launch.waiting"], cwd=ROOT, env=environment(), stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
                 )  # fmt: skip
 
@@ -129,77 +126,7 @@ def cool() -> None:
     _SPARE.cool()
 
 
-def measured(document: dict[str, Any], tell: Progress = told_to_nobody) -> dict[str, Any]:
-    """Runs tuning/launch/measure.py on a document, which goes by pipe. Raises UserError and WorldError as it says; `tell` is
-    called all the while with the stages that are done, and what it raises ends it.
-    """
-    _free_the_gpu()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tuning.launch.measure"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True, cwd=_ROOT, env=_environment(),
-    )  # fmt: skip
-    given: str | None = json.dumps(document)
-    stages = Path(document["home"]) / STAGES
-    with process:
-        try:
-            while True:
-                try:
-                    out, _ = process.communicate(given, timeout=0.3)
-                    break
-                except subprocess.TimeoutExpired:
-                    given = None
-                    tell(*map(int, stages.read_text("utf-8").split()) if stages.is_file() else (0, 1))
-        except BaseException:
-            process.kill()
-            raise
-    lines = out.strip().splitlines()
-    if process.returncode or not lines:
-        raise WorldError(
-            "the forecast's process ended without a word, most likely for want of memory; lower the batch size or max_length"
-        )
-    found: dict[str, Any] = loads(lines[-1])
-    if "error" in found:
-        raise (UserError if found["user"] else WorldError)("{error}", error=found["error"])
-    return found
-
-
-def round_trip(document: dict[str, Any]) -> dict[str, Any]:
-    """Runs tuning/launch/round_trip.py on a document, which goes by pipe. Raises WorldError as it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tuning.launch.round_trip"], input=json.dumps(document), capture_output=True, text=True, cwd=_ROOT,
-        env=_environment(), check=False,
-    )  # fmt: skip
-    lines = done.stdout.strip().splitlines()
-    if done.returncode or not lines:
-        said = (done.stderr.strip().splitlines() or [say("it ended without a word")])[-1]
-        raise WorldError(
-            "what was published could not be loaded in a fresh process: {reason}; publish again", reason=said[:300]
-        )
-    found: dict[str, Any] = loads(lines[-1])
-    if "error" in found:
-        raise WorldError("what was published could not be loaded in a fresh process: {error}", error=found["error"])
-    return found
-
-
-def send_to_space(project: str, folder: str, space: str, token: str | None) -> str:
-    """Runs tuning/launch/trackio_space.py: the Space's address. Raises UserError without a token, WorldError as Trackio says."""
-    if not token:
-        raise UserError(
-            "your token is needed to send figures to a Space: sign in, or give it", field="trackio_space_id"
-        )
-    given = {"project": project, "folder": folder, "space": space, "token": token}
-    outside = {name: value for name, value in _environment().items() if not name.startswith(("SPACE_", "SYSTEM"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "tuning.launch.trackio_space"], input=json.dumps(given), capture_output=True, text=True,
-        cwd=_ROOT, env=outside, check=False,
-    )  # fmt: skip
-    said = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [say("it ended without a word")]
-    if done.returncode:
-        raise WorldError("Trackio could not send the figures to {space}: {reason}", space=space, reason=said[-1])
-    return said[-1]
-
-
-def _free_the_gpu() -> None:
+def free_the_gpu() -> None:
     """The app's models make room on a GPU; on a CPU there is memory for both."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
@@ -208,7 +135,7 @@ def _free_the_gpu() -> None:
         clear()
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The environment; where many visit, without the machine's own tokens and as one who shares the processor."""
     hidden = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "WANDB_API_KEY"} if shared_here() else set()
     found = {key: value for key, value in os.environ.items() if key not in hidden}

@@ -91,7 +91,7 @@ class DataSection:
     @property
     def shown(self) -> list[Any]:
         """What changes when other data are looked at."""
-        return [self.sample, *self.columns.inputs, self.found, self.rows, self.mapping]
+        return [self.source, self.sample, *self.columns.inputs, self.found, self.rows, self.mapping]
 
     @property
     def examined(self) -> list[Any]:
@@ -101,10 +101,13 @@ class DataSection:
         """`recipe`: the form whose shares, model and length the data are shown with."""
         visitor, columns, widgets = self.visitor, self.columns.inputs, recipe.widgets
         shares = [widgets["held_out"], widgets["validation"]]
-        known = [self.source, *self.shown]
-        used = listen(self.sample.input, self._use_sample, visitor, [self.sample, *shares], known, name="ui_use_sample")
-        sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], known, name="ui_use_file")
-        loaded = listen(self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], known, name="ui_use_hub")
+        used = listen(
+            self.sample.input, self._use_sample, visitor, [self.sample, *shares], self.shown, name="ui_use_sample"
+        )
+        sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], self.shown, name="ui_use_file")
+        loaded = listen(
+            self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], self.shown, name="ui_use_hub"
+        )
         for name, event in {"sample": used, "file": sent, "hub": loaded}.items():
             listen(event.success, self._first_look, visitor, [self.source, *columns], self.examined,
                    name=f"ui_examine_{name}", show_progress="hidden")  # fmt: skip
@@ -117,7 +120,7 @@ class DataSection:
         stops(self.stop_check, checked, self.health, name="examine")
         for button, undo, name in ((self.apply, False, "ui_fix"), (self.undo, True, "ui_unfix")):
             done = listen(button.click, self._unfix if undo else self._fix, visitor,
-                          [self.source, self.fixes, *shares, *columns], known, name=name)  # fmt: skip
+                          [self.source, self.fixes, *shares, *columns], self.shown, name=name)  # fmt: skip
             listen(done.success, self._examine, visitor, [self.source, *columns], self.examined, name=f"{name}_examine")
         length = [widgets[name] for name in ("model", "max_length", "overlong")]
         looked = listen(self.look.click, self._tokens, visitor, [self.source, *length, *columns], [self.numbers, self.tokens],
@@ -126,20 +129,20 @@ class DataSection:
 
     # -- a source
 
-    def _use_sample(self, who: Caller, source: str, *shares: float) -> list[Any]:
-        return [source, *self.inspected(who, source, mapping(source, Columns()), *shares)]
+    def _use_sample(self, who: Caller, source: str, *shares: float) -> dict[Any, Any]:
+        return self.inspected(who, source, mapping(source, Columns()), *shares)
 
-    def _use_file(self, who: Caller, path: str, *shares: float) -> list[Any]:
+    def _use_file(self, who: Caller, path: str, *shares: float) -> dict[Any, Any]:
         source = save_upload(who.owner, Path(path))
         Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
-        return [source, *self.inspected(who, source, Columns(), *shares)]
+        return self.inspected(who, source, Columns(), *shares)
 
-    def _use_hub(self, who: Caller, held_out: float, validation: float, *values: Any) -> list[Any]:
+    def _use_hub(self, who: Caller, held_out: float, validation: float, *values: Any) -> dict[Any, Any]:
         source = save_dataset(who.owner, self.hub.read(values), who.token)
-        return [source, *self.inspected(who, source, Columns(), held_out, validation)]
+        return self.inspected(who, source, Columns(), held_out, validation)
 
-    def inspected(self, who: Caller, source: str, columns: Columns, *shares: float) -> list[Any]:
-        """Updates for `shown`: the sample, the mapping's widgets, what was found, the rows, and the mapping to remember."""
+    def inspected(self, who: Caller, source: str, columns: Columns, *shares: float) -> dict[Any, Any]:
+        """What `shown` shows of a source. Raises UserError."""
         found = inspection(open_table(who.owner, source), columns)
         names = found["columns"]
         given = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
@@ -147,24 +150,26 @@ class DataSection:
             value if name == "instruction" else gr.Dropdown(choices=names, value=value or None)
             for name, value in given.items()
         ]
-        return [source if source in SAMPLES else None, *updates, *self._looked(found, *shares)]
+        chosen = {self.source: source, self.sample: source if source in SAMPLES else None}
+        return {**chosen, **dict(zip(self.columns.inputs, updates, strict=True)), **self._looked(found, *shares)}
 
-    def _looked(self, found: dict[str, Any], *shares: float) -> list[Any]:
+    def _looked(self, found: dict[str, Any], *shares: float) -> dict[Any, Any]:
         rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
-        return [views.inspected_line(found, *shares), rows, found["mapping"]]
+        return {self.found: views.inspected_line(found, *shares), self.rows: rows, self.mapping: found["mapping"]}
 
-    def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> Any:
+    def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> dict[Any, Any]:
         if not source:
-            return gr.skip(), gr.skip(), gr.skip()
+            return {self.found: gr.skip()}
         table = open_table(who.owner, source)
         return self._looked(inspection(table, self.columns.read(values)), held_out, validation)
 
-    def reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> list[Any]:
-        """After a reload: updates for all of `shown` but the mapping."""
+    def reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> dict[Any, Any]:
+        """What `shown` shows after a reload; what the browser remembers stays as it is."""
+        found: dict[Any, Any] = {}
         if source:
             with contextlib.suppress(UserError):  # the upload is gone, or its columns are others now
-                return self.inspected(who, source, mapping(source, build(Columns, columns or {})), *shares)[:-1]
-        return [gr.skip()] * (len(self.shown) - 1)
+                found = self.inspected(who, source, mapping(source, build(Columns, columns or {})), *shares)
+        return {part: value for part, value in found.items() if part not in (self.source, self.mapping)}
 
     # -- the doctor
 
@@ -192,29 +197,29 @@ class DataSection:
         documents = [finding.document(shown=None) for finding in found]
         done = patches(who.owner, source)
         report = {"data": table.name, "findings": documents, "fixed": done}
-        yield [
-            views.health(documents, len(table.rows)),
-            views.findings(documents),
-            gr.Dropdown(choices=views.fix_choices(documents), value=None),
-            views.fixes_done(done),
-            gr.DownloadButton(value=scratch_json("data-report.json", report), visible=True),
-        ]
+        yield {
+            self.health: views.health(documents, len(table.rows)),
+            self.findings: views.findings(documents),
+            self.fixes: gr.Dropdown(choices=views.fix_choices(documents), value=None),
+            self.fixed: views.fixes_done(done),
+            self.report: gr.DownloadButton(value=scratch_json("data-report.json", report), visible=True),
+        }
 
-    def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> list[Any]:
+    def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> dict[Any, Any]:
         if not chosen:
             raise UserError("choose a fix first", field="fix")
         finding, _, fix = chosen.partition(":")
         return self._changed(who, source, Fix(finding=finding, fix=fix), *rest)
 
-    def _unfix(self, who: Caller, source: str, _chosen: str | None, *rest: Any) -> list[Any]:
+    def _unfix(self, who: Caller, source: str, _chosen: str | None, *rest: Any) -> dict[Any, Any]:
         return self._changed(who, source, Fix(undo=True), *rest)
 
     def _changed(
         self, who: Caller, source: str, fix: Fix, held_out: float, validation: float, *values: Any
-    ) -> list[Any]:
+    ) -> dict[Any, Any]:
         columns = self.columns.read(values)
         source = fix_source(who.owner, _some(source), columns, fix)
-        return [source, *self.inspected(who, source, columns, held_out, validation)]
+        return self.inspected(who, source, columns, held_out, validation)
 
     # -- tokens
 
@@ -232,7 +237,7 @@ class DataSection:
                 yield {self.numbers: progress.line(told)}
             else:
                 found = told["found"]
-        yield views.token_numbers(found), views.token_spans(found)
+        yield {self.numbers: views.token_numbers(found), self.tokens: views.token_spans(found)}
 
 
 def _some(source: str) -> str:

@@ -55,13 +55,13 @@ class DistilSection:
         """Connects the button: what was distilled becomes the data of the fine-tune tab."""
         data, widgets = tune.data, tune.recipe.widgets
 
-        def take(who: Caller, source: str, *shares: float) -> list[Any]:
+        def take(who: Caller, source: str, *shares: float) -> dict[Any, Any]:
             shown = data.inspected(who, source, Columns(messages="messages"), *shares)
             gr.Info(say("The distilled rows are the data now; check them, then start the training."))
-            return [source, *shown, gr.Tabs(selected="fine_tune")]
+            return {**shown, pages: gr.Tabs(selected="fine_tune")}
 
         listen(self.take.click, take, self.visitor, [self.source, widgets["held_out"], widgets["validation"]],
-               [data.source, *data.shown, pages], name="ui_tune_from_distilled")  # fmt: skip
+               [*data.shown, pages], name="ui_tune_from_distilled")  # fmt: skip
 
     def _distil(self, who: Caller, ladder: str, key: str, path: str | None, *values: Any) -> Iterator[Any]:
         if not ladder:
@@ -76,7 +76,12 @@ class DistilSection:
             if event["event"] == "asking":
                 yield {self.status: progress.line(event)}
         files = [copy for file in (event["file"], event["pairs_file"]) if (copy := to_download(file))]
-        yield said(event), gr.File(value=files, visible=True), gr.Button(visible=True), event["source"]
+        yield {
+            self.status: said(event),
+            self.files: gr.File(value=files, visible=True),
+            self.take: gr.Button(visible=True),
+            self.source: event["source"],
+        }
 
 
 def said(found: dict[str, Any]) -> str:

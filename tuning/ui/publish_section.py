@@ -47,9 +47,7 @@ class PublishSection:
         stops(self.stop, going, self.exported, name="download")
         pushing = listen(self.push.click, self._push, self.visitor, [run, self.token, *self.publish_form.inputs],
                          [self.pushed, self.token], name="ui_publish")  # fmt: skip
-        kept = later(
-            "Stopped after the step in hand; nothing here is lost. What was sent already is on the Hub: publish again."
-        )
+        kept = later("Stopped; nothing here is lost. What was sent already is on the Hub: publish again.")
         stops(self.stop_push, pushing, self.pushed, kept, name="publish")
 
     def _download(self, who: Caller, run: str, *values: Any) -> Iterator[Any]:

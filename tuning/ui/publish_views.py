@@ -7,11 +7,10 @@ from prompts.words import later, say
 
 STEPS = later({
     "writing": "Writing the {form} form…", "comparing": "Comparing with the adapter: {line}",
-    "uploading": "Uploading {megabytes:,.1f} MB to {repo}; how long that takes is for your connection…",
+    "uploading": "Uploading to {repo}: {line}",
     "reading_back": "Reading every file of {repo} back: {line}",
-    "loading_again": "Loading {repo} in a fresh process and asking it…", "uploading_more": "Uploading {what}…",
+    "loading_again": "Loading {repo} in a fresh process and asking it: {line}",
 })  # fmt: skip
-MORE = later({"data": "the rows", "space": "the Space to try it"})
 SIDES = later({"adapter": "the adapter", "exported": "what was written"})
 FORMS = later({"adapter": "adapter", "merged": "merged", "gguf": "GGUF"})
 
@@ -20,22 +19,20 @@ class Steps:
     """The steps of an export or a push, in a line that says how long each still takes."""
 
     def __init__(self) -> None:
-        self._step, self._progress = ("", None), TimeLeft()
+        self._step, self._progress = ("", None, None), TimeLeft()
 
     def line(self, event: dict[str, Any]) -> str:
-        step = (event["event"], event.get("side"))
+        step = (event["event"], event.get("side"), event.get("repo"))
         if step != self._step:
             self._step, self._progress = step, TimeLeft()
         words: dict[str, Any] = {}
         match event:
             case {"event": "comparing"}:
                 words["line"] = self._progress.line({**event, "variant": say(SIDES[event["side"]])})
-            case {"event": "reading_back"}:
+            case {"event": "uploading" | "reading_back"}:
                 words["line"] = self._progress.line({**event, "bytes": True})
-            case {"event": "uploading"}:
-                words["megabytes"] = event["bytes"] / 1e6
-            case {"event": "uploading_more"}:
-                words["what"] = say(MORE[event["what"]])
+            case {"event": "loading_again"}:
+                words["line"] = self._progress.line(event)
             case {"event": "writing"}:
                 words["form"] = say(FORMS.get(event["form"], event["form"]))
         return say(STEPS[event["event"]], **{**event, **words})

@@ -58,11 +58,17 @@ class ResultSection:
     def shown(self) -> list[Any]:
         return [self.verdict, self.examples, self.matrix, self.harm, self.question]
 
-    def values(self, run: runs.Run | None, *, active: bool) -> list[Any]:
+    def values(self, run: runs.Run | None, *, active: bool) -> dict[Any, Any]:
+        """What `shown` shows of a run."""
         evaluation = None if run is None or active else runs.evaluation(run)
         example = "" if run is None else evaluation["examples"][0]["text"] if evaluation else gr.skip()
-        harm = as_markdown(kept(run)) if run else NONE
-        return [views.verdict(evaluation), views.example_rows(evaluation), views.matrix(evaluation), harm, example]
+        return {
+            self.verdict: views.verdict(evaluation),
+            self.examples: views.example_rows(evaluation),
+            self.matrix: views.matrix(evaluation),
+            self.harm: as_markdown(kept(run)) if run else NONE,
+            self.question: example,
+        }
 
     def connect(self, run: Any) -> None:
         visitor = self.visitor

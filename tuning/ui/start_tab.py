@@ -94,11 +94,11 @@ class StartTab:
         samples = [tab.study.rows.sample for tab in tabs if tab.study] + [compare.rows.sample]
         fields = [*(tab.study.form for tab in tabs if tab.study), compare.form]
         references = [one.widgets["reference"] for one in fields]
-        self.pickers = len(samples)
+        self.samples, self.references = samples, references
+        self.variants = [compare.variants, compare.kept, compare.first]
         forms = [one for tab in tabs for one in tab.form.inputs]
-        shown = [self.line, self.said, *self.cards.values(), *own, data.source, *data.shown]
-        filled = [*shown, *samples, *references, compare.variants, compare.kept, compare.first, *forms]
-        self.filled = filled
+        shown = [self.line, self.said, *self.cards.values(), *own, *data.shown]
+        filled = [*shown, *samples, *references, *self.variants, *forms]
         again = listen(after, self._reload, self.visitor, [data.source, data.mapping, *shares], filled,
                        name="ui_start_reload", show_progress="hidden")  # fmt: skip
         chosen: dict[str, tuple[Any, Any, list[Any]]] = {
@@ -114,27 +114,27 @@ class StartTab:
             listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}", cancels=[again])
 
     def _sample(self, name: str) -> Any:
-        def chosen(who: Caller, *shares: float) -> list[Any]:
+        def chosen(who: Caller, *shares: float) -> dict[Any, Any]:
             return self._fill(who, FIRST[name], SAMPLES[FIRST[name]], *shares)
 
         return chosen
 
-    def _upload(self, who: Caller, path: str, instruction: str, *shares: float) -> list[Any]:
+    def _upload(self, who: Caller, path: str, instruction: str, *shares: float) -> dict[Any, Any]:
         source = save_upload(who.owner, Path(path))
         Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
         return self._fill(who, source, Columns(instruction=instruction or ""), *shares)
 
     def _columns(
         self, who: Caller, source: str, instruction: str, inputs: list[str], output: str | None, *shares: float
-    ) -> list[Any]:
+    ) -> dict[Any, Any]:
         if not source:
             raise UserError("choose a task or upload a file first", field="data")
         return self._fill(
             who, source, Columns(input=tuple(inputs), output=output or "", instruction=instruction or ""), *shares
         )
 
-    def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> list[Any]:
-        nothing = [gr.skip()] * len(self.filled)
+    def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> dict[Any, Any]:
+        nothing = {self.line: gr.skip()}
         if source in ("", SOURCE) and not locked_keys(who.owner):
             return nothing
         source = source or SOURCE
@@ -143,7 +143,7 @@ class StartTab:
         except AppError:  # it is not there any more
             return nothing
 
-    def _fill(self, who: Caller, source: str, columns: Columns, *shares: float) -> list[Any]:
+    def _fill(self, who: Caller, source: str, columns: Columns, *shares: float) -> dict[Any, Any]:
         """What goes into every tab. Raises UserError."""
         table = open_table(who.owner, source)
         found = resolve(columns, table)
@@ -154,16 +154,22 @@ class StartTab:
             )  # fmt: skip
         task = begin(source, table, found.input, found.output, found.instruction, locked_keys(who.owner))
         names = list(table.columns)
-        asked = gr.Dropdown(choices=names, value=list(found.input))
-        right = gr.Dropdown(choices=names, value=found.output)
-        own = [found.instruction, asked, right]
-        picked = gr.Dropdown(choices=choices_of(who), value=source.removeprefix("sample:"))
-        compared = pretty(task.variants)
-        forms = [one for tab in self.tabs for one in tab.form.show(task.settings[tab.technique.name])]
-        cards = [gr.Button(variant=_variant(name, source)) for name in self.cards]
-        data = self.tune.data.inspected(who, source, found, *shares)
-        shown = [in_hand(task), summary(task), *cards, *own, source, *data]
-        return [*shown, *[picked] * self.pickers, *[found.output] * self.pickers, *[compared] * 3, *forms]
+        filled: dict[Any, Any] = {
+            self.line: in_hand(task),
+            self.said: summary(task),
+            self.instruction: found.instruction,
+            self.inputs: gr.Dropdown(choices=names, value=list(found.input)),
+            self.output: gr.Dropdown(choices=names, value=found.output),
+            **self.tune.data.inspected(who, source, found, *shares),
+            **{card: gr.Button(variant=_variant(name, source)) for name, card in self.cards.items()},
+            **dict.fromkeys(self.references, found.output),
+            **dict.fromkeys(self.variants, pretty(task.variants)),
+        }
+        for picker in self.samples:
+            filled[picker] = gr.Dropdown(choices=choices_of(who), value=source.removeprefix("sample:"))
+        for tab in self.tabs:
+            filled |= zip(tab.form.inputs, tab.form.show(task.settings[tab.technique.name]), strict=True)
+        return filled
 
 
 def _variant(card: str, source: str) -> Any:

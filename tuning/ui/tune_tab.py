@@ -179,7 +179,7 @@ class TuneTab:
         data, widgets = self.data, self.recipe.widgets
         listen(after, self._reload, self.visitor,
                [data.source, data.mapping, self.run, widgets["held_out"], widgets["validation"]],
-               [*data.shown[:-1], self.mine, self.run], name="ui_reload", show_progress="hidden")  # fmt: skip
+               [*data.shown, self.mine, self.run], name="ui_reload", show_progress="hidden")  # fmt: skip
         self._watch(demo.load, "ui_reload_run")
         if lease_seconds(self.on_device) is not None:
             listen(after, lambda who: allowance(who.owner, who.token)["sentence"], self.visitor, [], self.foreseen,
@@ -217,38 +217,46 @@ class TuneTab:
     def _mine(self, who: Caller, chosen: str | None) -> Any:
         return gr.Dropdown(choices=run_choices(who), value=chosen or None)
 
-    def _tick(self, who: Caller, run: str) -> list[Any]:
+    def _tick(self, who: Caller, run: str) -> dict[Any, Any]:
         try:
             found = runs.find(who.owner, run) if run else None
         except NotFound:
             found = None
         if found is None:
-            curves = [None for _ in self.curves]
-            nothing = self.result.values(None, active=False)
-            return [say(NO_RUN), None, *curves, [], gr.Timer(active=False), *nothing, say("Not published.")]
+            return {
+                self.progress: say(NO_RUN),
+                **dict.fromkeys([self.loss, *self.curves]),
+                self.samples: [],
+                self.timer: gr.Timer(active=False),
+                **self.result.values(None, active=False),
+                self.publishing.pushed: say("Not published."),
+            }
         state, events = runs.snapshot(found), found.events()
         active = state["status"] in ACTIVE
-        line = [
-            views.progress_line(state),
-            views.loss_points(events),
-            *(views.curve(events, name) for name in views.CURVES),
-            views.sample_rows(events),
-            gr.Timer(active=active),
-        ]
-        return [*line, *self.result.values(found, active=active), published(state)]
+        return {
+            self.progress: views.progress_line(state),
+            self.loss: views.loss_points(events),
+            **{plot: views.curve(events, name) for plot, name in zip(self.curves, views.CURVES, strict=True)},
+            self.samples: views.sample_rows(events),
+            self.timer: gr.Timer(active=active),
+            **self.result.values(found, active=active),
+            self.publishing.pushed: published(state),
+        }
 
     def _cancel(self, who: Caller, run: str) -> str:
-        return views.progress_line(runs.cancel(who.owner, chosen(run))) + say(" · stopping after this step…")
+        found = runs.find(who.owner, chosen(run))
+        found.ask_to_stop()
+        return views.progress_line(runs.snapshot(found)) + say(" · stopping after this step…")
 
     def _resume(self, who: Caller, run: str) -> Any:
-        found = runs.prepare_again(who.owner, chosen(run))
+        found = runs.find(who.owner, chosen(run)).make_ready()
         begin(found, who.token, self.on_device)
         return views.progress_line(runs.snapshot(found))
 
     def _delete(self, who: Caller, run: str) -> list[Any]:
-        runs.delete(who.owner, chosen(run))
+        runs.find(who.owner, chosen(run)).delete()
         return ["", self._mine(who, None)]
 
-    def _reload(self, who: Caller, source: str, columns: dict[str, Any], run: str, *shares: float) -> list[Any]:
+    def _reload(self, who: Caller, source: str, columns: dict[str, Any], run: str, *shares: float) -> dict[Any, Any]:
         run = run if run in {found.id for found in runs.runs(who.owner)} else ""
-        return [*self.data.reload(who, source, columns, *shares), self._mine(who, run), run]
+        return {**self.data.reload(who, source, columns, *shares), self.mine: self._mine(who, run), self.run: run}
