@@ -4,6 +4,7 @@ VENV ?= .venv
 PORT ?= 7860
 CONSTRAINTS ?= constraints.txt
 PY := $(VENV)/bin/python
+TESTS := $(PY) -m pytest tests -n 2 --dist worksteal
 PIP := $(PY) -m pip install -q --disable-pip-version-check
 
 .PHONY: run test fast check screenshots clean audit
@@ -11,12 +12,11 @@ PIP := $(PY) -m pip install -q --disable-pip-version-check
 run: $(VENV)/.app
 	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
 
-test: $(VENV)/.dev
-	$(PY) -m pytest tests -m "not slow"
-	$(PY) -m pytest tests -m slow
+test: fast
+	$(TESTS) -m slow
 
 fast: $(VENV)/.dev
-	$(PY) -m pytest tests -m "not slow"
+	$(TESTS) -m "not slow"
 
 check: $(VENV)/.dev
 	$(PY) -m ruff check .

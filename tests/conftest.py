@@ -10,6 +10,8 @@ os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.pop("HF_TOKEN", None)
+if "PYTEST_XDIST_WORKER" in os.environ:  # several share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

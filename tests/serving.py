@@ -27,10 +27,10 @@ def serving(home: Path, script: str = "app.py", **environment: str) -> Iterator[
     port = free_port()
     log = home / "app.log"
     given = {
+        "OMP_NUM_THREADS": "2",
         **os.environ,
         "PROMPT_OR_TUNE_HOME": str(home),
         "GRADIO_SERVER_PORT": str(port),
-        "OMP_NUM_THREADS": "2",
         **environment,
     }
     with log.open("w") as out:
