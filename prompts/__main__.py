@@ -14,6 +14,7 @@ from prompts.asking import ask, rendered_document
 from prompts.commands import Command, Flags, main
 from prompts.comparison import run
 from prompts.experiment import read_experiment
+from prompts.following import paced
 from prompts.home import LOCAL
 from prompts.rows import FORMATS, read_table
 from prompts.study_commands import COMMANDS as STUDY_COMMANDS
@@ -74,7 +75,7 @@ def _compare(flags: CompareFlags, show: Show) -> Any:
     experiment = read_experiment(Path(flags.experiment))
     table = table_of(flags.rows, flags.owner)
     document: dict[str, Any] = {}
-    for document in run(experiment, table, flags.owner, opener(flags.owner)):
+    for document in paced(run(experiment, table, flags.owner, opener(flags.owner)), seconds=2):
         if document["event"] == "asking":
             show(f"{document['variant']}: {document['done']} of {document['of']}")
     return {key: value for key, value in document.items() if key != "event" and (key != "replies" or flags.replies)}

@@ -6,7 +6,6 @@ result.json. The id is a fingerprint of the settings and the rows, so that the s
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -67,15 +66,6 @@ def run(
     document = document_of(experiment, evalset, sides, asked, folder)
     (folder / "result.json").write_text(dumps(document), encoding="utf-8")
     yield {"event": "compared", **document}
-
-
-def paced(events: Iterator[Event], seconds: float = 0.25) -> Iterator[Event]:
-    """The events for somebody to look at: of those that tell progress, one every so many seconds."""
-    told = 0.0
-    for event in events:
-        if event["event"] != "asking" or time.monotonic() - told >= seconds:
-            told = time.monotonic()
-            yield event
 
 
 def _side(variant: Variant, evalset: EvalSet, open_model: Open) -> Side:

@@ -3,7 +3,7 @@
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
@@ -52,6 +52,16 @@ def followed(
         if thread.is_alive():
             stop.set()
             thread.join()
+
+
+def paced(events: Iterable[Event], seconds: float = 0.25) -> Iterator[Event]:
+    """The events for somebody to look at: of those that only count ("done", "of"), one every so many seconds."""
+    kind, told = "", 0.0
+    for event in events:
+        now = time.monotonic()
+        if not {"done", "of"} <= event.keys() or event["event"] != kind or now - told >= seconds:
+            kind, told = event["event"], now
+            yield event
 
 
 class _Stopped(BaseException):

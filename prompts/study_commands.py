@@ -13,6 +13,7 @@ from prompts.asking import Open
 from prompts.backends import open_backend
 from prompts.commands import KEY, Command, Flags
 from prompts.errors import UserError
+from prompts.following import paced
 from prompts.held_out import named_table
 from prompts.home import LOCAL, RUN_PREFIX
 from prompts.refining import tree as trees
@@ -93,7 +94,7 @@ def _optimise(flags: Any, show: Show) -> Any:
 
 def _last(events: Any, flags: Any, show: Show) -> Any:
     event: dict[str, Any] = {}
-    for event in events:
+    for event in paced(events, seconds=2):
         if event["event"] == "asking":
             show(f"{event['variant']}: {event['done']} of {event['of']}")
         elif event["event"] == "proposed":

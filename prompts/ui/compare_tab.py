@@ -11,9 +11,10 @@ import gradio as gr
 
 from prompts import imports
 from prompts.backends import OnDevice
-from prompts.comparison import paced, run
+from prompts.comparison import run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
+from prompts.following import paced
 from prompts.home import scratch_json
 from prompts.settings import build
 from prompts.start import Beginning

@@ -9,9 +9,10 @@ from gradio.utils import get_upload_folder
 
 from prompts.asking import rendered_document
 from prompts.backends import OnDevice
-from prompts.comparison import paced, run
+from prompts.comparison import run
 from prompts.errors import UserError
 from prompts.experiment import Experiment, Variant
+from prompts.following import paced
 from prompts.held_out import named_table
 from prompts.rows import FORMATS, SAMPLE_TITLES, Table, read_table
 from prompts.settings import build

@@ -5,7 +5,7 @@ from typing import Any
 
 from prompts import library
 from prompts.backends import OnDevice
-from prompts.comparison import paced
+from prompts.following import paced
 from prompts.refining import tree as trees
 from prompts.refining.optimise import OptimiseSettings, optimising
 from prompts.settings import build

@@ -1,6 +1,5 @@
 """A technique on one's own rows: the study of its tab."""
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ import gradio as gr
 from prompts.errors import UserError
 from prompts.events import Event
 from prompts.experiment import Rated, first_row
+from prompts.following import paced
 from prompts.home import scratch_json
 from prompts.refining.optimise import OptimiseSettings, optimising
 from prompts.settings import build
@@ -137,14 +137,12 @@ class StudySection:
             yield {**shown, **known}
 
     def _follow(self, events: Iterator[Event]) -> Iterator[dict[Any, Any]]:
-        progress, told = TimeLeft(), 0.0
+        progress = TimeLeft()
         event: Event = {}
-        for event in events:
-            now = time.monotonic()
+        for event in paced(events):
             if event["event"] == "proposed":
                 yield {self.status: views.proposed(event)}
-            elif event["event"] == "asking" and now - told >= 0.25:
-                told = now
+            elif event["event"] == "asking":
                 yield {self.status: progress.line(event)}
         if event.get("event") != "studied":
             raise UserError("nothing was measured")

@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from prompts.errors import UserError
-from prompts.following import told_meanwhile
+from prompts.following import paced, told_meanwhile
 from prompts.rows import INDEX, LINES
 from prompts.ui.progress import TimeLeft, duration
+from tuning.cli.common import sentence
 from tuning.launch.apart import apart
 from tuning.launch.measure import measured_apart
 
@@ -46,6 +47,17 @@ def test_work_that_nobody_follows_any_more_ends_at_its_next_telling() -> None:
     next(events)
     events.close()  # what Stop does
     assert ended.is_set() and told < 1000
+
+
+def test_of_events_that_only_count_few_are_shown_and_of_others_all() -> None:
+    counted = [{"event": "asking", "done": done, "of": 3} for done in range(1, 4)]
+    events = [{"event": "writing"}, *counted, {"event": "uploading", "done": 0, "of": 9}, {"event": "published"}]
+    assert [event["event"] for event in paced(events, seconds=60)] == ["writing", "asking", "uploading", "published"]
+    assert list(paced(events, seconds=0)) == events
+    assert (
+        sentence({"event": "reading_back", "repo": "ana/x", "done": 1200, "of": 5000})
+        == "reading back ana/x: 1,200 of 5,000"
+    )
 
 
 def test_a_forecast_that_nobody_follows_any_more_leaves_no_process(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from pydantic_settings import CliPositionalArg
 
 from prompts.commands import Flags
 from prompts.events import Event
+from prompts.following import paced
 from prompts.home import LOCAL
 from prompts.rows import FORMATS, Table, read_table
+from prompts.words import spelled
 from tuning import run as runs
 from tuning.compare import follow
 from tuning.data.hub import hub_data, save_dataset
@@ -68,11 +70,21 @@ def sentence(event: Event) -> str:
         return str(event["verdict"])
     if kind == "sample":
         return "\n".join(f"  {one['answer']!r} where {one['reference']!r} is right" for one in event["answers"])
+    if {"done", "of"} <= event.keys():
+        about = "".join(
+            f" {value}" for key, value in event.items() if key in ("repo", "model", "side", "variant", "what")
+        )
+        return f"{spelled(kind)}{about}: {event['done']:,} of {event['of']:,}"
     return kind + "".join(f"  {key} {value}" for key, value in event.items() if key != "event")
+
+
+def lines(events: Iterable[Event]) -> Iterator[Event]:
+    """The events, few of those that only count."""
+    return paced(events, seconds=2)
 
 
 def followed(run: runs.Run, show: Show) -> Any:
     event: Event = {}
-    for event in follow(run):
+    for event in lines(follow(run)):
         show(sentence(event) if event["event"] != "status" else event["status"])
     return {key: value for key, value in event.items() if key != "event"}

@@ -13,7 +13,7 @@ from prompts.errors import UserError
 from prompts.events import Event
 from prompts.home import LOCAL
 from tuning import run as runs
-from tuning.cli.common import DATA, RunFlags, Show, hub_token, secret_from_pipe, sentence, table_of
+from tuning.cli.common import DATA, RunFlags, Show, hub_token, lines, secret_from_pipe, sentence, table_of
 from tuning.deploy import Deploy, deploy
 from tuning.distil import Distil, distil
 from tuning.evaluate import Measure, evaluate
@@ -86,9 +86,8 @@ def _ladder(flags: LadderFlags, show: Show) -> Any:
     else:
         ladder = work.create(runs.find(flags.owner, flags.run), flags.only(LadderSettings))
     show(f"ladder {ladder.id}")
-    for event in work.ladder_events(ladder, token=token, key=key):
-        if event["event"] != "asking":
-            show(sentence(event))
+    for event in lines(work.ladder_events(ladder, token=token, key=key)):
+        show(sentence(event))
     return report.snapshot(ladder)
 
 
@@ -131,8 +130,8 @@ def _publish(flags: PublishFlags, show: Show) -> Any:
 def _last(events: Iterator[Event], show: Show) -> Any:
     """The last event's document; the others are shown."""
     event: Event = {}
-    for event in events:
-        if not {"published", "exported", "screened", "distilled", "asking", "scored"} & {event["event"]}:
+    for event in lines(events):
+        if not {"published", "exported", "screened", "distilled", "scored"} & {event["event"]}:
             show(sentence(event))
     return {key: value for key, value in event.items() if key != "event"}
 

@@ -20,6 +20,7 @@ from tuning.cli.common import (
     Show,
     followed,
     hub_token,
+    lines,
     secret_from_pipe,
     sentence,
     table_of,
@@ -92,7 +93,7 @@ def _sweep(flags: SweepFlags, show: Show) -> Any:
         sweep = sweeps.create(flags.owner, table, flags.only(Recipe), flags.only(Columns), flags.only(Search))
         token = hub_token()
     show(f"sweep {sweep.id}")
-    for event in sweeps.sweep_events(sweep, token=token):
+    for event in lines(sweeps.sweep_events(sweep, token=token)):
         show(sentence(event))
     return sweeps.snapshot(sweep)
 
@@ -115,7 +116,7 @@ def _executed(make: Callable[[], runs.Run], owner: str, show: Show, token: str |
         sys.exit(0)  # the first process has the document
     show(f"run {run.id}")
     then = (lambda found: evaluate(found, token=token)) if then_evaluate else None
-    for event in execute(run, token=token, then=then):
+    for event in lines(execute(run, token=token, then=then)):
         show(sentence(event))
     document = runs.snapshot(runs.find(run.owner, run.id))
     return {key: value for key, value in document.items() if value is not None and value != ""}

@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 
 from prompts.backends import OnDevice
-from prompts.comparison import paced
 from prompts.errors import UserError
+from prompts.following import paced
 from prompts.rows import read_table
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.progress import TimeLeft

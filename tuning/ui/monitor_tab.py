@@ -8,8 +8,8 @@ import gradio as gr
 import pandas as pd
 
 from prompts.backends import OnDevice
-from prompts.comparison import paced
 from prompts.errors import UserError
+from prompts.following import paced
 from prompts.held_out import named_table
 from prompts.home import adapters
 from prompts.rows import SAMPLE_TITLES, Table, read_table
