@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from prompts.errors import UserError
+from prompts.following import Progress, told_to_nobody
 from prompts.lazy import Lazy
 from prompts.settings import Settings, build, knob
 from prompts.words import later, say
@@ -98,8 +99,11 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, limits: Limits | None = None, keep: Path | None = None) -> Table:
-    """Reads one of SUFFIXES. `keep`: the folder that the rows are kept in; else they go when the table does.
+def read_table(
+    path: Path, limits: Limits | None = None, keep: Path | None = None, tell: Progress = told_to_nobody
+) -> Table:
+    """Reads one of SUFFIXES. `keep`: the folder that the rows are kept in; else they go when the table does. `tell` is told the
+    rows, of 0: how many there are is not known.
 
     Raises UserError naming line and remedy.
     """
@@ -124,7 +128,7 @@ def read_table(path: Path, limits: Limits | None = None, keep: Path | None = Non
     if not size:
         raise UserError("{name} is empty", name=path.name)
     notes: list[str] = []
-    table = store(path.name, _reader(suffix, limits)(path, notes.append), limits, keep, notes)
+    table = store(path.name, _reader(suffix, limits)(path, notes.append), limits, keep, notes, tell)
     if not table.rows:
         blank = suffix in (".jsonl", ".json", ".txt") or not path.read_bytes()[:1000].strip()
         if blank:
@@ -149,7 +153,12 @@ INDEX, LINES = "rows.index", "rows.jsonl"
 
 
 def store(
-    name: str, rows: Iterable[Row], limits: Limits | None = None, keep: Path | None = None, notes: Iterable[str] = ()
+    name: str,
+    rows: Iterable[Row],
+    limits: Limits | None = None,
+    keep: Path | None = None,
+    notes: Iterable[str] = (),
+    tell: Progress = told_to_nobody,
 ) -> Table:
     """Rows into a file of one JSON object a line: rows.jsonl in the folder `keep`, or a temporary one. Raises UserError."""
     limits = limits or limits_here()
@@ -157,6 +166,7 @@ def store(
     ends, missing, at = array("q"), 0, 0
     file: IO[bytes] = (keep / LINES).open("w+b") if keep else tempfile.TemporaryFile()  # noqa: SIM115 (lives as the rows do)
     for number, row in enumerate(rows, 1):
+        tell(number, 0)
         where = partial(say, later("{name}, row {number}"), name=name, number=number)
         if number > limits.max_rows:
             raise UserError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import NotFound, WorldError
+from prompts.following import Progress, told_to_nobody
 from prompts.home import new_id, owner_folder
 from prompts.quotas import check_stored
 from prompts.rows import Table, read_table, stored
@@ -44,11 +45,13 @@ def uploads(owner: str) -> list[tuple[str, str]]:
     return [(str(loads(file.read_text("utf-8"))["name"]), f"{UPLOAD}{file.parent.name}") for file in files]
 
 
-def save_upload(owner: str, path: Path, name: str | None = None) -> str:
-    """Reads a file into the owner's folder and returns its source name. Raises UserError for what is wrong with it."""
+def save_upload(owner: str, path: Path, name: str | None = None, tell: Progress = told_to_nobody) -> str:
+    """Reads a file into the owner's folder and returns its source name; `tell` as `read_table`. Raises UserError for what is wrong
+    with it.
+    """
 
     def read(folder: Path) -> Table:
-        table = read_table(path, keep=folder)
+        table = read_table(path, keep=folder, tell=tell)
         safe = re.sub(r"[^\w .-]", "_", Path(name or table.name).name)[-100:]
         return Table(safe, table.columns, table.rows, table.notes)
 

@@ -25,15 +25,15 @@ class TimeLeft:
         self._began = time.monotonic()
 
     def line(self, event: Mapping[str, Any], now: float | None = None) -> str:
-        """Of an event with "done" and "of", maybe the "variant" that is at work, or that "bytes" are counted."""
+        """Of an event with "done" and "of" (0: not known), maybe the "variant" that is at work, or that "bytes" are counted."""
         done, of = event["done"], event["of"]
         if "bytes" in event:
             text = say("{done:,.1f} of {of:,.1f} MB", done=done / 1e6, of=of / 1e6)
         else:
-            text = say("{done:,} of {of:,}", done=done, of=of)
+            text = say("{done:,} of {of:,}", done=done, of=of) if of else say("{done:,} so far", done=done)
         if "variant" in event:
             text = say("{variant}: {done}", variant=event["variant"], done=text)
         passed = (time.monotonic() if now is None else now) - self._began
-        if not done or passed < TOLD_AFTER:
+        if not done or not of or passed < TOLD_AFTER:
             return text + "…"
         return text + say(" · about {duration} left", duration=duration(passed / done * (of - done)))

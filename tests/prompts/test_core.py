@@ -80,6 +80,13 @@ def test_values_are_never_templates(value: str, before: str) -> None:
     assert fill(before + "{{ a }}", {"a": value}) == before.replace("\r\n", "\n").replace("\r", "\n") + value
 
 
+@pytest.mark.parametrize("value", [None, True, 0, 1.5, "ñ {{ a }} {% if %}", [1, {"a": None}], {"b": "c"}])
+def test_slots_alone_are_filled_as_jinja_fills_them(value: Any) -> None:
+    template, by_jinja = "One: {{ a }}\r\n{{a}} two {{ First_name }}\n", "{% if 1 %}{% endif %}"
+    row = {"a": value, "First name": value}
+    assert fill(template, row) == fill(template + by_jinja, row)
+
+
 def test_contextual_puts_each_card_under_its_name() -> None:
     settings = technique("contextual").settings(task="Answer.", role="You are a vet.", audience="Children")
     last, _ = asked(settings)

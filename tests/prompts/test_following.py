@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import psutil
 import pytest
 
 from prompts.errors import UserError
 from prompts.following import paced, told_meanwhile
 from prompts.rows import INDEX, LINES
+from prompts.ui.intake import Intake
 from prompts.ui.progress import TimeLeft, duration
 from tuning.cli.common import sentence
 from tuning.launch.apart import apart
@@ -58,6 +60,29 @@ def test_of_events_that_only_count_few_are_shown_and_of_others_all() -> None:
         sentence({"event": "reading_back", "repo": "ana/x", "done": 1200, "of": 5000})
         == "reading back ana/x: 1,200 of 5,000"
     )
+
+
+def test_rows_on_their_way_in_are_counted_and_what_is_wrong_with_them_takes_the_line_away() -> None:
+    with gr.Blocks():
+        intake, field = Intake(), gr.Textbox()
+
+    def read(tell: Any) -> Any:
+        for done in range(1, 4):
+            time.sleep(0.3)
+            tell(done * 1000, 0)
+        return {field: "there"}
+
+    *told, last = intake.shown(read)
+    assert [one[intake.line] for one in told] == ["Reading rows: 2,000 so far…"]
+    assert last[field] == "there" and not last[intake.row].visible
+
+    def refuse(tell: Any) -> Any:
+        raise UserError("no rows")
+
+    shown = intake.shown(refuse)
+    assert not next(shown)[intake.row].visible
+    with pytest.raises(UserError, match="no rows"):
+        next(shown)
 
 
 def test_a_forecast_that_nobody_follows_any_more_leaves_no_process(tmp_path: Path) -> None:

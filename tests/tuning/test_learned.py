@@ -16,6 +16,8 @@ from prompts.loading import load_tokenizer
 from prompts.rendering import answered_texts, render
 from prompts.rows import Table
 from prompts.settings import build
+from prompts.ui.progress import TimeLeft
+from prompts.uploads import uploads
 from tests.hub_server import Hub, Repo
 from tests.tiny import CHAT, NO_SYSTEM, tiny_llama, tiny_tokenizer
 from tuning import run as runs
@@ -23,6 +25,7 @@ from tuning.data.columns import Columns, Conversations, guess, resolve
 from tuning.data.encode import Tokens, encode, fit, tokenise, view
 from tuning.data.hub import hub_data, save_dataset
 from tuning.data.preview import Shown, preview
+from tuning.data.sources import open_table
 from tuning.data.split import given_split, split
 from tuning.recipe import Reading, Recipe
 
@@ -188,6 +191,37 @@ def test_a_dataset_of_the_hub_is_read(hub: Hub, home: Path, monkeypatch: pytest.
     for text, message in (("ana/rows:nope", "nope"), ("ana/none", "'ana/none'")):
         done = shell("tuning", "inspect", f"hub:{text}", home=home)
         assert done.returncode == 2 and message in done.stderr, done.stderr
+
+
+def test_a_dataset_tells_the_rows_it_has_read_and_is_stopped(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.url)
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    lines = "".join(json.dumps(row) + "\n" for row in table().rows)
+    hub.repos["datasets/ana/rows"] = Repo(
+        False, [("a" * 40, {"data/train.jsonl": lines.encode(), "README.md": b"---\n---\n"})]
+    )
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, of: int) -> None:
+        told.append((done, of))
+
+    source = save_dataset("local", hub_data("ana/rows:train[:30]"), None, tell)
+    assert told == [(done, 30) for done in range(30)] and len(open_table("local", source).rows) == 30
+    told.clear()
+    save_dataset("local", hub_data("ana/rows"), None, tell)
+    assert {of for _, of in told} == {0}, "its page does not say how many it has"
+    assert TimeLeft().line({"done": 1200, "of": 0}) == "1,200 so far…"
+
+    def stop(done: int, _of: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    before = uploads("local")
+    with pytest.raises(KeyboardInterrupt):
+        save_dataset("local", hub_data("ana/rows"), None, stop)
+    assert uploads("local") == before, "nothing is left of it"
 
 
 def test_wrong_names_of_datasets_are_refused() -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 from prompts.errors import UserError
+from prompts.following import Progress, told_to_nobody
 from prompts.lazy import Lazy
 from prompts.messages import Prompt, from_dicts
 from prompts.rows import Row, Table, as_text
@@ -153,6 +154,7 @@ def _is_labels(cells: Sequence[Any], rows: int) -> bool:
     return 2 <= len(values) <= most_labels(rows) and max(map(len, values)) <= SHORT
 
 
+@lru_cache(maxsize=64)
 def asking(columns: Columns) -> FewShotSettings:
     """The zero-shot settings that ask what a run is trained on: training and asking share one builder."""
     return FewShotSettings(task=columns.instruction, input=template_of(columns.input), k=0)
@@ -199,12 +201,22 @@ class Conversations(Lazy[Conversation]):
 
 
 def conversations(rows: Sequence[Row], columns: Columns) -> Conversations:
-    """Every row as a conversation. Raises UserError naming the first rows that cannot be one, and how many there are."""
+    """Every row as a conversation. Raises as `checked`."""
+    for _ in checked(rows, columns):
+        pass
+    return Conversations(rows, columns)
+
+
+def checked(rows: Sequence[Row], columns: Columns, tell: Progress = told_to_nobody) -> Iterator[Conversation]:
+    """Each row that can be one as a conversation; `tell` is told the rows. Last it raises UserError naming the first rows that
+    cannot, and how many there are.
+    """
     faults: list[str] = []
     count = 0
     for number, row in enumerate(rows, 1):
+        tell(number, len(rows))
         try:
-            conversation(row, columns, number)
+            yield conversation(row, columns, number)
         except UserError as error:
             count += 1
             faults = [*faults, error.sentence()][:3]
@@ -213,7 +225,6 @@ def conversations(rows: Sequence[Row], columns: Columns) -> Conversations:
         if count > len(faults):
             raise UserError("{said} (and {count} more rows)", said=said, count=count - len(faults))
         raise UserError("{said}", said=said)
-    return Conversations(rows, columns)
 
 
 def compared(row: Row, columns: Columns) -> str:

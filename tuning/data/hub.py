@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 
 from prompts.errors import UserError, WorldError
 from prompts.files.binary import plain
+from prompts.following import Progress, told_to_nobody
 from prompts.home import hub_token
 from prompts.rows import Row, Table, limits_here, store
 from prompts.settings import Settings, knob
@@ -52,8 +53,10 @@ def hub_data(text: str) -> HubData:
     return HubData(dataset=parts[0], config=config, part=(part or "train") + bracket + rows, revision=revision)
 
 
-def save_dataset(owner: str, asked: HubData, token: str | None = None) -> str:
-    """Reads the data set into the owner's folder and returns its source name. Raises UserError, WorldError."""
+def save_dataset(owner: str, asked: HubData, token: str | None = None, tell: Progress = told_to_nobody) -> str:
+    """Reads the data set into the owner's folder and returns its source name. `tell` is told the rows that were read, of how many
+    (0: not known); nothing is kept where it raises. Raises UserError, WorldError.
+    """
     if "/" not in asked.dataset or asked.dataset.startswith(("/", ".")):
         raise UserError("name a data set of the Hub as owner/name", field="dataset")
     if Path(asked.dataset).exists():  # the library would read that folder of this machine instead
@@ -67,7 +70,7 @@ def save_dataset(owner: str, asked: HubData, token: str | None = None) -> str:
     )  # fmt: skip
 
     def read(folder: Path) -> Table:
-        return store(name, _rows(asked, token), limits_here(), folder, [note])
+        return store(name, _rows(asked, token, tell), limits_here(), folder, [note])
 
     return save(owner, read)
 
@@ -106,7 +109,7 @@ def _paths(found: Any) -> Iterator[str]:
         yield from _paths(inner)
 
 
-def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
+def _rows(asked: HubData, token: str | None, tell: Progress) -> Iterator[Row]:
     from datasets import load_dataset
     from datasets.exceptions import DatasetNotFoundError
 
@@ -120,9 +123,12 @@ def _rows(asked: HubData, token: str | None) -> Iterator[Row]:
         for name, feature in (found.features or {}).items():
             if hasattr(feature, "decode"):  # a picture or a sound may be named by a path of this machine
                 found = found.cast_column(name, type(feature)(decode=False))
+        wanted, known = _number(most) if most else 0, (found.info.splits or {}).get(part)
+        of = min(filter(None, (wanted, known.num_examples if known else 0)), default=0)
         for number, row in enumerate(found):
-            if most and number >= _number(most):
+            if most and number >= wanted:
                 return
+            tell(number, of)
             yield {name: plain(value, f"{asked.dataset}, {name!r}") for name, value in row.items()}
     except UserError:
         raise

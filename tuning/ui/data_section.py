@@ -8,11 +8,12 @@ from typing import Any
 import gradio as gr
 
 from prompts.errors import UserError
-from prompts.following import told_meanwhile
+from prompts.following import Progress, told_meanwhile, told_to_nobody
 from prompts.home import scratch_json
 from prompts.rows import SAMPLE_TITLES, SUFFIXES
 from prompts.settings import build
 from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.intake import Intake, Shown
 from prompts.ui.progress import TimeLeft
 from prompts.ui.visitor import Caller
 from prompts.uploads import save_upload
@@ -49,6 +50,7 @@ class DataSection:
         with gr.Accordion("Or a data set of the Hub", open=False):
             self.hub: Form = form(HubData)
             self.load = gr.Button("Load it", size="md", scale=0, min_width=120)
+        self.intake = Intake()
         self.columns: Form = form(Columns)
         self.found = gr.Markdown("Choose sample data or upload a file.", elem_classes="quiet")
         self.rows = gr.Dataframe(
@@ -104,10 +106,10 @@ class DataSection:
         used = listen(
             self.sample.input, self._use_sample, visitor, [self.sample, *shares], self.shown, name="ui_use_sample"
         )
-        sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], self.shown, name="ui_use_file")
-        loaded = listen(
-            self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], self.shown, name="ui_use_hub"
-        )
+        read = [*self.shown, *self.intake.parts]
+        sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], read, name="ui_use_file")
+        loaded = listen(self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], read, name="ui_use_hub")
+        self.intake.stops([sent, loaded], "data")
         for name, event in {"sample": used, "file": sent, "hub": loaded}.items():
             listen(event.success, self._first_look, visitor, [self.source, *columns], self.examined,
                    name=f"ui_examine_{name}", show_progress="hidden")  # fmt: skip
@@ -129,21 +131,29 @@ class DataSection:
 
     # -- a source
 
-    def _use_sample(self, who: Caller, source: str, *shares: float) -> dict[Any, Any]:
+    def _use_sample(self, who: Caller, source: str, *shares: float) -> Shown:
         return self.inspected(who, source, mapping(source, Columns()), *shares)
 
-    def _use_file(self, who: Caller, path: str, *shares: float) -> dict[Any, Any]:
-        source = save_upload(who.owner, Path(path))
-        Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
-        return self.inspected(who, source, Columns(), *shares)
+    def _use_file(self, who: Caller, path: str, *shares: float) -> Iterator[Shown]:
+        def read(tell: Progress) -> Shown:
+            source = save_upload(who.owner, Path(path), tell=tell)
+            Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
+            return self.inspected(who, source, Columns(), *shares, tell=tell)
 
-    def _use_hub(self, who: Caller, held_out: float, validation: float, *values: Any) -> dict[Any, Any]:
-        source = save_dataset(who.owner, self.hub.read(values), who.token)
-        return self.inspected(who, source, Columns(), held_out, validation)
+        yield from self.intake.shown(read)
 
-    def inspected(self, who: Caller, source: str, columns: Columns, *shares: float) -> dict[Any, Any]:
-        """What `shown` shows of a source. Raises UserError."""
-        found = inspection(open_table(who.owner, source), columns)
+    def _use_hub(self, who: Caller, held_out: float, validation: float, *values: Any) -> Iterator[Shown]:
+        def read(tell: Progress) -> Shown:
+            source = save_dataset(who.owner, self.hub.read(values), who.token, tell)
+            return self.inspected(who, source, Columns(), held_out, validation, tell=tell)
+
+        yield from self.intake.shown(read)
+
+    def inspected(
+        self, who: Caller, source: str, columns: Columns, *shares: float, tell: Progress = told_to_nobody
+    ) -> Shown:
+        """What `shown` shows of a source; `tell` is told its rows. Raises UserError."""
+        found = inspection(open_table(who.owner, source), columns, tell)
         names = found["columns"]
         given = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
         updates = [
@@ -153,17 +163,17 @@ class DataSection:
         chosen = {self.source: source, self.sample: source if source in SAMPLES else None}
         return {**chosen, **dict(zip(self.columns.inputs, updates, strict=True)), **self._looked(found, *shares)}
 
-    def _looked(self, found: dict[str, Any], *shares: float) -> dict[Any, Any]:
+    def _looked(self, found: dict[str, Any], *shares: float) -> Shown:
         rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
         return {self.found: views.inspected_line(found, *shares), self.rows: rows, self.mapping: found["mapping"]}
 
-    def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> dict[Any, Any]:
+    def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> Shown:
         if not source:
             return {self.found: gr.skip()}
         table = open_table(who.owner, source)
         return self._looked(inspection(table, self.columns.read(values)), held_out, validation)
 
-    def reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> dict[Any, Any]:
+    def reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> Shown:
         """What `shown` shows after a reload; what the browser remembers stays as it is."""
         found: dict[Any, Any] = {}
         if source:
@@ -205,18 +215,16 @@ class DataSection:
             self.report: gr.DownloadButton(value=scratch_json("data-report.json", report), visible=True),
         }
 
-    def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> dict[Any, Any]:
+    def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> Shown:
         if not chosen:
             raise UserError("choose a fix first", field="fix")
         finding, _, fix = chosen.partition(":")
         return self._changed(who, source, Fix(finding=finding, fix=fix), *rest)
 
-    def _unfix(self, who: Caller, source: str, _chosen: str | None, *rest: Any) -> dict[Any, Any]:
+    def _unfix(self, who: Caller, source: str, _chosen: str | None, *rest: Any) -> Shown:
         return self._changed(who, source, Fix(undo=True), *rest)
 
-    def _changed(
-        self, who: Caller, source: str, fix: Fix, held_out: float, validation: float, *values: Any
-    ) -> dict[Any, Any]:
+    def _changed(self, who: Caller, source: str, fix: Fix, held_out: float, validation: float, *values: Any) -> Shown:
         columns = self.columns.read(values)
         source = fix_source(who.owner, _some(source), columns, fix)
         return self.inspected(who, source, columns, held_out, validation)

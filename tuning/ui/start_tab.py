@@ -1,17 +1,20 @@
 """The first tab: what the model should do. The answer fills every other tab, so that nothing is typed or uploaded twice."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from prompts.errors import AppError, UserError
+from prompts.following import Progress, told_to_nobody
 from prompts.held_out import locked_keys
 from prompts.rows import SAMPLE_TITLES, SUFFIXES, sample_table
 from prompts.settings import build
 from prompts.start import FIRST, USES, Beginning, begin
 from prompts.ui.compare_tab import CompareTab, pretty
 from prompts.ui.forms import listen
+from prompts.ui.intake import Intake, Shown
 from prompts.ui.rows_picker import choices_of
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
@@ -77,6 +80,7 @@ class StartTab:
             )  # fmt: skip
             self.file = gr.File(label=f"Rows with right answers: {', '.join(s[1:].upper() for s in SUFFIXES)}", type="filepath",
                                 height=150, elem_id="start-file")  # fmt: skip
+            self.intake = Intake()
             with gr.Row():
                 self.inputs = gr.Dropdown([], multiselect=True, label="Columns to ask with", min_width=280,
                                           info="What the model is given of a row.")  # fmt: skip
@@ -98,7 +102,7 @@ class StartTab:
         self.variants = [compare.variants, compare.kept, compare.first]
         forms = [one for tab in tabs for one in tab.form.inputs]
         shown = [self.line, self.said, *self.cards.values(), *own, *data.shown]
-        filled = [*shown, *samples, *references, *self.variants, *forms]
+        filled = [*shown, *samples, *references, *self.variants, *forms, *self.intake.parts]
         again = listen(after, self._reload, self.visitor, [data.source, data.mapping, *shares], filled,
                        name="ui_start_reload", show_progress="hidden")  # fmt: skip
         chosen: dict[str, tuple[Any, Any, list[Any]]] = {
@@ -106,34 +110,39 @@ class StartTab:
         }
         chosen["file"] = (self.file.upload, self._upload, [self.file, self.instruction, *shares])
         chosen["columns"] = (self.use.click, self._columns, [data.source, *own, *shares])
+        events = {}
         for name, (
             trigger,
             run,
             inputs,
         ) in chosen.items():  # what is chosen is not overwritten by what was in hand before
-            listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}", cancels=[again])
+            events[name] = listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}", cancels=[again])
+        self.intake.stops([events["file"]], "start")
 
     def _sample(self, name: str) -> Any:
-        def chosen(who: Caller, *shares: float) -> dict[Any, Any]:
+        def chosen(who: Caller, *shares: float) -> Shown:
             return self._fill(who, FIRST[name], SAMPLES[FIRST[name]], *shares)
 
         return chosen
 
-    def _upload(self, who: Caller, path: str, instruction: str, *shares: float) -> dict[Any, Any]:
-        source = save_upload(who.owner, Path(path))
-        Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
-        return self._fill(who, source, Columns(instruction=instruction or ""), *shares)
+    def _upload(self, who: Caller, path: str, instruction: str, *shares: float) -> Iterator[Shown]:
+        def read(tell: Progress) -> Shown:
+            source = save_upload(who.owner, Path(path), tell=tell)
+            Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used
+            return self._fill(who, source, Columns(instruction=instruction or ""), *shares, tell=tell)
+
+        yield from self.intake.shown(read)
 
     def _columns(
         self, who: Caller, source: str, instruction: str, inputs: list[str], output: str | None, *shares: float
-    ) -> dict[Any, Any]:
+    ) -> Shown:
         if not source:
             raise UserError("choose a task or upload a file first", field="data")
         return self._fill(
             who, source, Columns(input=tuple(inputs), output=output or "", instruction=instruction or ""), *shares
         )
 
-    def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> dict[Any, Any]:
+    def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> Shown:
         nothing = {self.line: gr.skip()}
         if source in ("", SOURCE) and not locked_keys(who.owner):
             return nothing
@@ -143,8 +152,10 @@ class StartTab:
         except AppError:  # it is not there any more
             return nothing
 
-    def _fill(self, who: Caller, source: str, columns: Columns, *shares: float) -> dict[Any, Any]:
-        """What goes into every tab. Raises UserError."""
+    def _fill(
+        self, who: Caller, source: str, columns: Columns, *shares: float, tell: Progress = told_to_nobody
+    ) -> Shown:
+        """What goes into every tab; `tell` is told the rows that are looked at. Raises UserError."""
         table = open_table(who.owner, source)
         found = resolve(columns, table)
         if found.messages or not found.input:
@@ -154,13 +165,13 @@ class StartTab:
             )  # fmt: skip
         task = begin(source, table, found.input, found.output, found.instruction, locked_keys(who.owner))
         names = list(table.columns)
-        filled: dict[Any, Any] = {
+        filled: Shown = {
             self.line: in_hand(task),
             self.said: summary(task),
             self.instruction: found.instruction,
             self.inputs: gr.Dropdown(choices=names, value=list(found.input)),
             self.output: gr.Dropdown(choices=names, value=found.output),
-            **self.tune.data.inspected(who, source, found, *shares),
+            **self.tune.data.inspected(who, source, found, *shares, tell=tell),
             **{card: gr.Button(variant=_variant(name, source)) for name, card in self.cards.items()},
             **dict.fromkeys(self.references, found.output),
             **dict.fromkeys(self.variants, pretty(task.variants)),
