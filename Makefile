@@ -4,7 +4,6 @@ VENV ?= .venv
 PORT ?= 7860
 CONSTRAINTS ?= constraints.txt
 PY := $(VENV)/bin/python
-TESTS := $(PY) -m pytest tests -n 2 --dist worksteal
 PIP := $(PY) -m pip install -q --disable-pip-version-check
 
 .PHONY: run test fast check screenshots clean audit
@@ -13,10 +12,10 @@ run: $(VENV)/.app
 	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
 
 test: fast
-	$(TESTS) -m slow
+	$(PY) -m pytest tests -m slow
 
 fast: $(VENV)/.dev
-	$(TESTS) -m "not slow"
+	$(PY) -m pytest tests -m "not slow" -n 2 --dist worksteal
 
 check: $(VENV)/.dev
 	$(PY) -m ruff check .

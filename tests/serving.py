@@ -37,11 +37,13 @@ def serving(home: Path, script: str = "app.py", **environment: str) -> Iterator[
         process = subprocess.Popen([sys.executable, script], cwd=ROOT, env=given, stdout=out, stderr=out)
     url = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(600):
+        for _ in range(2400):
             if answers(url):
                 break
             assert process.poll() is None, log.read_text()
             time.sleep(0.05)
+        else:
+            raise AssertionError(f"it did not come up: {log.read_text()}")
         yield url
     finally:
         process.terminate()
