@@ -198,6 +198,8 @@ def test_a_dataset_tells_the_rows_it_has_read_and_is_stopped(hub: Hub, monkeypat
 
     monkeypatch.setattr("datasets.config.HF_ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
     lines = "".join(json.dumps(row) + "\n" for row in table().rows)
     hub.repos["datasets/ana/rows"] = Repo(
         False, [("a" * 40, {"data/train.jsonl": lines.encode(), "README.md": b"---\n---\n"})]
