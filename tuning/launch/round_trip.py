@@ -11,8 +11,7 @@ from prompts.following import Progress
 
 def both(given: dict[str, Any], tell: Progress) -> dict[str, Any]:
     """{"here": {"digest", "top", "answers"}, "there": the same} of a document with form, folder, repo, revision, base, labels,
-    prompts, room, token. UserError and WorldError as publishing
-    does.
+    prompts, room, token; `tell` is told what is loaded and answered. Raises UserError and WorldError as publishing does.
     """
     from huggingface_hub import snapshot_download
 
