@@ -71,6 +71,12 @@ def look(info: FieldInfo, key: str) -> Any:
     return extra.get(key) if isinstance(extra, dict) else None
 
 
+def label(name: str, info: FieldInfo) -> str:
+    """What the page calls a field, with its unit."""
+    unit = look(info, "unit")
+    return f"{info.title or name}{f' ({unit})' if unit else ''}"
+
+
 def build(model: type[S], values: Mapping[str, Any]) -> S:
     """`model(**values)`. Raises UserError with one sentence per wrong field."""
     try:

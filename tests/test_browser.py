@@ -123,6 +123,8 @@ def test_nothing_overflows_and_nothing_is_logged_as_an_error(page: Any, width: i
         open_tab(page, name)
         page.wait_for_timeout(300)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for column in page.locator(".beside").filter(visible=True).all():
+            assert column.evaluate("it => it.scrollWidth <= it.clientWidth"), name
     assert not page.faults
 
 
@@ -242,8 +244,12 @@ def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_pa
     page.get_by_role("button", name="Use your data").click()
     asked = page.get_by_label("What should the model do with a row?")
     expect(asked).to_have_value("Translate into Spanish.")  # what the sample filled is there before one writes
-    asked.fill("Name the city.")
     page.locator("#start-file input[type=file]").set_input_files(rows)
+    page.get_by_text(
+        re.compile("^Task: cities.csv · 30 rows$")
+    ).wait_for()  # the sample's instruction says nothing of these
+    asked.fill("Name the city.")
+    page.get_by_role("button", name="Use these columns").click()
     page.get_by_text(re.compile("Task: cities.csv · 30 rows · Name the city")).wait_for()
     for _ in range(2):
         for name in TABS[1:5]:

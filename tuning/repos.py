@@ -87,7 +87,7 @@ def read_back(api: Any, repo: str, revision: str, folder: Path, back: Path) -> I
             return api.hf_hub_download(repo, name, revision=revision, local_dir=back, tqdm_class=bar())
 
         for told in told_of(bring):
-            yield {**event, "done": done + told.get("done", 0)}
+            yield {**event, "done": done + told.get("done", size)}  # what it ends with counts nothing
         if _digest(back / name) != _digest(folder / name):
             raise WorldError("{repo} was written, but {name} came back different; publish again", repo=repo, name=name)
         done += size

@@ -12,6 +12,8 @@ from prompts.errors import AppError, WorldError, is_out_of_memory
 from prompts.quotas import allowed
 from prompts.words import say
 
+READ_IN, SEEN_IN = 30, 10  # seconds that a message stays on the page, and one that is said in a line as well
+
 
 @contextmanager
 def spoken() -> Iterator[None]:
@@ -27,7 +29,7 @@ def spoken() -> Iterator[None]:
 
 
 def _shown(error: AppError) -> gr.Error:
-    return gr.Error(str(error.sentence()), print_exception=False)
+    return gr.Error(str(error.sentence()), duration=READ_IN, print_exception=False)
 
 
 def _fetched(done: int, of: int) -> None:
@@ -50,15 +52,23 @@ def _told(events: Iterator[Any]) -> Iterator[Any]:
 Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
 
 
-def like(run: Callable[..., Any], call: Call, *, costs: bool) -> Callable[..., Any]:
-    """A function of positional values around `call`; a generator where `run` is one, which Gradio has to see."""
+def like(run: Callable[..., Any], call: Call, *, costs: bool, line: Any = None) -> Callable[..., Any]:
+    """A function of positional values around `call`; a generator where `run` is one, which Gradio has to see. `line`: the output
+    that says how far it is, and what it failed of.
+    """
     if inspect.isgeneratorfunction(run):
 
         def streaming(*values: Any) -> Iterator[Any]:
-            with spoken():
-                owner, do = call(values)
-                with allowed(owner) if costs else nullcontext():
-                    yield from _told(do())
+            try:
+                with spoken():
+                    owner, do = call(values)
+                    with allowed(owner) if costs else nullcontext():
+                        yield from _told(do())
+            except gr.Error as failure:
+                if line is not None:
+                    failure.duration = SEEN_IN
+                    yield {line: say("Failed: {sentence}", sentence=failure.message)}
+                raise
 
         return streaming
 

@@ -1,12 +1,15 @@
 """Small charts of our own, as HTML that a phone can read too: a value with its interval, and a box of many values."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from statistics import quantiles
 
 from prompts.statistics import span
 from prompts.words import say
+
+MANY = 20  # times the smallest value: beyond, an axis is logarithmic
 
 
 @dataclass(frozen=True)
@@ -35,21 +38,37 @@ def intervals(dots: Sequence[Dot], *, title: str, low: float = 0.0, high: float 
 
 def plane(dots: Sequence[Dot], across: Sequence[float], *, title: str, x_title: str, unit: str = "") -> str:
     """Values of 0 to 1 with their intervals, upwards, against what is `across`; each is numbered as it comes."""
-    most = max(across) * 1.08 or 1.0
-    points = ""
+    place, marks = _scale(across)
+    points, drawn = "", list[tuple[float, float]]()
     for number, (dot, x) in enumerate(zip(dots, across, strict=True), 1):
-        left = _at(0.03 + 0.94 * x / most)
+        left = place(x)
+        aside = 19 * sum(
+            abs(left - x) < 0.025 and abs(dot.value - y) < 0.07 for x, y in drawn
+        )  # beside what lies there
+        drawn.append((left, dot.value))
         points += (
-            f'<i class="k{dot.kind}" style="left:{left};bottom:{_at(dot.low)};top:calc(100% - {_at(dot.high)})"></i>'
-            f'<b class="k{dot.kind}" style="left:{left};bottom:{_at(dot.value)}" title="{escape(f"{dot.label}: {dot.said}")}">'
-            f"{number}</b>"
+            f'<i class="k{dot.kind}" style="left:{_at(left)};bottom:{_at(dot.low)};top:calc(100% - {_at(dot.high)})"></i>'
+            f'<b class="k{dot.kind}" style="left:{_at(left)};bottom:{_at(dot.value)};--aside:{aside}px" '
+            f'title="{escape(f"{dot.label}: {dot.said}")}">{number}</b>'
         )
     ticks = "".join(f'<u style="bottom:{_at(tick)}"><s>{tick:.0%}</s></u>' for tick in (0.0, 0.25, 0.5, 0.75, 1.0))
-    ends = f"<span>{unit}0</span><span>{escape(x_title)}</span><span>{unit}{most:.2g}</span>"
+    ticks += "".join(f'<em style="left:{_at(place(mark))}">{unit}{mark:.2g}</em>' for mark in marks)
     return (
         f'<figure class="chart plane"><figcaption>{escape(title)}</figcaption>'
-        f'<section aria-hidden="true">{ticks}{points}</section><footer>{ends}</footer></figure>'
+        f'<section aria-hidden="true">{ticks}{points}</section><footer>{escape(x_title)}</footer></figure>'
     )
+
+
+def _scale(values: Sequence[float]) -> tuple[Callable[[float], float], list[float]]:
+    """Where a value lies, 0 to 1, and the values to mark: powers of ten where the largest is many times the smallest."""
+    least, most = min(values), max(values)
+    if least > 0 and most / least > MANY:
+        low, high = math.floor(math.log10(least)), math.ceil(math.log10(most))
+        return lambda value: 0.03 + 0.94 * (math.log10(value) - low) / (high - low), [
+            10.0**at for at in range(low, high + 1)
+        ]
+    most = most * 1.08 or 1.0
+    return lambda value: 0.03 + 0.94 * value / most, [0.0, most]
 
 
 def box(groups: Sequence[tuple[str, Sequence[float]]], *, title: str) -> str:
@@ -119,10 +138,11 @@ CSS = """
 .plane s {position: absolute; left: -44px; text-decoration: none; font-size: 12px; line-height: 0;
   color: var(--body-text-color-subdued)}
 .plane i {width: 2px; margin-left: -1px} .plane .k0 {background: var(--primary-600)} .plane .k1 {background: #b45309}
-.plane b {width: 18px; height: 18px; margin: 0 0 -9px -9px; border-radius: 50%; color: #fff; font-size: 11px; line-height: 18px;
-  text-align: center}
-.plane footer {display: flex; justify-content: space-between; margin: 6px 8px 0 44px; font-size: 12px;
-  color: var(--body-text-color-subdued)}
+.plane b {width: 18px; height: 18px; transform: translate(calc(var(--aside) - 50%), 50%); border-radius: 50%; color: #fff;
+  font-size: 11px; line-height: 18px; text-align: center}
+.plane :is(em, footer) {font-size: 12px; font-style: normal; color: var(--body-text-color-subdued)}
+.plane em {position: absolute; top: calc(100% + 6px); transform: translateX(-50%)}
+.plane footer {margin: 28px 8px 0 44px; text-align: center}
 .chart.matrix > div {display: block; overflow-x: auto}
 .gradio-container .matrix :is(table, tr, th, td) {border: 0} .matrix table {border-collapse: separate; border-spacing: 2px}
 .matrix th {font-weight: 400; padding: 2px 8px; text-align: right}

@@ -115,7 +115,7 @@ class CompareTab:
         going = listen(
             self.go.click, self._compare, self.visitor,
             [*self.rows.inputs, self.variants, self.key, self.only, *self.form.inputs], shown,
-            name="ui_compare", show_progress="minimal",
+            name="ui_compare", line=self.status, show_progress="minimal",
         )  # fmt: skip
         kept = later("Stopped; what was answered is kept, so that Compare goes on from here.")
         stops(self.stop, going, self.status, kept, name="compare")

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from prompts.errors import UserError
-from prompts.settings import Settings, bounds, build, choices, in_order, look, plain_type
+from prompts.settings import Settings, bounds, build, choices, in_order, label, look, plain_type
 from prompts.ui.calls import like
 from prompts.ui.visitor import caller
 from prompts.words import later, say, spelled
@@ -76,8 +76,7 @@ def _lines(names: list[str], fields: Mapping[str, FieldInfo]) -> list[list[str]]
 def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
     """The component that fits a field's type and limits."""
     default = getattr(values, name) if values else (None if info.is_required() else info.default)
-    unit = look(info, "unit")
-    common = {"label": f"{info.title or name}{f' ({unit})' if unit else ''}", "info": info.description}
+    common = {"label": label(name, info), "info": info.description}
     kind, (low, high) = plain_type(info.annotation), bounds(info)
     if look(info, "pick"):
         return gr.Dropdown(
@@ -216,9 +215,12 @@ def listen(
     outputs: Any,
     *,
     name: str,
+    line: Any = None,
     **more: Any,
 ) -> Any:
-    """Connects a private, named event: `run(caller, *values)` with the values of `inputs`. Returns the event."""
+    """Connects a private, named event: `run(caller, *values)` with the values of `inputs`. Returns the event. `line`: the output
+    of a long work that says how far it is; what it failed of stays there.
+    """
     values = [f"value_{number}" for number in range(len(inputs))]
     annotations = {**_SPECIAL, "profile": gr.OAuthProfile | None, "secret": Any, **dict.fromkeys(values, Any)}
 
@@ -229,7 +231,7 @@ def listen(
             raise UserError("this page's calls need the page: use the public endpoints")
         return who.owner, partial(run, who, *rest)
 
-    function = like(run, call, costs=inspect.isgeneratorfunction(run))
+    function = like(run, call, costs=inspect.isgeneratorfunction(run), line=line)
     function.__name__ = name
     _sign(function, annotations, dict.fromkeys([*_SPECIAL, "profile"]), None)
     return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)
@@ -239,15 +241,17 @@ def stop_button() -> gr.Button:
     return gr.Button("Stop", size="md", scale=0, min_width=90)
 
 
-def stops(button: Any, events: Any, status: Any, said: str = STOPPED, *, name: str) -> None:
-    """Connects a Stop button: the event or events are cancelled first, and what is `said` comes after the words on their way."""
+def stops(button: Any, events: Any, status: Any, said: str = STOPPED, *, name: str) -> Any:
+    """Connects a Stop button: the event or events are cancelled first, and what is `said` comes after the words on their way.
+    Returns the last event.
+    """
 
     def stopped() -> str:
         time.sleep(0.5)
         return say(said)
 
     ended = button.click(None, None, None, cancels=events, api_name=f"ui_cancel_{name}", api_visibility=PRIVATE)
-    ended.then(stopped, None, status, api_name=f"ui_stop_{name}", api_visibility=PRIVATE)
+    return ended.then(stopped, None, status, api_name=f"ui_stop_{name}", api_visibility=PRIVATE)
 
 
 def in_words(values: Sequence[Any]) -> list[tuple[str, Any]]:

@@ -18,10 +18,10 @@ class Intake:
     """Made where it shall be seen; `parts` are outputs of the events that it follows."""
 
     def __init__(self) -> None:
-        with gr.Row(visible=False, equal_height=True) as self.row:
+        with gr.Row(visible=False, elem_classes="centred") as self.row:
             self.line = gr.Markdown("", elem_classes="quiet")
             self.stop = stop_button()
-        self.parts = [self.row, self.line]
+        self.parts = [self.row, self.line, self.stop]
 
     def shown(self, work: Callable[[Progress], Shown]) -> Iterator[Shown]:
         """What `work(tell)` returns, and before it, where it takes longer, how far it is."""
@@ -34,11 +34,14 @@ class Intake:
                 if told["of"] != of:  # another step
                     progress, of = TimeLeft(), told["of"]
                 line = say("Reading rows: {line}", line=progress.line(told))
-                yield {self.row: gr.Row(visible=True), self.line: line}
+                yield {self.row: gr.Row(visible=True), self.line: line, self.stop: gr.Button(visible=True)}
         except AppError:
             yield {self.row: gr.Row(visible=False)}
             raise
 
     def stops(self, events: list[Any], name: str) -> None:
         """Connects the Stop of these events."""
-        stops(self.stop, events, self.line, name=f"{name}_reading")
+        stopped = stops(self.stop, events, self.line, name=f"{name}_reading")
+        stopped.then(
+            lambda: gr.Button(visible=False), None, self.stop, api_name=f"ui_stopped_{name}", api_visibility="private"
+        )

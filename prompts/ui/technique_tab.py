@@ -127,13 +127,14 @@ class TechniqueTab:
         if tree := self.tree:
             extra = [tree.tree, *tree.shown, *(self.form.widgets[field] for field in ("task", "feedback", "notes"))]
             going = listen(self.go.click, self._ask_version, visitor, [tree.tree, tree.version, *inputs], [*shown, *extra],
-                           name=f"ui_ask_{name}", show_progress="minimal")  # fmt: skip
+                           name=f"ui_ask_{name}", line=self.status, show_progress="minimal")  # fmt: skip
             tree.connect()
             started = [*self.form.inputs, tree.tree, *tree.shown]
         else:
             going = listen(
-                self.go.click, self._ask, visitor, inputs, shown, name=f"ui_ask_{name}", show_progress="minimal"
-            )
+                self.go.click, self._ask, visitor, inputs, shown, name=f"ui_ask_{name}", line=self.status,
+                show_progress="minimal",
+            )  # fmt: skip
         stops(self.stop, going, self.status, name=name)
         listen(
             self.preview.click,

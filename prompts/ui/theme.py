@@ -15,12 +15,16 @@ CSS = (
 .dark {--color-accent: var(--primary-400)}
 .colours-told .role-legend {display: none}
 .block.verdict {border-left: 4px solid var(--primary-500); padding: 12px 16px}
-.block.verdict table {font-size: 13px; border: 0} .block.verdict :is(tr, th, td) {border-color: var(--border-color-primary)}
-.block.verdict :is(th, td) {padding: 4px 8px; border-width: 0 0 1px} .block.verdict th {vertical-align: bottom}
-.gradio-container .prose table {display: block; overflow-x: auto}
+.gradio-container .prose table {display: block; overflow-x: auto; font-size: 13px; border: 0}
+.gradio-container .prose :is(tr, th, td) {border-color: var(--border-color-primary)}
+.gradio-container .prose :is(th, td) {padding: 4px 8px; border-width: 0 0 1px} .gradio-container .prose th {vertical-align: bottom}
 .gradio-container .prose :is(td, th) {word-break: normal; overflow-wrap: normal}
 .quiet p {color: var(--body-text-color-subdued); font-size: var(--text-sm)}
 .status {min-height: 1.6em}
+.block.quiet > .wrap.generating:not(:has(.progress-level)) {display: none}
+.gradio-container .secondary-wrap input[role=combobox] {text-overflow: ellipsis; margin-right: 1.4em}
+.row.centred {align-items: center}
+.gradio-container .wrap:has(> span.error) {display: none}
 .lens {max-height: 420px; overflow-y: auto; white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.7;
   font-family: var(--font-mono); font-size: var(--text-sm); padding: 12px; border: 1px solid var(--border-color-primary);
   border-radius: 6px}
@@ -45,7 +49,7 @@ html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 .cards button.primary {border: 2px solid var(--primary-600); padding: 15px 17px}
 .gradio-container {overflow: clip !important}
 @media (min-width: 1000px) {.beside {position: sticky; top: 8px; align-self: start; max-height: calc(100vh - 16px);
-  overflow-y: auto; padding: 3px; margin: -3px}}
+  overflow-y: auto; padding: 3px; margin: -3px; flex-wrap: nowrap} .beside > * {flex-shrink: 0}}
 .next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
 .gr-group .block.rows {padding: 8px 12px}

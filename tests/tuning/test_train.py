@@ -480,6 +480,7 @@ def test_runs_are_compared_and_followed(tiny: str) -> None:
     assert {point["part"] for point in found["losses"][first.id]} == {"training", "validation", "held_out"}
     points = loss_points(first.events())
     assert points is not None and min(points.groupby("part").size()) >= 2, "a line of one point is not seen"
+    assert points["step"].max() == max(event["step"] for event in first.events() if event["event"] == "step")
     with pytest.raises(UserError, match="choose 2 to 20 runs"):
         compare_runs([first])
     events = list(follow(first))

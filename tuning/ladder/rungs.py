@@ -261,13 +261,13 @@ RUNGS: dict[str, tuple[str, Callable[[Footing], Rung]]] = later(
         "zero_shot": ("Zero-shot", _zero_shot),
         "context": ("With context", _context),
         "chain_of_thought": ("Chain of thought", _chain_of_thought),
-        "k_shot_random": ("k examples, random", _k_shot_random),
-        "k_shot_similar": ("k examples, similar", _k_shot_similar),
+        "k_shot_random": ("k examples (random)", _k_shot_random),
+        "k_shot_similar": ("k examples (similar)", _k_shot_similar),
         "refined": ("Refined prompt", _refined),
         "self_consistency": ("Self-consistency", _self_consistency),
-        "lora_short": ("LoRA, short prompt", _lora_short),
-        "lora_best": ("LoRA, best prompt", _lora_best),
-        "larger": ("Larger model, best prompt", _larger),
+        "lora_short": ("LoRA (short prompt)", _lora_short),
+        "lora_best": ("LoRA (best prompt)", _lora_best),
+        "larger": ("Larger model (best prompt)", _larger),
     }
 )
 TITLES = {name: title for name, (title, _) in RUNGS.items()}

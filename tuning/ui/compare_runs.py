@@ -47,9 +47,10 @@ def run_choices(who: Caller) -> list[tuple[str, str]]:
 
 
 def _list(who: Caller, chosen: list[str] | None) -> Any:
+    """Where nothing has to go, what is chosen meanwhile stays."""
     choices = run_choices(who)
-    known = {run for _, run in choices}
-    return gr.Dropdown(choices=choices, value=[run for run in chosen or [] if run in known])
+    known = [run for run in chosen or [] if run in dict(choices).values()]
+    return gr.Dropdown(choices=choices) if known == (chosen or []) else gr.Dropdown(choices=choices, value=known)
 
 
 def _compare(who: Caller, chosen: list[str] | None) -> Any:

@@ -107,8 +107,10 @@ class DataSection:
             self.sample.input, self._use_sample, visitor, [self.sample, *shares], self.shown, name="ui_use_sample"
         )
         read = [*self.shown, *self.intake.parts]
-        sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], read, name="ui_use_file")
-        loaded = listen(self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], read, name="ui_use_hub")
+        sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], read, name="ui_use_file",
+                      show_progress="hidden")  # fmt: skip
+        loaded = listen(self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], read, name="ui_use_hub",
+                        show_progress_on=self.found)  # fmt: skip
         self.intake.stops([sent, loaded], "data")
         for name, event in {"sample": used, "file": sent, "hub": loaded}.items():
             listen(event.success, self._first_look, visitor, [self.source, *columns], self.examined,
@@ -116,17 +118,17 @@ class DataSection:
         for number, box in enumerate([*columns, *shares]):
             listen(box.input, self._remap, visitor, [self.source, *shares, *columns], [self.found, self.rows, self.mapping],
                    name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
-        checked = listen(
-            self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine"
-        )
+        checked = listen(self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine",
+                         line=self.health)  # fmt: skip
         stops(self.stop_check, checked, self.health, name="examine")
         for button, undo, name in ((self.apply, False, "ui_fix"), (self.undo, True, "ui_unfix")):
             done = listen(button.click, self._unfix if undo else self._fix, visitor,
                           [self.source, self.fixes, *shares, *columns], self.shown, name=name)  # fmt: skip
-            listen(done.success, self._examine, visitor, [self.source, *columns], self.examined, name=f"{name}_examine")
+            listen(done.success, self._examine, visitor, [self.source, *columns], self.examined, name=f"{name}_examine",
+                   line=self.health)  # fmt: skip
         length = [widgets[name] for name in ("model", "max_length", "overlong")]
         looked = listen(self.look.click, self._tokens, visitor, [self.source, *length, *columns], [self.numbers, self.tokens],
-                        name="ui_tokens")  # fmt: skip
+                        name="ui_tokens", line=self.numbers)  # fmt: skip
         stops(self.stop_look, looked, self.numbers, name="tokens")
 
     # -- a source

@@ -48,7 +48,7 @@ class DistilSection:
         """`ladder` holds the id of the ladder in hand, `key` a model server's key."""
         shown = [self.status, self.files, self.take, self.source]
         going = listen(self.start.click, self._distil, self.visitor, [ladder, key, self.rows, *self.form.inputs], shown,
-                       name="ui_distil")  # fmt: skip
+                       name="ui_distil", line=self.status)  # fmt: skip
         stops(self.stop, going, self.status, name="distil")
 
     def lead_to(self, tune: TuneTab, pages: Any) -> None:

@@ -154,11 +154,13 @@ def _runs(who: Caller, chosen: str | None) -> Any:
         (label, run) for label, run in run_choices(who) if (runs.find(who.owner, run).folder / "adapter").is_dir()
     ]
     known = [run for _, run in choices]
-    return gr.Dropdown(choices=choices, value=chosen if chosen in known else next(iter(known), None))
+    if chosen in known:  # what is chosen meanwhile stays
+        return gr.Dropdown(choices=choices)
+    return gr.Dropdown(choices=choices, value=next(iter(known), None))
 
 
 def _mine(who: Caller, chosen: str | None) -> Any:
-    choices = [(views.label(one.document, one.status()["state"]), one.id) for one in work.ladders(who.owner)]
+    choices = [(views.label(one.document), one.id) for one in work.ladders(who.owner)]
     return gr.Dropdown(choices=choices, value=chosen if chosen in {one for _, one in choices} else None)
 
 

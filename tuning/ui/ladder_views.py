@@ -19,7 +19,7 @@ NOTHING = (
     "Choose a finished run and climb: every prompt technique and the fine-tune answer the same held-out rows, and one "
     "sentence says which to take."
 )
-WIDTHS = ["135px", "60px", "100px", "175px", "175px", "95px", "105px", "95px", "80px", "90px"]
+WIDTHS = ["12%", "6%", "9%", "16%", "16%", "8%", "10%", "8%", "7%", "8%"]
 
 
 def status_line(found: dict[str, Any]) -> str:
@@ -117,7 +117,7 @@ def _quoted(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
-def label(document: dict[str, Any], state: str) -> str:
-    """A ladder in a list, from its document and state."""
+def label(document: dict[str, Any]) -> str:
+    """A ladder in a list, from its document."""
     day = time.strftime("%Y-%m-%d %H:%M", time.gmtime(document["created"]))
-    return say("{day} · run {run} · {state}", day=day, run=document["run"][:6], state=say(STATES[state]))
+    return say("{day} · run {run}", day=day, run=document["run"][:6])

@@ -75,7 +75,7 @@ class MonitorTab:
         shown = [self.verdict, self.chart, self.table]
         model = self.form.widgets["model"]
         going = listen(self.start.click, self._score, self.visitor, [self.sample, self.file, self.key, *self.form.inputs],
-                       [self.status, *shown], name="ui_score_again")  # fmt: skip
+                       [self.status, *shown], name="ui_score_again", line=self.status)  # fmt: skip
         stops(self.stop, going, self.status, name="score_again")
         emptied = listen(model.change, lambda _who: None, self.visitor, [], self.chart, name="ui_empty_history",
                          show_progress="hidden")  # fmt: skip

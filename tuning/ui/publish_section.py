@@ -43,10 +43,10 @@ class PublishSection:
 
     def connect(self, run: Any) -> None:
         going = listen(self.download.click, self._download, self.visitor, [run, *self.export_form.inputs],
-                       [self.exported, self.zip], name="ui_download")  # fmt: skip
+                       [self.exported, self.zip], name="ui_download", line=self.exported)  # fmt: skip
         stops(self.stop, going, self.exported, name="download")
         pushing = listen(self.push.click, self._push, self.visitor, [run, self.token, *self.publish_form.inputs],
-                         [self.pushed, self.token], name="ui_publish")  # fmt: skip
+                         [self.pushed, self.token], name="ui_publish", line=self.pushed)  # fmt: skip
         kept = later("Stopped; nothing here is lost. What was sent already is on the Hub: publish again.")
         stops(self.stop_push, pushing, self.pushed, kept, name="publish")
 

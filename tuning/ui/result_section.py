@@ -73,9 +73,10 @@ class ResultSection:
     def connect(self, run: Any) -> None:
         visitor = self.visitor
         measured = listen(self.again.click, self._measure, visitor, [run, *self.measure.inputs],
-                          [self.measuring, self.verdict, self.examples, self.matrix], name="ui_measure")  # fmt: skip
+                          [self.measuring, self.verdict, self.examples, self.matrix], name="ui_measure",
+                          line=self.measuring)  # fmt: skip
         stops(self.stop_again, measured, self.measuring, name="measure")
-        screened = listen(self.screen.click, self._screen, visitor, [run], self.harm, name="ui_screen")
+        screened = listen(self.screen.click, self._screen, visitor, [run], self.harm, name="ui_screen", line=self.harm)
         stops(self.stop_screen, screened, self.harm, name="screen")
         listen(self.ask.click, self._ask, visitor, [run, self.question], self.reply, name="ui_ask_tuned",
                show_progress="minimal")  # fmt: skip

@@ -108,15 +108,13 @@ class StartTab:
         chosen: dict[str, tuple[Any, Any, list[Any]]] = {
             name: (card.click, self._sample(name), shares) for name, card in self.cards.items()
         }
-        chosen["file"] = (self.file.upload, self._upload, [self.file, self.instruction, *shares])
+        chosen["file"] = (self.file.upload, self._upload, [self.file, self.instruction, data.source, *shares])
         chosen["columns"] = (self.use.click, self._columns, [data.source, *own, *shares])
         events = {}
-        for name, (
-            trigger,
-            run,
-            inputs,
-        ) in chosen.items():  # what is chosen is not overwritten by what was in hand before
-            events[name] = listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}", cancels=[again])
+        for name, (trigger, run, inputs) in chosen.items():
+            events[name] = listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}",
+                                  cancels=[again],  # what is chosen is not overwritten by what was in hand before
+                                  show_progress_on=self.said)  # fmt: skip
         self.intake.stops([events["file"]], "start")
 
     def _sample(self, name: str) -> Any:
@@ -125,7 +123,10 @@ class StartTab:
 
         return chosen
 
-    def _upload(self, who: Caller, path: str, instruction: str, *shares: float) -> Iterator[Shown]:
+    def _upload(self, who: Caller, path: str, instruction: str, before: str, *shares: float) -> Iterator[Shown]:
+        if (sample := SAMPLES.get(before or SOURCE)) and instruction == sample.instruction:
+            instruction = ""  # the one that the sample in hand filled in says nothing of these rows
+
         def read(tell: Progress) -> Shown:
             source = save_upload(who.owner, Path(path), tell=tell)
             Path(path).unlink(missing_ok=True)  # the copy in the owner's folder is the one that is used

@@ -80,7 +80,7 @@ class TuneTab:
 
     def _build_training(self) -> None:
         gr.Markdown("## 3 · Training")
-        with gr.Row():
+        with gr.Row(equal_height=True):
             self.start = gr.Button("Start training", variant="primary", min_width=140)
             self.cancel = gr.Button("Cancel", size="md", scale=0, min_width=90)
             self.resume = gr.Button("Resume", size="md", scale=0, min_width=90)
@@ -123,7 +123,7 @@ class TuneTab:
         data.connect(self.recipe)
         self.sweep.connect(data, self.recipe, self.mine, self._mine)
         measuring = listen(self.forecast.click, self._forecast, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs],
-                           self.foreseen, name="ui_forecast")  # fmt: skip
+                           self.foreseen, name="ui_forecast", line=self.foreseen)  # fmt: skip
         stops(self.stop, measuring, self.foreseen, name="forecast")
         started = listen(
             self.start.click, self._start, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs], [self.run, self.mine],

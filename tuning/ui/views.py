@@ -5,11 +5,14 @@ from typing import Any
 
 import pandas as pd
 
+from prompts.settings import label
 from prompts.statistics import span
 from prompts.ui.compare_views import matrices
 from prompts.ui.progress import duration
 from prompts.words import later, say, spelled
+from tuning.data.columns import Columns
 from tuning.evaluate import BASE, SIDES
+from tuning.recipe import Recipe
 from tuning.ui.words import line_words
 
 STATES = later({
@@ -67,9 +70,11 @@ def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
             points.append((event["step"], event["loss"], event["part"].replace("_", "-")))
     if not points:
         return None
-    parts = [part for *_, part in points]
+    parts, last = [part for *_, part in points], points[-1][0]
     alone = [point for point in points if parts.count(point[2]) == 1]
-    points += [(step + 1, loss, part) for step, loss, part in alone]  # a line of one point would not be seen
+    points += [
+        (step - max(1, last // 25), loss, part) for step, loss, part in alone
+    ]  # a line of one point would not be seen
     # nor is one that the plot does not know from its first value
     points += [(1, math.nan, part) for part in LINES if part not in parts]
     return pd.DataFrame(points, columns=["step", "loss", "part"])
@@ -195,7 +200,7 @@ def compared(found: dict[str, Any]) -> str:
     """Where runs differ and what they came to, as a table of Markdown."""
     names = [line["run"][:6] for line in found["runs"]]
     rows = [
-        [f"`{name}`", *(str(values[line["run"]]) for line in found["runs"])]
+        [_title(name), *(str(values[line["run"]]) for line in found["runs"])]
         for name, values in found["differences"].items()
     ]
     for key, title in RESULTS.items():
@@ -204,6 +209,12 @@ def compared(found: dict[str, Any]) -> str:
     lines = ["| |" + "|".join(names) + "|", "|---" * (len(names) + 1) + "|", *(f"|{'|'.join(row)}|" for row in rows)]
     same = "" if found["differences"] else say("\n\nRecipes and data are the same.")
     return "\n".join(lines) + same
+
+
+def _title(name: str) -> str:
+    """What the page calls a setting."""
+    field = {**Recipe.model_fields, **Columns.model_fields}.get(name)
+    return say(label(name, field) if field else name)
 
 
 def _score(line: dict[str, Any]) -> str:
@@ -255,4 +266,4 @@ def trial_rows(found: dict[str, Any]) -> list[list[str]]:
 
 
 def _settings(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+    return ", ".join(f"{_title(name)} {value}" for name, value in values.items())
