@@ -13,6 +13,7 @@ import pytest
 from prompts.errors import UserError
 from prompts.following import paced, told_meanwhile
 from prompts.rows import INDEX, LINES
+from prompts.ui.calls import like
 from prompts.ui.intake import Intake
 from prompts.ui.progress import TimeLeft, duration
 from tuning.cli.common import sentence
@@ -82,6 +83,19 @@ def test_rows_on_their_way_in_are_counted_and_what_is_wrong_with_them_takes_the_
     shown = intake.shown(refuse)
     assert not next(shown)[intake.row].visible
     with pytest.raises(UserError, match="no rows"):
+        next(shown)
+
+
+def test_what_a_long_work_failed_of_stays_in_its_line() -> None:
+    line: Any = object()
+
+    def work() -> Any:
+        yield {line: "1 of 3"}
+        raise UserError("no {what}", what="rows", field="data")
+
+    shown = like(work, lambda _values: ("ana", work), costs=False, line=line)()
+    assert [next(shown), next(shown)] == [{line: "1 of 3"}, {line: "Failed: data: no rows"}]
+    with pytest.raises(gr.Error, match="data: no rows"):
         next(shown)
 
 

@@ -1,10 +1,13 @@
 """Intervals and verdicts against known values."""
 
+import re
+
 import numpy as np
 import pytest
 
 from prompts.scoring import exact_match
 from prompts.statistics import compare, e_value, holm, mcnemar, more_rows, paired_bootstrap, rate, verdicts
+from prompts.ui.charts import Dot, plane
 
 
 def test_wilson_interval() -> None:
@@ -89,3 +92,13 @@ def test_more_rows_is_about_right() -> None:
         found += mcnemar(int((drawn > 0).sum()), int((drawn < 0).sum())) < 0.05
     assert 0.65 < found / 300 < 0.95
     assert more_rows([0.0] * 10) is None
+
+
+def test_costs_far_apart_lie_on_powers_of_ten_and_none_hides_another() -> None:
+    dots = [Dot(name, score, 0.0, 1.0, "") for name, score in (("a", 0.5), ("b", 0.5), ("c", 1.0))]
+    near, far = plane(dots, [1, 1, 2], title="", x_title="$"), plane(dots, [0.002, 0.002, 0.2], title="", x_title="$")
+    assert re.findall(r"<em[^>]*>([^<]*)", near) == ["0", "2.2"]
+    assert re.findall(r"<em[^>]*>([^<]*)", far) == ["0.001", "0.01", "0.1", "1"]
+    assert re.findall(r"--aside:(\d+)px", far) == ["0", "19", "0"]
+    left = [float(at) for at in re.findall(r"<b[^>]*left:([\d.]+)%", far)]
+    assert left[0] == left[1] and left[2] - left[0] == pytest.approx(94 * 2 / 3, abs=0.1)  # two of three powers apart

@@ -4,10 +4,13 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
+import time
 from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -26,9 +29,10 @@ from tuning.harm.screen import screen
 from tuning.hub import hub_api
 from tuning.launch import apart
 from tuning.launch.begin import made
+from tuning.launch.upload import _counted
 from tuning.publish import Publish, publish, publishing
 from tuning.published_base import checked_base
-from tuning.repos import push
+from tuning.repos import push, read_back
 from tuning.ui.publish_views import Steps
 
 LARGE = 24_000_000  # bytes
@@ -129,6 +133,39 @@ def test_an_upload_that_is_stopped_leaves_no_process_and_no_commit(hub: Any, lar
     assert not children[0].is_running() and len(hub.repos["ana/x"].commits) == 1
     hub.slowness = 0.0
     assert list(push(hub_api("hf_writer"), "ana/x", large, "All")) and len(hub.files("ana/x")) == 2
+
+
+def test_the_bytes_of_the_hubs_other_way_to_upload_are_counted() -> None:
+    """Xet, which no server on loopback speaks: what its client tells, told here."""
+    from huggingface_hub.utils._xet_progress_reporting import XetUploadProgressReporter
+
+    told: list[int] = []
+    with _counted(told.append):
+        bars = XetUploadProgressReporter()
+        for done in (0, 3, 6, 9):
+            item = SimpleNamespace(item_name="model.safetensors", bytes_completed=done, total_bytes=9)
+            names = ("completed", "completion_rate")
+            all_items = {f"total{part}_bytes_{name}": done for part in ("", "_transfer") for name in names}
+            bars.update_progress(
+                SimpleNamespace(total_bytes=9, total_transfer_bytes=9, shard=None, **all_items), {item.item_name: item}
+            )
+        bars.close()
+    assert sorted(set(told)) == [0, 3, 6, 9] and told == sorted(told)
+
+
+def test_reading_back_only_counts_up(large: Path, tmp_path: Path) -> None:
+    def slow(_repo: str, name: str, *, local_dir: Path, tqdm_class: Any, revision: str) -> None:
+        size = (large / name).stat().st_size
+        bar = tqdm_class(total=size, unit="B")
+        for _ in range(4):
+            time.sleep(0.2)
+            bar.update(size // 4)
+        local_dir.mkdir(exist_ok=True)
+        shutil.copy(large / name, local_dir / name)
+
+    events = read_back(SimpleNamespace(hf_hub_download=slow), "ana/x", "main", large, tmp_path / "back")
+    done = [event["done"] for event in events]
+    assert done == sorted(done) and len(set(done)) > 2
 
 
 @pytest.mark.usefixtures("fresh")
