@@ -42,9 +42,7 @@ def plane(dots: Sequence[Dot], across: Sequence[float], *, title: str, x_title: 
     points, drawn = "", list[tuple[float, float]]()
     for number, (dot, x) in enumerate(zip(dots, across, strict=True), 1):
         left = place(x)
-        aside = 19 * sum(
-            abs(left - x) < 0.025 and abs(dot.value - y) < 0.07 for x, y in drawn
-        )  # beside what lies there
+        aside = 19 * sum(abs(left - x) < 0.04 and abs(dot.value - y) < 0.07 for x, y in drawn)  # beside what lies there
         drawn.append((left, dot.value))
         points += (
             f'<i class="k{dot.kind}" style="left:{_at(left)};bottom:{_at(dot.low)};top:calc(100% - {_at(dot.high)})"></i>'

@@ -78,28 +78,27 @@ class CompareTab:
         self.status = gr.Markdown("Nothing compared yet.", elem_classes="quiet status")
         self.verdict = gr.Markdown("The verdict appears here.", container=True, elem_classes="verdict")
         self.chart = gr.HTML("")
-        self.scores = gr.Dataframe(
-            headers=views.SCORES, datatype="str", interactive=False, wrap=True, show_search="none", label="Scores",
-            elem_classes="rows",
-        )  # fmt: skip
-        self.matrix = gr.HTML("")
-        self.only = gr.Radio([views.ALL, views.DIFFERENT], value=views.ALL, label="Replies side by side",
-                             info="Which rows are listed.")  # fmt: skip
-        self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
-                                    show_search="none", label="Replies", elem_classes="rows")  # fmt: skip
         self.picked = gr.State(None)  # (row's number, variant) of the cell that was clicked
         self.thumbs = gr.State({})
-        with gr.Row():
-            self.right = gr.Button("👍 I call it right", size="md", scale=0, min_width=150)
-            self.wrong = gr.Button("👎 I call it wrong", size="md", scale=0, min_width=150)
-        self.agreement = gr.Markdown(
-            "Click a reply and give it a thumb: you see how often the scorer, or the judge, agrees with you.",
-            elem_classes="quiet",
-        )
         self.document = gr.State(None)
-        self.file_out = gr.DownloadButton(
-            "Download the result (JSON)", size="md", scale=0, min_width=220, visible=False
-        )
+        with gr.Column(visible=False) as self.found:
+            self.scores = gr.Dataframe(
+                headers=views.SCORES, datatype="str", interactive=False, wrap=True, show_search="none", label="Scores",
+                elem_classes="rows", column_widths=views.WIDTHS,
+            )  # fmt: skip
+            self.matrix = gr.HTML("")
+            self.only = gr.Radio([views.ALL, views.DIFFERENT], value=views.ALL, label="Replies side by side",
+                                 info="Which rows are listed.")  # fmt: skip
+            self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
+                                        show_search="none", label="Replies", elem_classes="rows")  # fmt: skip
+            with gr.Row():
+                self.right = gr.Button("👍 I call it right", size="md", scale=0, min_width=150)
+                self.wrong = gr.Button("👎 I call it wrong", size="md", scale=0, min_width=150)
+            self.agreement = gr.Markdown(
+                "Click a reply and give it a thumb: you see how often the scorer, or the judge, agrees with you.",
+                elem_classes="quiet",
+            )
+            self.file_out = gr.DownloadButton("Download the result (JSON)", size="md", scale=0, min_width=220)
 
     def _connect(self) -> None:
         shown = [
@@ -110,6 +109,7 @@ class CompareTab:
             self.matrix,
             self.replies,
             self.document,
+            self.found,
             self.file_out,
         ]
         going = listen(
@@ -202,7 +202,8 @@ class CompareTab:
             self.matrix: views.matrices(document),
             self.replies: views.replies(document, only),
             self.document: document,
-            self.file_out: gr.DownloadButton(value=file, visible=True),
+            self.found: gr.Column(visible=True),
+            self.file_out: file,
         }
 
 

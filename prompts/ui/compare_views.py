@@ -15,6 +15,7 @@ MOST_SHOWN = 10_000  # rows in the page's table
 SCORES = [
     "Variant", "Score", "95 % interval", "Unread", "Tokens in, a row", "Tokens out, a row", "Seconds, all rows", "From cache",
 ]  # fmt: skip
+WIDTHS = ["130px", "65px", "110px", "70px", "80px", "80px", "80px", "62px"]
 
 
 def verdict_text(document: dict[str, Any]) -> str:
@@ -76,7 +77,11 @@ def replies(document: dict[str, Any] | None, only: str) -> Any:
         [str(row["row"]), row["reference"], *(_cell(row["answers"][name]) for name in names), _shortened(row["input"])]
         for row in shown_rows(document, only)
     ]
-    return gr.Dataframe(value=table, headers=["#", say("Reference"), *names, say("Row")])
+    widths = [50, 95, *[105] * len(names)]
+    widths.append(max(240, 677 - sum(widths)))  # beside them on a wide page
+    return gr.Dataframe(
+        value=table, headers=["#", say("Reference"), *names, say("Row")], column_widths=[f"{wide}px" for wide in widths]
+    )
 
 
 def shown_rows(document: dict[str, Any], only: str) -> list[dict[str, Any]]:

@@ -71,9 +71,10 @@ class TechniqueTab:
                 type="password",
                 info="Only for <url>#<model>. Used for this request, stored nowhere.",
             )
-        with gr.Row():
+        with gr.Row(equal_height=True):
             self.go = gr.Button("Ask the model", variant="primary", min_width=140)
             self.stop = stop_button()
+        with gr.Row(equal_height=True, elem_classes="actions"):
             self.preview = gr.Button("Show the prompt", size="md", scale=0, min_width=140)
             self.add = gr.Button("Add to Compare", size="md", scale=0, min_width=130)
             self.tune = gr.Button("Fine-tune from this", size="md", scale=0, min_width=170)

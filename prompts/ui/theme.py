@@ -50,6 +50,7 @@ html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 .gradio-container {overflow: clip !important}
 @media (min-width: 1000px) {.beside {position: sticky; top: 8px; align-self: start; max-height: calc(100vh - 16px);
   overflow-y: auto; padding: 3px; margin: -3px; flex-wrap: nowrap} .beside > * {flex-shrink: 0}}
+@media (max-width: 600px) {.row.actions {display: grid; grid-template-columns: 1fr 1fr}}
 .next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
 .gr-group .block.rows {padding: 8px 12px}

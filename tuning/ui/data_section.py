@@ -46,7 +46,7 @@ class DataSection:
             info="Data of the app's own, to try the whole way in a few minutes.",
         )  # fmt: skip
         self.file = gr.File(label=f"Or your own file: {', '.join(s[1:].upper() for s in SUFFIXES)}", type="filepath",
-                            height=150, elem_id="data-file")  # fmt: skip
+                            height=180, elem_id="data-file")  # fmt: skip
         with gr.Accordion("Or a data set of the Hub", open=False):
             self.hub: Form = form(HubData)
             self.load = gr.Button("Load it", size="md", scale=0, min_width=120)
@@ -56,7 +56,7 @@ class DataSection:
         self.rows = gr.Dataframe(
             headers=["#", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
             show_search="none", label="What the model will see", visible=False, elem_classes="rows",
-            column_widths=["44px", "65%", "35%"],
+            column_widths=["44px", "58%", "31%"],
         )  # fmt: skip
         self._build_doctor()
         with gr.Accordion("Tokens: what will be learned, read and cut", open=False):

@@ -74,7 +74,7 @@ class LadderTab:
     def _build_table(self) -> None:
         self.table = gr.Dataframe(
             headers=views.HEADERS, datatype="str", interactive=False, wrap=True, max_height=760, show_search="none",
-            label="Rungs", elem_classes="rows", column_widths=views.WIDTHS,
+            label="Rungs", elem_classes="rows", column_widths=views.WIDTHS, visible=False,
         )  # fmt: skip
         with gr.Accordion("Every rung's prompt and verdicts", open=False):
             self.details = gr.Markdown("")
@@ -186,8 +186,8 @@ def _shown(who: Caller, ladder: str) -> list[Any]:
         work_found = work.find(who.owner, ladder)
         found = report.snapshot(work_found)
     except NotFound:
-        return [say(NONE), views.advice(None), "", [], "", gr.Timer(active=False)]
+        return [say(NONE), views.advice(None), "", gr.Dataframe(visible=False), "", gr.Timer(active=False)]
     return [
-        views.status_line(found), views.advice(found), views.charts(found), views.table(found),
+        views.status_line(found), views.advice(found), views.charts(found), gr.Dataframe(value=views.table(found), visible=True),
         views.details(found), gr.Timer(active=found["status"] in ACTIVE),
     ]  # fmt: skip

@@ -28,6 +28,7 @@ LESSON = """A model that was good is not good for ever. **Measure it again, on r
 4. When it drops, look at the rows it lost, add rows like them to the training data, and train again."""
 NONE = "Nothing was measured yet."
 HEADERS = ["When", "Score", "95 % interval", "Rows", "Data", "Scorer", "Tokens in / out a row", "s a row"]
+WIDTHS = ["110px", "65px", "110px", "55px", "95px", "75px", "105px", "62px"]
 
 
 class MonitorTab:
@@ -67,7 +68,7 @@ class MonitorTab:
                 )  # fmt: skip
                 self.table = gr.Dataframe(
                     headers=HEADERS, datatype="str", interactive=False, wrap=True, max_height=420, show_search="none",
-                    label="Measurements, the latest first", elem_classes="rows",
+                    label="Measurements, the latest first", elem_classes="rows", column_widths=WIDTHS, visible=False,
                 )  # fmt: skip
         self._connect()
 
@@ -116,12 +117,17 @@ def _table(who: Caller, sample: str | None, path: str | None) -> Table:
 def _shown(who: Caller, model: str) -> list[Any]:
     found = history(who.owner, model) if model else []
     if not found:
-        return [say(NONE), None, []]
+        return [say(NONE), None, _listed([])]
     points = [
         (number, one["score"], one["scorer"], one["time"][:16], one["rows"]) for number, one in enumerate(found, 1)
     ]
     chart = pd.DataFrame(points, columns=["number", "score", "scorer", "when", "rows"])
-    return [verdict(found[-1]), chart, [_row(one) for one in reversed(found)]]
+    return [verdict(found[-1]), chart, _listed(found)]
+
+
+def _listed(found: list[dict[str, Any]]) -> Any:
+    """The table, once there is something in it."""
+    return gr.Dataframe(value=[_row(one) for one in reversed(found)], visible=bool(found))
 
 
 def verdict(found: dict[str, Any]) -> str:

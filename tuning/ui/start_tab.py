@@ -79,7 +79,7 @@ class StartTab:
                 info="In a sentence, as you would tell a person: 'Which team should answer this e-mail?'",
             )  # fmt: skip
             self.file = gr.File(label=f"Rows with right answers: {', '.join(s[1:].upper() for s in SUFFIXES)}", type="filepath",
-                                height=150, elem_id="start-file")  # fmt: skip
+                                height=180, elem_id="start-file")  # fmt: skip
             self.intake = Intake()
             with gr.Row():
                 self.inputs = gr.Dropdown([], multiselect=True, label="Columns to ask with", min_width=280,
