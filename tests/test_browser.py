@@ -141,7 +141,7 @@ def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> 
     rows = "text,label\nI love it,positive\nI hate it,negative\nwonderful,positive\nawful,negative"
     panel.get_by_label("Or paste rows").fill(rows)
     panel.get_by_role("button", name="Compare", exact=True).click()
-    page.get_by_text(re.compile("variant 'zero-shot', row 1: .*nothing fills the slot")).wait_for()
+    page.get_by_text(re.compile("^Failed: variant 'zero-shot', row 1: .*nothing fills the slot")).wait_for()
     variants = [
         {"name": name, "technique": "few_shot", "settings": {"task": task, "input": "{{ text }}", "max_new_tokens": 4}}
         for name, task in (("one", "Positive or negative?"), ("two", "Is the mood positive or negative?"))
