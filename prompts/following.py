@@ -64,6 +64,11 @@ def paced(events: Iterable[Event], seconds: float = 0.25) -> Iterator[Event]:
             yield event
 
 
+def part(tell: Progress, start: float, share: float) -> Progress:
+    """Tells `tell` how far a step of a longer work is: the `share` of it that begins at `start`, both 0 to 1."""
+    return lambda done, of: tell(round(of * start + share * done), of)
+
+
 class _Stopped(BaseException):
     """Nobody listens any more; no handler of failures may take it for one."""
 

@@ -13,6 +13,7 @@ owners/<owner>/runs/<id>/
 """
 
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -21,11 +22,12 @@ from typing import Any
 
 from prompts.errors import UserError, WorldError
 from prompts.events import Event
+from prompts.following import Progress, part, told_to_nobody
 from prompts.home import new_id, owner_folder, run_folder
 from prompts.models import parse
 from prompts.rows import Table, store, stored
 from prompts.settings import build
-from tuning.data.columns import Columns, Conversations, conversations, resolve
+from tuning.data.columns import Columns, Conversation, Conversations, conversations, resolve
 from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
 from tuning.line import FORECAST, in_line
@@ -73,13 +75,15 @@ class Run(Work):
         return list(read_json(self.folder / "split.json")[name])
 
 
-def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
-    """Checks everything that can be checked without a model, and writes the folder. Raises UserError, WorldError."""
+def create(owner: str, table: Table, recipe: Recipe, columns: Columns, tell: Progress = told_to_nobody) -> Run:
+    """Checks everything that can be checked without a model, and writes the folder; `tell` is told rows. Raises UserError,
+    WorldError.
+    """
     if parse(recipe.model).kind in ("run", "server"):
         raise UserError("train on a base model: embedded, a Hub id or a folder", field="model")
     columns = resolve(columns, table)
-    talks = conversations(table.rows, columns)
-    parts = split_table(table, talks, columns, recipe.held_out, recipe.validation, recipe.seed)
+    talks = conversations(table.rows, columns, part(tell, 0.0, 0.2))
+    parts = split_table(table, talks, columns, recipe.held_out, recipe.validation, recipe.seed, part(tell, 0.2, 0.5))
     run = Run(owner, new_id(), Path())
     folder = owner_folder(owner, "runs", run.id)
     run = Run(owner, run.id, folder)
@@ -90,13 +94,15 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns) -> Run:
         write_json(folder / "columns.json", columns.to_json())
         write_json(folder / "split.json", parts.document())
         lock(folder, table, columns, parts)
-        write_json(folder / "about.json", _about(table, talks))
+        write_json(folder / "about.json", _about(table, talks, part(tell, 0.7, 0.3)))
         run.set_state("starting")
         _remember_forecast(run, recipe, columns)
         durable(folder)
         write_json(folder / "recipe.json", recipe.to_json())  # last: with it, the folder is a run
-    except OSError as error:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         raise WorldError(
             "the run cannot be written: {strerror}; free some disk space and start again", strerror=error.strerror
         ) from error
@@ -115,11 +121,16 @@ def used_columns(columns: Columns) -> tuple[str, ...]:
     return (columns.messages,) if columns.messages else (*columns.input, columns.output)
 
 
-def _about(table: Table, talks: Conversations) -> dict[str, Any]:
+def _about(table: Table, talks: Conversations, tell: Progress) -> dict[str, Any]:
+    def counted() -> Iterator[Conversation]:
+        for number, talk in enumerate(talks, 1):
+            tell(number, len(talks))
+            yield talk
+
     return {
         "data": table.name,
         "rows": len(talks),
-        "fingerprint": fingerprint(talks),
+        "fingerprint": fingerprint(counted()),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {name: version(name) for name in _PACKAGES},
     }

@@ -130,7 +130,7 @@ def test_near_duplicates_are_found_with_precision_and_recall(kept: int, monkeypa
     copies = {at + 11 for at in range(0, 2900, 10)}
     for at in copies:
         texts[at] = edited(texts[at - 11], rng)
-    groups = find_groups(texts, texts.__getitem__)
+    groups = find_groups(texts, texts.__getitem__, len(texts))
     seen = {*groups.resembling, *groups.repeats}
     assert len(seen & copies) / len(copies) >= 0.95, "recall"
     assert len(seen & copies) / len(seen) >= 0.95, "precision"

@@ -469,6 +469,22 @@ def test_early_stopping_counts_on_after_a_resume(before: int, tiny: str) -> None
     assert one == two
 
 
+def test_a_run_in_the_making_counts_its_rows_and_leaves_nothing_where_it_is_stopped(tiny: str) -> None:
+    told: list[tuple[int, int]] = []
+    run = runs.create("local", table(), recipe(tiny), COLUMNS, lambda done, of: told.append((done, of)))
+    rows = len(table().rows)
+    assert {of for _, of in told} == {rows} and told == sorted(told) and told[-1] == (rows, rows)
+    kept = set(run.folder.parent.iterdir())
+
+    def stop(done: int, of: int) -> None:
+        if done > 0.8 * of:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.create("local", table(), recipe(tiny), COLUMNS, stop)
+    assert set(run.folder.parent.iterdir()) == kept
+
+
 def test_runs_are_compared_and_followed(tiny: str) -> None:
     from tuning.compare import compare_runs, follow
     from tuning.ui.views import loss_points

@@ -200,9 +200,9 @@ class Conversations(Lazy[Conversation]):
         return (self[at] for at in range(len(self)))
 
 
-def conversations(rows: Sequence[Row], columns: Columns) -> Conversations:
+def conversations(rows: Sequence[Row], columns: Columns, tell: Progress = told_to_nobody) -> Conversations:
     """Every row as a conversation. Raises as `checked`."""
-    for _ in checked(rows, columns):
+    for _ in checked(rows, columns, tell):
         pass
     return Conversations(rows, columns)
 

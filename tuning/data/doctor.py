@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from prompts.following import Progress
+from prompts.following import Progress, told_to_nobody
 from prompts.rows import Table
 from prompts.scoring import MOST_LABELS, most_labels
 from prompts.words import later, say
@@ -51,14 +51,12 @@ class Finding:
                 "why": self.why, "detail": self.detail, "fixes": list(self.fixes)}  # fmt: skip
 
 
-def examine(table: Table, columns: Columns, progress: Progress | None = None) -> list[Finding]:
+def examine(table: Table, columns: Columns, progress: Progress = told_to_nobody) -> list[Finding]:
     """Everything found, the gravest first. `progress` is called with (rows looked at, rows)."""
     from tuning.data.duplicates import find_groups
 
     look = _Look(table, columns)
-    total = len(table.rows)
-    tell = (lambda done, _: progress(done, total)) if progress else None
-    groups = find_groups(look.read(), lambda at: compared(table.rows[at], columns), tell)
+    groups = find_groups(look.read(), lambda at: compared(table.rows[at], columns), len(table.rows), progress)
     found = [*look.row_findings(), *look.length_findings(), *look.duplicate_findings(groups), *look.label_findings(),
              *look.language_findings(), *look.bias_findings()]  # fmt: skip
     order = list(FINDINGS)

@@ -6,7 +6,7 @@ aside (rapidfuzz' normalised Indel similarity). Needs numpy and datasketch; impo
 
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ import numpy as np
 from datasketch import MinHash
 from rapidfuzz import fuzz
 
-from prompts.following import Progress
+from prompts.following import Progress, part, told_to_nobody
 from prompts.scoring import folded
 
 NEAR = 0.9
@@ -52,10 +52,10 @@ class Groups:
         return [int(at) for at in np.flatnonzero((self.near != own) & (self.exact == own))]
 
 
-def find_groups(
-    texts: Sequence[str] | Iterator[str], at: Callable[[int], str], progress: Progress | None = None
-) -> Groups:
-    """`texts` in order, and one of them by its number, counted from 0; empty ones are alike with none."""
+def find_groups(texts: Iterable[str], at: Callable[[int], str], of: int, tell: Progress = told_to_nobody) -> Groups:
+    """`texts` in order, `of` so many, and one of them by its number, counted from 0; empty ones are alike with none. `tell` is told
+    each text when it is read and when it is compared, as a half.
+    """
     seen: dict[int, int] = {}
     exact: list[int] = []
     hashed: list[int] = []  # the rows of `signatures`
@@ -71,14 +71,14 @@ def find_groups(
         if len(shingles) == CHUNK:
             signatures.append(_signatures(shingles))
             shingles = []
-            if progress:
-                progress(number + 1, 0)
+            tell(number // 2, of)
     if shingles:
         signatures.append(_signatures(shingles))
     groups = np.array(exact, dtype=np.int64)
     if not signatures:
         return Groups(groups, groups.copy())
-    near = _joined(np.concatenate(signatures), np.array(hashed), groups, lambda number: folded(at(number)))
+    second = part(tell, 0.5, 0.5)
+    near = _joined(np.concatenate(signatures), np.array(hashed), groups, lambda number: folded(at(number)), second)
     return Groups(groups, near)
 
 
@@ -98,7 +98,9 @@ def _signatures(shingles: list[np.ndarray]) -> np.ndarray:
     return np.array([one.hashvalues for one in found], dtype=np.uint32)
 
 
-def _joined(signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, at: Callable[[int], str]) -> np.ndarray:
+def _joined(
+    signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, at: Callable[[int], str], tell: Progress
+) -> np.ndarray:
     """The first row of the group of each row, after the groups of near duplicates are joined."""
     parent = exact.copy()
 
@@ -118,6 +120,7 @@ def _joined(signatures: np.ndarray, rows: np.ndarray, exact: np.ndarray, at: Cal
             tried.add((one, other))
             if fuzz.ratio(text(one), text(other), score_cutoff=100 * NEAR):
                 parent[max(first, second)] = min(first, second)
+        tell(len(parent) * (band + 1) // BANDS, len(parent))
     return np.array([top(row) for row in range(len(parent))], dtype=np.int64)
 
 

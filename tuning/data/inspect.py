@@ -52,7 +52,7 @@ def inspection(table: Table, columns: Columns, tell: Progress = told_to_nobody) 
     }
 
 
-def examined(table: Table, columns: Columns, progress: Progress | None = None) -> dict[str, Any]:
+def examined(table: Table, columns: Columns, progress: Progress = told_to_nobody) -> dict[str, Any]:
     """An inspection with "findings", what the doctor found; None where the mapping is not known yet."""
     from tuning.data.doctor import examine
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prompts.errors import UserError
+from prompts.following import Progress, told_to_nobody
 from prompts.rows import Row, Table
 from prompts.scoring import folded, most_labels
 from tuning.data.columns import Columns, Conversation, compared
@@ -40,14 +41,16 @@ def part_of(value: Any) -> str | None:
 
 
 def split_table(
-    table: Table, talks: Sequence[Conversation], columns: Columns, held_out: float, validation: float, seed: int
-) -> Split:
-    """By the split column; without one by chance, near duplicates on one side. Raises UserError."""
+    table: Table, talks: Sequence[Conversation], columns: Columns, held_out: float, validation: float, seed: int,
+    tell: Progress = told_to_nobody,
+) -> Split:  # fmt: skip
+    """By the split column; without one by chance, near duplicates on one side. `tell` is told rows. Raises UserError."""
     if columns.split:
         return given_split(table.rows, columns, seed)
     from tuning.data.duplicates import find_groups
 
-    groups = find_groups((compared(row, columns) for row in table.rows), lambda at: compared(table.rows[at], columns))
+    given = (compared(row, columns) for row in table.rows)
+    groups = find_groups(given, lambda at: compared(table.rows[at], columns), len(table.rows), tell)
     return split(talks, held_out, seed, validation, groups.together.tolist())
 
 

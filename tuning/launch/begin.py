@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from prompts.backends import OnDevice, identity
 from prompts.errors import UserError
+from prompts.following import Progress, told_to_nobody
 from prompts.home import shared_here
 from prompts.rows import Table
 from tuning.data.columns import Columns
@@ -26,18 +27,23 @@ def begin(run: Run, token: str | None = None, on_device: OnDevice = identity) ->
 
 
 def begin_new(
-    owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None, on_device: OnDevice = identity
-) -> Run:
-    """A new run, started here. Raises as `create` and `reserve` do; nothing is left of one that is refused."""
-    run = made(owner, table, recipe, columns, token)
+    owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None, on_device: OnDevice = identity,
+    tell: Progress = told_to_nobody,
+) -> Run:  # fmt: skip
+    """A new run, started here; `tell` is told its rows. Raises as `create` and `reserve` do; nothing is left of one that is
+    refused.
+    """
+    run = made(owner, table, recipe, columns, token, tell)
     begin(run, token, on_device)
     return run
 
 
-def made(owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None) -> Run:
+def made(
+    owner: str, table: Table, recipe: Recipe, columns: Columns, token: str | None, tell: Progress = told_to_nobody
+) -> Run:
     """A new run, whose repository is made first where its recipe names one. Raises as `begin_new`."""
     with may_start(owner):
-        run = create(owner, table, recipe, columns)
+        run = create(owner, table, recipe, columns, tell)
     _or_nothing(run, lambda: check_steps(recipe, len(run.numbers("train"))))
     if recipe.hub_model_id:
         _or_nothing(run, lambda: reserve(run, token))

@@ -8,9 +8,10 @@ import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
-from prompts.following import told_meanwhile
+from prompts.following import Progress, told_meanwhile
 from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen, stop_button, stops
+from prompts.ui.intake import Intake, Shown
 from prompts.ui.progress import TimeLeft
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
@@ -87,6 +88,7 @@ class TuneTab:
         with gr.Row():
             self.forecast = gr.Button("Forecast", size="md", scale=0, min_width=140)
             self.stop = stop_button()
+        self.reading = Intake()
         self.foreseen = gr.Markdown("", elem_classes="quiet")
         self.progress = gr.Markdown(NO_RUN, elem_classes="quiet status")
         self.loss = gr.LinePlot(
@@ -126,9 +128,10 @@ class TuneTab:
                            self.foreseen, name="ui_forecast", line=self.foreseen)  # fmt: skip
         stops(self.stop, measuring, self.foreseen, name="forecast")
         started = listen(
-            self.start.click, self._start, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs], [self.run, self.mine],
-            name="ui_start",
+            self.start.click, self._start, visitor, [data.source, *data.columns.inputs, *self.recipe.inputs],
+            [self.run, self.mine, *self.reading.parts], name="ui_start", show_progress="hidden",
         )  # fmt: skip
+        self.reading.stops([started], "start_training")
         self.several.connect(visitor)
         chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
         resumed = listen(self.resume.click, self._resume, visitor, [self.run], self.progress, name="ui_resume")
@@ -210,10 +213,15 @@ class TuneTab:
                 steps = {"done": told["done"] - 1, "of": told["of"] - 1}
                 yield say("Measuring a few real steps: {done}", done=progress.line(steps))
 
-    def _start(self, who: Caller, source: str, *values: Any) -> list[Any]:
+    def _start(self, who: Caller, source: str, *values: Any) -> Iterator[Shown]:
         columns, recipe = self._read(source, values)
-        run = begin_new(who.owner, open_table(who.owner, source), recipe, columns, who.token, self.on_device)
-        return [run.id, self._mine(who, run.id)]
+
+        def begun(tell: Progress) -> Shown:
+            table = open_table(who.owner, source)
+            run = begin_new(who.owner, table, recipe, columns, who.token, self.on_device, tell)
+            return {self.run: run.id, self.mine: self._mine(who, run.id)}
+
+        yield from self.reading.shown(begun)
 
     def _mine(self, who: Caller, chosen: str | None) -> Any:
         return gr.Dropdown(choices=run_choices(who), value=chosen or None)
