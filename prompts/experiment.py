@@ -167,7 +167,11 @@ def _held_out(
         random.Random(rated.seed).shuffle(kept)
     if len(kept) > rated.most_rows:
         notes.append(
-            say("{most_rows} of {kept} rows were drawn (most_rows).", most_rows=rated.most_rows, kept=len(kept))
+            say(
+                "{most_rows} of {kept} rows were drawn by the seed; the others were not asked.",
+                most_rows=rated.most_rows,
+                kept=len(kept),
+            )
         )
     return kept[: rated.most_rows], notes
 

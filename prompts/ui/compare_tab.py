@@ -72,7 +72,7 @@ class CompareTab:
             self.key = gr.Textbox(label="Server key", type="password", info="Only for <url>#<model>; stored nowhere.")
 
     def _build_result(self) -> None:
-        with gr.Row():
+        with gr.Row(equal_height=True):
             self.go = gr.Button("Compare", variant="primary", min_width=140)
             self.stop = stop_button()
         self.status = gr.Markdown("Nothing compared yet.", elem_classes="quiet status")

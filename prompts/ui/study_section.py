@@ -44,7 +44,7 @@ class StudySection:
         self.connect()
 
     def _build_result(self) -> None:
-        with gr.Row():
+        with gr.Row(equal_height=True):
             self.cost = gr.Button("What will it take?", size="md", scale=0, min_width=160)
             self.go = gr.Button("Measure", variant="primary", min_width=140)
             self.search = gr.Button("Optimise", min_width=110, visible=self.searches)

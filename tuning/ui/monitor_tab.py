@@ -55,7 +55,7 @@ class MonitorTab:
                 self.key = gr.Textbox(
                     label="Server key", type="password", info="Only for <url>#<model>; stored nowhere."
                 )
-                with gr.Row():
+                with gr.Row(equal_height=True):
                     self.start = gr.Button("Score it now", variant="primary")
                     self.stop = stop_button()
             with gr.Column(scale=7, min_width=320):
