@@ -5,6 +5,7 @@ KINDS = {
     "queued": "",
     "fetching": "model done of remaining",  # bytes, seconds
     "loading": "model",
+    "reading": "done of remaining",  # rows that were tokenised, seconds
     "data": "train_rows validation_rows held_out_rows train_tokens dropped cut ...",  # rows that were left out, rows that were cut
     # its trainer
     "training": "step steps",  # it begins, or goes on after this step

@@ -10,6 +10,7 @@ from prompts.backends import OnDevice, identity
 from prompts.downloads import told_of
 from prompts.errors import AppError, UserError, WorldError, is_out_of_memory, reason_of
 from prompts.events import Event
+from prompts.following import Progress, told_meanwhile
 from prompts.models import locate
 from prompts.weights import fetch
 from prompts.words import say
@@ -85,10 +86,9 @@ def _fetched(run: Run, token: str | None) -> Iterator[Event]:
         for event in events:
             if run.asked_to_stop():
                 return
-            if done := event.get("done"):
-                of = event["of"]
-                left = round((time.monotonic() - began) / done * (of - done), 1)
-                yield {"event": "fetching", "model": run.recipe.model, "done": done, "of": of, "remaining": left}
+            if event.get("done"):
+                yield {"event": "fetching", "model": run.recipe.model, "done": event["done"], "of": event["of"],
+                       "remaining": _left(began, **event)}  # fmt: skip
 
 
 def _work(
@@ -100,7 +100,12 @@ def _work(
         return
     run.set_state("loading")
     yield {"event": "loading", "model": run.recipe.model}
-    task, parts = encoded(run, token)
+    read = yield from _read(run, token)
+    if not read:
+        run.set_cancelled()
+        yield {"event": "cancelled", "step": 0}
+        return
+    task, parts = read
     data = parts["train"]
     yield {"event": "data", "train_rows": len(data.rows), "train_tokens": data.tokens,
            "dropped": len(data.dropped), "cut": len(data.cut),
@@ -127,6 +132,25 @@ def _work(
     yield {"event": "finished"}
 
 
+def _read(run: Run, token: str | None) -> Generator[Event, None, tuple[Task, dict[str, Encoded]] | None]:
+    """As `encoded`, saying how far it is; None where the run is asked to stop meanwhile."""
+    began = time.monotonic()
+    with closing(told_meanwhile(lambda tell: encoded(run, token, tell), every=1.0)) as events:
+        for event in events:
+            if "found" in event:
+                found: tuple[Task, dict[str, Encoded]] = event["found"]
+                return found
+            if run.asked_to_stop():
+                return None
+            yield {"event": "reading", "done": event["done"], "of": event["of"], "remaining": _left(began, **event)}
+    return None
+
+
+def _left(began: float, done: int, of: int) -> float:
+    """Seconds, as long as it goes on as it went so far."""
+    return round((time.monotonic() - began) / done * (of - done), 1)
+
+
 def assist(run: Run, token: str | None = None) -> None:
     """Trains along with the process that executes the run (`accelerate launch`), once that one trains, and writes nothing."""
     while (state := run.status_written()) != "training":
@@ -138,9 +162,9 @@ def assist(run: Run, token: str | None = None) -> None:
         pass
 
 
-def encoded(run: Run, token: str | None = None) -> tuple[Task, dict[str, Encoded]]:
-    """What the run learns to do, and the rows of each part that has any as tokens of its model. Raises as `task_of`, `fit` and
-    `load_tokenizer` do.
+def encoded(run: Run, token: str | None = None, tell: Progress | None = None) -> tuple[Task, dict[str, Encoded]]:
+    """What the run learns to do, and the rows of each part that has any as tokens of its model; `tell` is told rows. Raises as
+    `task_of`, `fit` and `load_tokenizer` do.
     """
     from prompts.loading import kind_at, load_tokenizer
     from prompts.models import locate
@@ -149,7 +173,8 @@ def encoded(run: Run, token: str | None = None) -> tuple[Task, dict[str, Encoded
     source, _ = locate(recipe.model, run.owner)
     task = task_of(recipe.task, kind_at(source, token), run.conversations)
     tokenizer = load_tokenizer(source, token, task.kind)
-    tokens = tokenise(run.conversations, tokenizer, tokens_folder(run.owner), run.about["fingerprint"], task.labels)
+    kept = tokens_folder(run.owner)
+    tokens = tokenise(run.conversations, tokenizer, kept, run.about["fingerprint"], task.labels, tell)
     return task, {
         part: fit(tokens, numbers, recipe.max_length, recipe.overlong, apart=task.apart)
         for part in PARTS

@@ -168,7 +168,7 @@ def snapshot(run: Run) -> dict[str, Any]:
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
         "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
         "train_loss": done.get("train_loss"),
-        "fetching": events[-1] if events and events[-1]["event"] == "fetching" else None,
+        **{kind: events[-1] if events and events[-1]["event"] == kind else None for kind in ("fetching", "reading")},
         "tracker": _told(_last(events, "tracker")),
         "validation_loss": _kept_loss(run, events),
         "eval_loss": _loss(events, "held_out"),

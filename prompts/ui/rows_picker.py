@@ -1,15 +1,18 @@
 """Which rows: a sample of the app's own, the held-out rows of a run, an uploaded file, or pasted rows."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from prompts.following import Progress
 from prompts.held_out import named_table
 from prompts.home import adapters
 from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.ui.forms import listen
+from prompts.ui.intake import Intake, Shown
 from prompts.ui.visitor import Caller
 from prompts.uploads import save_upload, uploads
 from prompts.words import say
@@ -24,6 +27,7 @@ class RowsPicker:
                                   info="Data of the app's own, or what a run of yours holds out; your file takes its place.",
                                   allow_custom_value=True)  # fmt: skip
         self.file = gr.File(label="Or your own file", type="filepath", height=150, elem_id=f"{name}-file")
+        self.intake = Intake()
         self.pasted = gr.Textbox(
             label="Or paste rows", lines=3, max_lines=10, min_width=280,
             info="CSV with a header line, or one JSON object a line. Pasted rows take the place of a file.",
@@ -35,16 +39,21 @@ class RowsPicker:
 
     def on_load(self, demo: Any, visitor: Any, name: str) -> None:
         """After a load: the visitor's runs are in the list."""
-        listen(self.file.upload, self._keep, visitor, [self.file], [self.sample, self.file], name=f"{name}_file")
+        kept = listen(self.file.upload, self._keep, visitor, [self.file], [self.sample, self.file, *self.intake.parts],
+                      name=f"{name}_file", show_progress="hidden")  # fmt: skip
+        self.intake.stops([kept], f"{name}_file")
         listen(demo.load, lambda who: gr.Dropdown(choices=choices_of(who)), visitor, [], self.sample, name=name,
                show_progress="hidden")  # fmt: skip
 
-    @staticmethod
-    def _keep(who: Caller, path: str) -> list[Any]:
+    def _keep(self, who: Caller, path: str) -> Iterator[Shown]:
         """The file becomes the visitor's data, under its name in the list; Gradio's copy goes."""
-        source = save_upload(who.owner, Path(path))
-        Path(path).unlink(missing_ok=True)
-        return [gr.Dropdown(choices=choices_of(who), value=source), None]
+
+        def kept(tell: Progress) -> Shown:
+            source = save_upload(who.owner, Path(path), tell=tell)
+            Path(path).unlink(missing_ok=True)
+            return {self.sample: gr.Dropdown(choices=choices_of(who), value=source), self.file: None}
+
+        yield from self.intake.shown(kept)
 
 
 def choices_of(who: Caller) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from prompts.home import adapters
 from prompts.rows import Table
 from tests.test_architecture import ROOT
 from tuning import run as runs
+from tuning.data import encode
 from tuning.data.columns import Columns
 from tuning.data.encode import EncodedRow
 from tuning.evaluate import evaluate
@@ -483,6 +485,29 @@ def test_a_run_in_the_making_counts_its_rows_and_leaves_nothing_where_it_is_stop
     with pytest.raises(KeyboardInterrupt):
         runs.create("local", table(), recipe(tiny), COLUMNS, stop)
     assert set(run.folder.parent.iterdir()) == kept
+
+
+def test_reading_many_rows_is_told_and_can_be_cancelled(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuning.ui.views import progress_line
+
+    told, known = 0, encode.tokenise
+
+    def slow(*given: Any) -> Any:
+        for done in (1000, 2000, 3000):
+            time.sleep(1.1)
+            given[-1](done, 4000)
+        return known(*given)
+
+    monkeypatch.setattr("tuning.execute.tokenise", slow)
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    for event in execute(run):
+        if event["event"] == "reading":
+            told += 1
+            assert re.search(r"rows…\*\* · 1,000 of 4,000 rows · \d+ s left", progress_line(runs.snapshot(run)))
+            (run.folder / "cancel").touch()
+    assert told == 1 and run.status()["state"] == "cancelled" and event["event"] == "cancelled"
+    monkeypatch.undo()
+    assert [event["event"] for event in execute(run.make_ready())][-1] == "finished"
 
 
 def test_runs_are_compared_and_followed(tiny: str) -> None:

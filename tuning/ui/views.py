@@ -35,6 +35,10 @@ def progress_line(state: dict[str, Any]) -> str:
             " · fetching the model: {done:,.0f} of {of:,.0f} MB · {duration} left", done=fetching["done"] / 1e6,
             of=fetching["of"] / 1e6, duration=duration(fetching["remaining"]),
         )  # fmt: skip
+    if reading := state["reading"]:
+        text += say(
+            " · {done:,} of {of:,} rows · {duration} left", **{**reading, "duration": duration(reading["remaining"])}
+        )
     if state["step"]:
         text += say(
             " · step {step} of {steps} · loss {loss:.4f} · learning rate {learning_rate:.1e} · {tokens_per_second:.0f} tokens/s · "
