@@ -8,6 +8,7 @@ from typing import Any
 
 from prompts.backends import Sampling
 from prompts.backends.remote import RemoteBackend
+from prompts.errors import WorldError
 from prompts.messages import Prompt
 
 WINDOW = 4096
@@ -15,7 +16,7 @@ WINDOW = 4096
 
 @contextmanager
 def llama_server(file: Path, key: str, **more: Any) -> Iterator[str]:
-    """Serves `file` on loopback; yields the base URL, ending in /v1."""
+    """Serves `file` on loopback; yields the base URL, ending in /v1. Raises WorldError where llama.cpp cannot read it."""
     import xllamacpp  # type: ignore[import-untyped]
 
     parameters = xllamacpp.CommonParams()
@@ -29,7 +30,10 @@ def llama_server(file: Path, key: str, **more: Any) -> Iterator[str]:
     parameters.verbosity = -1
     for name, value in more.items():
         setattr(parameters, name, value)
-    server = xllamacpp.Server(parameters)
+    try:
+        server = xllamacpp.Server(parameters)
+    except RuntimeError:
+        raise WorldError("llama.cpp cannot read {name}; take the merged form of this base", name=file.name) from None
     yield f"{server.listening_address}/v1"
     del server
 

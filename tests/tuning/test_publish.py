@@ -18,6 +18,7 @@ import pytest
 from starlette.responses import Response
 
 from prompts.errors import UserError, WorldError
+from prompts.messages import Prompt
 from tests.hub_server import Dropped, Repo
 from tests.test_architecture import ROOT
 from tests.tiny import tiny_bert, tiny_llama, tiny_t5
@@ -30,6 +31,7 @@ from tuning.hub import hub_api
 from tuning.launch import apart
 from tuning.launch.begin import made
 from tuning.launch.upload import _counted
+from tuning.llama import asked
 from tuning.publish import Publish, publish, publishing
 from tuning.published_base import checked_base
 from tuning.repos import push, read_back
@@ -179,6 +181,14 @@ def test_a_refused_upload_says_why(hub: Any, large: Path) -> None:
     hub.fault = lambda line: Response(status_code=429) if "/commit/" in line else None
     with pytest.raises(WorldError, match="asks to wait"):
         list(push(hub_api("hf_writer"), "ana/x", large, "All"))
+
+
+def test_a_file_that_llama_cpp_cannot_read_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    file = tmp_path / "model-F16.gguf"
+    file.write_bytes(b"GGUF and nothing more")
+    with pytest.raises(WorldError, match=r"llama.cpp cannot read model-F16.gguf; take the merged form"):
+        next(asked(file, [Prompt(())], 4))
 
 
 def test_a_token_is_plain_text(finished: runs.Run, hub: Any) -> None:
