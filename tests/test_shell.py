@@ -31,9 +31,9 @@ BESIDES = {
     "tuning ladder": "--model embedded --rungs zero_shot --rungs lora_short --scorer exact_match",
     "tuning distil": "--temperature 0.001", "tuning export": "--check-rows 0", "tuning publish": "--check-rows 4",
 }  # fmt: skip
-ELSEWHERE = {  # what these need, and where they are run
-    "accelerate": "two GPUs: test_ranks.py", "job": "Hugging Face Jobs: test_jobs.py", "deploy": "test_deploy.py",
-    "hub:owner/name:train[:1000]": "test_files.py",
+ELSEWHERE = {  # what these need, and where it is run
+    "accelerate": "two GPUs; on a CPU: tuning/test_ranks.py", "job": "Hugging Face Jobs: tuning/test_jobs.py",
+    "hub:owner/name:train[:1000]": "a data set of the Hub: tuning/test_learned.py",
 }  # fmt: skip
 
 
