@@ -39,9 +39,8 @@ ELSEWHERE = {  # what these need, and where it is run
 
 def write_files(tiny: str) -> None:
     """What the commands read."""
-    emails = [
-        {**row, "email": row["email"][:60]} for row in sample_table("support_emails").rows
-    ]  # a tiny model's window
+    rows = sample_table("support_emails").rows
+    emails = [{**row, "email": row["email"][:60]} for row in rows]  # what a tiny model's window holds
     sums = sample_table("word_problems").rows
     emails[1]["email"] += " ana.soler@example.com"  # what the doctor finds: this, and a row twice
     for name, rows in {"emails": [*emails[:60], emails[0]], "new_rows": emails[60:70], "sums": sums[:6]}.items():

@@ -76,9 +76,8 @@ def loss_points(events: list[dict[str, Any]]) -> pd.DataFrame | None:
         return None
     parts, last = [part for *_, part in points], points[-1][0]
     alone = [point for point in points if parts.count(point[2]) == 1]
-    points += [
-        (step - max(1, last // 25), loss, part) for step, loss, part in alone
-    ]  # a line of one point would not be seen
+    back = max(1, last // 25)  # steps: a line of one point would not be seen
+    points += [(step - back, loss, part) for step, loss, part in alone]
     # nor is one that the plot does not know from its first value
     points += [(1, math.nan, part) for part in LINES if part not in parts]
     return pd.DataFrame(points, columns=["step", "loss", "part"])
