@@ -1,5 +1,6 @@
 """The Space's entry: build the Blocks, queue, launch; nothing else."""
 
+import gc
 import os
 import sys
 import threading
@@ -35,6 +36,7 @@ from prompts.ui.glossary import glossary  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
 from prompts.ui.language import localise, translations  # noqa: E402
 from prompts.ui.next_step import next_step  # noqa: E402
+from prompts.ui.quiet import keep_quiet  # noqa: E402
 from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
 from prompts.ui.tabs import fill_on_load, prompt_tabs  # noqa: E402
 from prompts.ui.theme import CSS, theme  # noqa: E402
@@ -117,6 +119,7 @@ def build() -> gr.Blocks:
         ladder.on_load(demo, greeted.then)
         monitor.on_load(greeted.then)
         localise(demo)
+        keep_quiet(demo)
     return demo
 
 
@@ -147,14 +150,19 @@ def tidy_up() -> None:
 
 if __name__ == "__main__":
     sys.setswitchinterval(0.001)  # seconds: whoever only looks does not wait for those who compute
+    gc.disable()
     if shared_here():
         guard()
     page = build().queue(max_size=200, default_concurrency_limit=AT_ONCE, api_open=False)
-    threading.Timer(3.0, warm_up).start()
     threading.Thread(target=tidy_up, daemon=True).start()
     careful = {"middleware": [Middleware(SafeHeaders), Middleware(BoundedBodies)]}
     page.launch(
         theme=theme(), css=CSS, i18n=translations(), mcp_server=True,
         footer_links=["api", "settings"], run_history=False, app_kwargs=careful,
         enable_monitoring=False, share=told_to_share(), max_threads=THREADS, max_file_size=limits_here().max_bytes,
+        prevent_thread_lock=True,
     )  # fmt: skip
+    gc.freeze()  # the page stays; of the event loops that Gradio leaves behind, Python 3.12 complains when it collects them
+    gc.enable()
+    threading.Thread(target=warm_up).start()
+    page.block_thread()

@@ -81,6 +81,28 @@ def test_every_answer_tells_the_browser_to_be_careful(url: str) -> None:
             assert "object-src 'none'" in reply.headers["Content-Security-Policy"], path
 
 
+def test_events_without_progress_keep_none(url: str) -> None:
+    with urllib.request.urlopen(f"{url}/config") as reply:
+        quiet = [event for event in json.load(reply)["dependencies"] if event["show_progress"] == "hidden"]
+    assert len(quiet) > 50 and [event["api_name"] for event in quiet if event["show_progress_on"] != []] == []
+
+
+def test_whether_the_page_is_there_is_said_without_making_it(url: str) -> None:
+    import httpx
+
+    from prompts.ui.headers import SafeHeaders
+
+    async def never(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError(f"{scope['path']} was made")
+
+    with_it = httpx.AsyncClient(transport=httpx.ASGITransport(SafeHeaders(never)), base_url="http://app")
+    asked = asyncio.run(with_it.head("/"))
+    assert (asked.status_code, asked.headers["X-Content-Type-Options"]) == (200, "nosniff")
+    with pytest.raises(AssertionError, match="/config was made"):
+        asyncio.run(with_it.head("/config"))
+    assert httpx.head(url, timeout=3).status_code == 200
+
+
 def test_calls_too_large_or_too_deep_are_refused_and_the_app_goes_on(url: str, client: Any) -> None:
     import httpx
 

@@ -1,4 +1,4 @@
-"""Headers that tell a browser to be careful with what this app serves."""
+"""Headers that tell a browser to be careful with what this app serves, and that it serves."""
 
 from typing import Any
 
@@ -9,10 +9,15 @@ HEADERS = (
     # No plug-ins, no other base address; the Hub shows a Space in a frame of its own pages.
     (b"content-security-policy", b"object-src 'none'; base-uri 'self'; frame-ancestors 'self' https://huggingface.co https://*.hf.space"),
 )  # fmt: skip
+ALIVE = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html; charset=utf-8")]}
 
 
 class SafeHeaders:
-    """ASGI middleware that adds HEADERS to every answer; streams pass untouched."""
+    """ASGI middleware that adds HEADERS to every answer; streams pass untouched.
+
+    Whether the page is there (HEAD) is said without making it: Gradio asks so when it has started, and ends the app
+    where the answer takes three seconds, as it may on a busy machine.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -24,4 +29,8 @@ class SafeHeaders:
                 message = {**message, "headers": [*message["headers"], *(h for h in HEADERS if h[0] not in known)]}
             await send(message)
 
-        await self.app(scope, receive, sending if scope["type"] == "http" else send)
+        if scope["type"] == "http" and (scope["method"], scope["path"]) == ("HEAD", "/"):
+            await sending(ALIVE)
+            await sending({"type": "http.response.body"})
+        else:
+            await self.app(scope, receive, sending if scope["type"] == "http" else send)
