@@ -17,7 +17,7 @@ def shares(scores: Sequence[float]) -> Any:
     """Log-probabilities of labels -> their shares among these labels, shape (labels,)."""
     import numpy as np
 
-    found = np.asarray(scores, dtype=float)
+    found: Any = np.asarray(scores, dtype=float)
     found = np.exp(found - found.max())
     return found / found.sum()
 

@@ -52,7 +52,7 @@ def mean(values: Sequence[float], seed: int = 0) -> Rate:
     """The mean of graded scores (0 to 1) with its bootstrap percentile interval (Efron 1979), 95 %."""
     import numpy as np
 
-    found = np.asarray(values, dtype=float)
+    found: Any = np.asarray(values, dtype=float)
     low, high = np.quantile(_means(found, seed), [ALPHA / 2, 1 - ALPHA / 2])
     return Rate(float(found.mean()), float(low), float(high), len(found))
 
@@ -102,7 +102,7 @@ def paired_bootstrap(differences: Sequence[float], seed: int = 0) -> float:
     """The two-sided p-value that the mean difference is zero (Efron and Tibshirani 1993, ch. 16: shifted bootstrap)."""
     import numpy as np
 
-    found = np.asarray(differences, dtype=float)
+    found: Any = np.asarray(differences, dtype=float)
     if not found.any():
         return 1.0
     shifted = np.abs(_means(found - found.mean(), seed))
@@ -120,7 +120,7 @@ def e_value(differences: Sequence[float]) -> float:
     """
     import numpy as np
 
-    found = np.asarray(differences, dtype=float)
+    found: Any = np.asarray(differences, dtype=float)
     wealth = [np.log1p(bet * found).sum() for bet in BETS]
     return float(np.exp(np.logaddexp.reduce(wealth) - math.log(len(BETS))))
 
@@ -144,7 +144,7 @@ def more_rows(differences: Sequence[float]) -> int | None:
     import numpy as np
     from scipy.stats import norm
 
-    found = np.asarray(differences, dtype=float)
+    found: Any = np.asarray(differences, dtype=float)
     if len(found) < 2 or not found.mean():
         return None
     needed = (norm.ppf(1 - ALPHA / 2) + norm.ppf(POWER)) ** 2 * found.var() / found.mean() ** 2
