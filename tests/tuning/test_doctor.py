@@ -204,6 +204,25 @@ def test_fixes_are_applied_and_taken_back(upload: str) -> None:
         fix_source("ana", upload, COLUMNS, Fix(undo=True))
 
 
+def test_a_fix_counts_its_rows_and_one_that_is_stopped_changes_nothing(upload: str) -> None:
+    told: list[tuple[int, int]] = []
+    rows = len(open_table("ana", upload).rows)
+    mask_them = Fix(finding="personal", fix="mask")
+    before = list(open_table("ana", upload).rows)
+    for stop_at in range(rows):
+
+        def stop(done: int, of: int, at: int = stop_at) -> None:
+            if done > at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            fix_source("ana", upload, COLUMNS, mask_them, stop)
+        assert list(open_table("ana", upload).rows) == before and patches("ana", upload) == []
+    fix_source("ana", upload, COLUMNS, mask_them, lambda done, of: told.append((done, of)))
+    assert told == sorted(told) and told[-1] == (rows, rows) and len(told) > rows
+    assert list(open_table("ana", upload).rows) != before
+
+
 def test_wrong_fixes_are_refused_and_change_nothing(upload: str) -> None:
     before = list(open_table("ana", upload).rows)
     for fix, message in ((Fix(finding="personal", fix="merge"), "no fix 'merge'; there is mask, drop"),

@@ -13,7 +13,7 @@ from tests.hub_server import Repo
 from tests.tuning.test_trackers import from_tensorboard
 from tests.tuning.test_train import COLUMNS, command, losses, recipe, table
 from tuning import run as runs
-from tuning.launch.begin import begin, begin_job
+from tuning.launch.begin import begin, begin_job, begin_new
 from tuning.launch.jobs import REPO, JobSettings, price
 from tuning.work import ACTIVE
 
@@ -49,6 +49,25 @@ def test_what_cannot_run_as_a_job_is_refused_and_leaves_nothing(hub: Any, tiny: 
     with pytest.raises(UserError, match="your own account"):
         begin_job("local", table(), recipe(model), COLUMNS, JobSettings(), None)
     assert runs.runs("local") == []
+
+
+@pytest.mark.parametrize("start", ["here", "job"])
+def test_one_stopped_while_it_is_made_does_not_start(start: str, hub: Any, model: str) -> None:
+    whole: list[int] = []
+
+    def stop(done: int, of: int) -> None:
+        whole.extend([done] * (done == of))
+        if len(whole) > 1:  # it was made: the last telling
+            raise KeyboardInterrupt
+
+    given: tuple[Any, ...] = (table(), recipe(model), COLUMNS)
+    begun = {
+        "here": lambda: begin_new("local", *given, None, tell=stop),
+        "job": lambda: begin_job("local", *given, JobSettings(), "hf_writer", stop),
+    }
+    with pytest.raises(KeyboardInterrupt):
+        begun[start]()
+    assert len(whole) == 2 and runs.runs("local") == [] and sent(hub) == {}
 
 
 @pytest.mark.slow

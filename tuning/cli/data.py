@@ -55,7 +55,7 @@ def _fix(flags: FixFlags, show: Show) -> Any:
     columns, done = resolve(flags.only(Columns), table), []
     for text in flags.fix:
         finding, _, fix = text.partition(":")
-        done.append(fixed(table, columns, Fix(finding=finding, fix=fix)))
+        done.append(fixed(table, columns, Fix(finding=finding, fix=fix), progress(show)))
         table = patched(table, done[-1:])
         show(patch_sentence(done[-1]))
     with Path(flags.to).open("w", encoding="utf-8") as file:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError
+from prompts.following import Progress, told_to_nobody
 from prompts.rows import Row, Table, store
 from prompts.scoring import folded
 from prompts.settings import Settings, knob
@@ -17,9 +18,8 @@ from tuning.data.columns import Columns, texts
 from tuning.data.doctor import FINDINGS, TAG, Finding, examine, plain_label
 from tuning.data.personal import mask
 
-Patch = dict[
-    str, Any
-]  # {"finding", "fix", "title", "drop": [row], "set": {row: {column: value}}}; rows from 0, as strings in JSON
+# {"finding", "fix", "title", "drop": [row], "set": {row: {column: value}}}; rows from 0, as strings in JSON
+Patch = dict[str, Any]
 
 
 class Fix(Settings):
@@ -59,9 +59,9 @@ def patch(table: Table, columns: Columns, finding: Finding, fix: str) -> Patch:
     return made
 
 
-def fixed(table: Table, columns: Columns, fix: Fix) -> Patch:
-    """Looks for the finding again and gives its patch. Raises UserError for a finding that is not there."""
-    found = examine(table, columns)
+def fixed(table: Table, columns: Columns, fix: Fix, tell: Progress = told_to_nobody) -> Patch:
+    """Looks for the finding again and gives its patch; `tell` is told the rows. Raises UserError where it is not there."""
+    found = examine(table, columns, tell)
     finding = next((one for one in found if one.kind == fix.finding), None)
     if finding is None:
         there = ", ".join(one.kind for one in found) or "none"
@@ -75,13 +75,13 @@ def fixed(table: Table, columns: Columns, fix: Fix) -> Patch:
     return patch(table, columns, finding, fix.fix)
 
 
-def patched(table: Table, patches: Sequence[Patch], keep: Path | None = None) -> Table:
-    """The rows with every patch applied in turn. Raises UserError where nothing would be left."""
+def patched(table: Table, patches: Sequence[Patch], keep: Path | None = None, tell: Progress = told_to_nobody) -> Table:
+    """The rows with every patch applied in turn; `tell` is told those that stay. Raises UserError where nothing would be left."""
     rows: Iterable[Row] = table.rows
     for one in patches:
         rows = _apply(rows, one)
     notes = [*table.notes, *(sentence(one) for one in patches)]
-    made = store(table.name, rows, keep=keep, notes=notes)
+    made = store(table.name, rows, keep=keep, notes=notes, tell=lambda done, _of: tell(done, len(table.rows)))
     if not made.rows:
         raise UserError("that would remove every row")
     return made

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from prompts.errors import UserError
+from prompts.following import Progress, part, told_to_nobody
 from prompts.rows import Table, sample_table, store
 from prompts.start import USES
 from prompts.uploads import FIXED, describe, described, save, upload_folder, uploaded_table
@@ -49,8 +50,10 @@ def patches(owner: str, source: str) -> list[Patch]:
     return [] if source in SAMPLES else read_patches(upload_folder(owner, source))
 
 
-def fix_source(owner: str, source: str, columns: Columns, fix: Fix) -> str:
-    """Fixes one finding of a source, or takes the last fix back; returns the source (of a sample, a copy). Raises UserError."""
+def fix_source(owner: str, source: str, columns: Columns, fix: Fix, tell: Progress = told_to_nobody) -> str:
+    """Fixes one finding of a source, or takes the last fix back; returns the source (of a sample, a copy). `tell` is told the
+    rows; where it raises, nothing is changed. Raises UserError.
+    """
     if source in SAMPLES:
         sample = open_table(owner, source)
         columns = mapping(source, columns)
@@ -63,18 +66,18 @@ def fix_source(owner: str, source: str, columns: Columns, fix: Fix) -> str:
         done.pop()
     else:
         table = open_table(owner, source)
-        done.append(fixed(table, resolve(columns, table), fix))
-    _write_fixed(folder, done)
+        done.append(fixed(table, resolve(columns, table), fix, part(tell, 0.0, 0.8)))
+    _write_fixed(folder, done, tell if fix.undo else part(tell, 0.8, 0.2))
     return source
 
 
-def _write_fixed(folder: Path, done: list[Patch]) -> None:
+def _write_fixed(folder: Path, done: list[Patch], tell: Progress) -> None:
     """The rows with these patches into fixed/, in one step."""
     partial = folder / "fixed.partial"
     shutil.rmtree(partial, ignore_errors=True)
     if done:
         partial.mkdir()
-        describe(partial, patched(described(folder), done, keep=partial))
+        describe(partial, patched(described(folder), done, partial, tell))
     shutil.rmtree(folder / FIXED, ignore_errors=True)
     if done:
         partial.rename(folder / FIXED)

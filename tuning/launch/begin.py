@@ -34,6 +34,7 @@ def begin_new(
     refused.
     """
     run = made(owner, table, recipe, columns, token, tell)
+    _still_wanted(run, tell)
     begin(run, token, on_device)
     return run
 
@@ -60,11 +61,23 @@ def _or_nothing(run: Run, do: Callable[[], None]) -> None:
         raise
 
 
-def begin_job(owner: str, table: Table, recipe: Recipe, columns: Columns, job: JobSettings, token: str | None) -> Run:
-    """A new run that trains on Hugging Face Jobs. Raises as `create` and `prepare` do; nothing is left of one that is refused."""
+def _still_wanted(run: Run, tell: Progress) -> None:
+    """Where the one who is told stopped it while it was made, nothing is left of the run, and nothing starts."""
+    rows = len(run.table.rows)
+    _or_nothing(run, lambda: tell(rows, rows))
+
+
+def begin_job(
+    owner: str, table: Table, recipe: Recipe, columns: Columns, job: JobSettings, token: str | None,
+    tell: Progress = told_to_nobody,
+) -> Run:  # fmt: skip
+    """A new run that trains on Hugging Face Jobs; `tell` is told its rows. Raises as `create` and `prepare` do; nothing is left
+    of one that is refused.
+    """
     token = _own(token)
-    run = made(owner, table, recipe, columns, token)
+    run = made(owner, table, recipe, columns, token, tell)
     _or_nothing(run, lambda: prepare(run, job, token))
+    _still_wanted(run, tell)
     _follow(run, token)
     return run
 

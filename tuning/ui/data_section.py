@@ -1,7 +1,7 @@
 """The data part of the fine-tune tab: a source, its mapping, what is wrong with it, and what will be learned from it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,16 @@ class DataSection:
                    name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
         checked = listen(self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine",
                          line=self.health)  # fmt: skip
-        stops(self.stop_check, checked, self.health, name="examine")
-        for button, undo, name in ((self.apply, False, "ui_fix"), (self.undo, True, "ui_unfix")):
-            done = listen(button.click, self._unfix if undo else self._fix, visitor,
-                          [self.source, self.fixes, *shares, *columns], self.shown, name=name)  # fmt: skip
-            listen(done.success, self._examine, visitor, [self.source, *columns], self.examined, name=f"{name}_examine",
-                   line=self.health)  # fmt: skip
+        works = [checked]
+        for button, change, name in ((self.apply, self._fix, "ui_fix"), (self.undo, self._unfix, "ui_unfix")):
+            changed = listen(
+                button.click, change, visitor, [self.source, self.fixes, *shares, *columns],
+                [*self.shown, self.health, self.fixed], name=name, show_progress_on=self.health, line=self.health,
+            )  # fmt: skip
+            again = listen(changed.success, self._examine, visitor, [self.source, *columns], self.examined,
+                           name=f"{name}_examine", line=self.health)  # fmt: skip
+            works += [changed, again]
+        stops(self.stop_check, works, self.health, name="examine")
         length = [widgets[name] for name in ("model", "max_length", "overlong")]
         looked = listen(self.look.click, self._tokens, visitor, [self.source, *length, *columns], [self.numbers, self.tokens],
                         name="ui_tokens", line=self.numbers)  # fmt: skip
@@ -198,14 +202,8 @@ class DataSection:
         columns = self.columns.read(values)
         table = open_table(who.owner, _some(source))
         columns = resolve(mapping(source, columns), table)
-        found: list[Finding] = []
         yield {self.health: say("Looking at every row…")}
-        progress = TimeLeft()
-        for told in told_meanwhile(lambda tell: examine(table, columns, tell)):
-            if "done" in told:
-                yield {self.health: progress.line(told)}
-            else:
-                found = told["found"]
+        found: list[Finding] = yield from self._counted(lambda tell: examine(table, columns, tell))
         documents = [finding.document(shown=None) for finding in found]
         done = patches(who.owner, source)
         report = {"data": table.name, "findings": documents, "fixed": done}
@@ -217,19 +215,33 @@ class DataSection:
             self.report: gr.DownloadButton(value=scratch_json("data-report.json", report), visible=True),
         }
 
-    def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> Shown:
+    def _counted(self, work: Callable[[Progress], Any]) -> Generator[Shown, None, Any]:
+        """Says in the doctor's line how far `work(tell)` is; returns what it returns."""
+        progress = TimeLeft()
+        for told in told_meanwhile(work):
+            if "found" in told:
+                return told["found"]
+            yield {self.health: progress.line(told)}
+
+    def _fix(self, who: Caller, source: str, chosen: str | None, *rest: Any) -> Iterator[Shown]:
         if not chosen:
             raise UserError("choose a fix first", field="fix")
         finding, _, fix = chosen.partition(":")
-        return self._changed(who, source, Fix(finding=finding, fix=fix), *rest)
+        yield from self._changed(who, source, Fix(finding=finding, fix=fix), *rest)
 
-    def _unfix(self, who: Caller, source: str, _chosen: str | None, *rest: Any) -> Shown:
-        return self._changed(who, source, Fix(undo=True), *rest)
+    def _unfix(self, who: Caller, source: str, _chosen: str | None, *rest: Any) -> Iterator[Shown]:
+        yield from self._changed(who, source, Fix(undo=True), *rest)
 
-    def _changed(self, who: Caller, source: str, fix: Fix, held_out: float, validation: float, *values: Any) -> Shown:
+    def _changed(
+        self, who: Caller, source: str, fix: Fix, held_out: float, validation: float, *values: Any
+    ) -> Iterator[Shown]:
         columns = self.columns.read(values)
-        source = fix_source(who.owner, _some(source), columns, fix)
-        return self.inspected(who, source, columns, held_out, validation)
+        yield {self.health: say("Looking at every row…")}
+        source = yield from self._counted(lambda tell: fix_source(who.owner, _some(source), columns, fix, tell))
+        yield {self.source: source, self.fixed: views.fixes_done(patches(who.owner, source))}
+        yield (
+            yield from self._counted(lambda tell: self.inspected(who, source, columns, held_out, validation, tell=tell))
+        )
 
     # -- tokens
 

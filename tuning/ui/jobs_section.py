@@ -1,12 +1,14 @@
 """Training on Hugging Face Jobs from the page: the price beforehand, then a run like any other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
 
 from prompts.errors import UserError
+from prompts.following import Progress
 from prompts.ui.forms import Form, form, listen
+from prompts.ui.intake import Intake, Shown
 from prompts.ui.visitor import Caller
 from prompts.words import say
 from tuning.data.sources import open_table
@@ -33,13 +35,15 @@ class JobsSection:
             with gr.Row():
                 self.ask = gr.Button("What does it cost?", size="md", min_width=140)
                 self.start = gr.Button("Start the Job", size="md", min_width=120)
+            self.reading = Intake()
             self.price = gr.Markdown("", elem_classes="quiet")
 
     def connect(
         self, visitor: Any, data: Any, recipe: Form, started: list[Any], listed: Callable[[Caller, str], Any]
     ) -> Any:
-        """Returns the event after which the run in `started` is there."""
+        """Returns the event after which the run in `started` (its id, the list) is there."""
         split = len(data.columns.inputs)
+        chosen_run, list_of_runs = started
 
         def cost(who: Caller, token: str, *values: Any) -> str:
             found = price(self.form.read(values), token.strip() or who.token)
@@ -49,17 +53,23 @@ class JobsSection:
                 **found,
             )
 
-        def begin(who: Caller, source: str, token: str, *values: Any) -> list[Any]:
+        def begin(who: Caller, source: str, token: str, *values: Any) -> Iterator[Shown]:
             if not source:
                 raise UserError("choose sample data or upload a file first", field="data")
             middle = split + len(recipe.inputs)
             columns, chosen = data.columns.read(values[:split]), recipe.read(values[split:middle])
-            table = open_table(who.owner, source)
-            run = begin_job(
-                who.owner, table, chosen, columns, self.form.read(values[middle:]), token.strip() or who.token
-            )
-            return [run.id, listed(who, run.id), ""]
+            job = self.form.read(values[middle:])
+
+            def begun(tell: Progress) -> Shown:
+                table = open_table(who.owner, source)
+                run = begin_job(who.owner, table, chosen, columns, job, token.strip() or who.token, tell)
+                return {chosen_run: run.id, list_of_runs: listed(who, run.id), self.token: ""}
+
+            yield from self.reading.shown(begun)
 
         listen(self.ask.click, cost, visitor, [self.token, *self.form.inputs], self.price, name="ui_job_price")
         inputs = [data.source, self.token, *data.columns.inputs, *recipe.inputs, *self.form.inputs]
-        return listen(self.start.click, begin, visitor, inputs, [*started, self.token], name="ui_start_job")
+        shown = [*started, self.token, *self.reading.parts]
+        sent = listen(self.start.click, begin, visitor, inputs, shown, name="ui_start_job", show_progress="hidden")
+        self.reading.stops([sent], "start_job")
+        return sent
