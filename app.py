@@ -150,7 +150,7 @@ def tidy_up() -> None:
 
 if __name__ == "__main__":
     sys.setswitchinterval(0.001)  # seconds: whoever only looks does not wait for those who compute
-    gc.disable()
+    gc.disable()  # Gradio leaves event loops behind, and Python 3.12 complains as it collects them
     if shared_here():
         guard()
     page = build().queue(max_size=200, default_concurrency_limit=AT_ONCE, api_open=False)
@@ -162,7 +162,7 @@ if __name__ == "__main__":
         enable_monitoring=False, share=told_to_share(), max_threads=THREADS, max_file_size=limits_here().max_bytes,
         prevent_thread_lock=True,
     )  # fmt: skip
-    gc.freeze()  # the page stays; of the event loops that Gradio leaves behind, Python 3.12 complains when it collects them
+    gc.freeze()  # what the page is made of stays
     gc.enable()
     threading.Thread(target=warm_up).start()
     page.block_thread()

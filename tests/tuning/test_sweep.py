@@ -88,9 +88,8 @@ def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> Non
 def test_time_ends_a_sweep_and_what_was_measured_counts(tiny: str) -> None:
     settings, started = recipe(tiny, num_train_epochs=1, validation=0.2, per_device_train_batch_size=1), time.time()
     one = runs.create("local", table(), settings, COLUMNS)
-    start_run(
-        one, None, measure=False
-    )  # a process of its own, as a trial is: what that takes differs ten times between machines
+    # A process of its own, as a trial is: what that takes differs ten times between machines.
+    start_run(one, None, measure=False)
     wait(lambda: runs.snapshot(one)["status"] not in ACTIVE)
     seconds = 2 * (time.time() - started)
     found = sweeps.create("local", table(), settings, COLUMNS,
