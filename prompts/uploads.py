@@ -33,10 +33,15 @@ def described(folder: Path) -> Table:
     return stored(folder, about["name"], about["columns"], about["notes"])
 
 
+def rows_folder(owner: str, source: str) -> Path:
+    """Where an upload's rows are, fixed as its owner fixed it. Raises NotFound."""
+    folder = upload_folder(owner, source)
+    return folder / FIXED if (folder / FIXED / ABOUT).is_file() else folder
+
+
 def uploaded_table(owner: str, source: str) -> Table:
     """An upload, fixed as its owner fixed it. Raises NotFound."""
-    folder = upload_folder(owner, source)
-    return described(folder / FIXED if (folder / FIXED / ABOUT).is_file() else folder)
+    return described(rows_folder(owner, source))
 
 
 def uploads(owner: str) -> list[tuple[str, str]]:

@@ -87,6 +87,13 @@ def test_events_without_progress_keep_none(url: str) -> None:
     assert len(quiet) > 50 and [event["api_name"] for event in quiet if event["show_progress_on"] != []] == []
 
 
+def test_of_changes_to_the_mapping_the_last_is_never_missed(url: str) -> None:
+    with urllib.request.urlopen(f"{url}/config") as reply:
+        found = [event for event in json.load(reply)["dependencies"] if event["api_name"] == "ui_remap"]
+    assert len(found) == 1 and found[0]["trigger_mode"] == "always_last"
+    assert len(found[0]["targets"]) == 7  # five columns, two shares
+
+
 def test_whether_the_page_is_there_is_said_without_making_it(url: str) -> None:
     import httpx
 

@@ -216,11 +216,13 @@ def listen(
     *,
     name: str,
     line: Any = None,
+    costs: bool | None = None,
     **more: Any,
 ) -> Any:
     """Connects a private, named event: `run(caller, *values)` with the values of `inputs`. Returns the event. `line`: the output
-    of a long work that says how far it is; what it failed of stays there.
+    of a long work that says how far it is; what it failed of stays there. `costs`: as of `endpoint`.
     """
+    costs = inspect.isgeneratorfunction(run) if costs is None else costs
     values = [f"value_{number}" for number in range(len(inputs))]
     annotations = {**_SPECIAL, "profile": gr.OAuthProfile | None, "secret": Any, **dict.fromkeys(values, Any)}
 
@@ -231,7 +233,7 @@ def listen(
             raise UserError("this page's calls need the page: use the public endpoints")
         return who.owner, partial(run, who, *rest)
 
-    function = like(run, call, costs=inspect.isgeneratorfunction(run), line=line)
+    function = like(run, call, costs=costs, line=line)
     function.__name__ = name
     _sign(function, annotations, dict.fromkeys([*_SPECIAL, "profile"]), None)
     return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)

@@ -127,4 +127,5 @@ def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
     assert left.line({"done": 3, "of": 1000, "variant": "a"}, began + 1) == "a: 3 of 1,000…"
     assert left.line({"done": 0, "of": 10}, began + 9) == "0 of 10…"
     assert left.line({"done": 10, "of": 100}, began + 10).startswith("10 of 100 · about 1 min 30 s left")
+    assert left.line({"done": 100, "of": 100}, began + 10) == "100 of 100…"
     assert [duration(seconds) for seconds in (None, 59, 75, 3_700)] == ["?", "59 s", "1 min 15 s", "1 h 1 min"]

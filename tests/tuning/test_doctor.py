@@ -1,5 +1,6 @@
 """The data doctor finds what was planted, and its fixes can be taken back."""
 
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from tuning.data.doctor import FINDINGS, Finding, examine
 from tuning.data.duplicates import find_groups
 from tuning.data.fixes import Fix
 from tuning.data.personal import find, mask
-from tuning.data.sources import fix_source, open_table, patches
+from tuning.data.sources import fix_source, inspected, open_table, patches
 
 COLUMNS = Columns(input=("text",), output="label")
 
@@ -221,6 +222,30 @@ def test_a_fix_counts_its_rows_and_one_that_is_stopped_changes_nothing(upload: s
     fix_source("ana", upload, COLUMNS, mask_them, lambda done, of: told.append((done, of)))
     assert told == sorted(told) and told[-1] == (rows, rows) and len(told) > rows
     assert list(open_table("ana", upload).rows) != before
+
+
+def test_rows_are_looked_through_once_for_a_mapping_until_they_change(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    rows: list[Row] = [{**row, "label": "say"} for row in plain(14)]  # labels called as the parts of a kept sentence
+    rows.append({"text": "my key is hf_abcdefghijklmnopqrstuvwxyzABCDEFGH", "label": "values"})
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    source = save_upload("ana", file)
+
+    told: list[int] = []
+
+    def look(columns: Columns) -> dict[str, Any]:
+        told.clear()
+        return inspected("ana", source, columns, lambda done, _of: told.append(done))
+
+    first = look(Columns())
+    assert len(told) == 15 and first["mapping"] == COLUMNS.to_json()
+    assert first["labels"] == {"say": 14, "values": 1} and look(COLUMNS) == first and not told
+    assert look(COLUMNS.changed(instruction="Which?"))["fingerprint"] != first["fingerprint"] and len(told) == 15
+    fix_source("ana", source, COLUMNS, Fix(finding="secrets", fix="drop"))
+    assert look(COLUMNS)["labels"] == {"say": 14} and len(told) == 14
+    fix_source("ana", source, COLUMNS, Fix(undo=True))
+    assert look(COLUMNS) == first
+    assert "has no column" in look(COLUMNS.changed(output="other"))["problem"] and not told
 
 
 def test_wrong_fixes_are_refused_and_change_nothing(upload: str) -> None:

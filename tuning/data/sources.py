@@ -1,20 +1,23 @@
 """Where a table comes from, under one name: `sample:<name>` ships with the app, `upload:<id>` is one visitor's.
 
 owners/<owner>/uploads/<id>/ holds about.json (name, columns, notes), rows.jsonl with its index, and, once something was
-fixed, patches.json and the folder fixed/ with the rows as they are then.
+fixed, patches.json and the folder fixed/ with the rows as they are then. looked-<time of the rows>.json beside rows.jsonl is
+what the last look through all of them found.
 """
 
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from prompts.errors import UserError
 from prompts.following import Progress, part, told_to_nobody
-from prompts.rows import Table, sample_table, store
+from prompts.rows import LINES, Table, sample_table, store
 from prompts.start import USES
-from prompts.uploads import FIXED, describe, described, save, upload_folder, uploaded_table
+from prompts.uploads import FIXED, describe, described, rows_folder, save, upload_folder, uploaded_table
 from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, Patch, fixed, patched, read_patches
+from tuning.data.inspect import inspection
 
 PATCHES = "patches.json"
 
@@ -43,6 +46,15 @@ def open_table(owner: str, source: str) -> Table:
             field="data",
         )
     return uploaded_table(owner, source)
+
+
+def inspected(owner: str, source: str, columns: Columns, tell: Progress = told_to_nobody) -> dict[str, Any]:
+    """The inspection of a source; of an upload, its rows are looked through once for a mapping. Raises NotFound."""
+    keep = None
+    if source not in SAMPLES:
+        folder = rows_folder(owner, source)
+        keep = folder / f"looked-{(folder / LINES).stat().st_mtime_ns}.json"
+    return inspection(open_table(owner, source), columns, tell, keep)
 
 
 def patches(owner: str, source: str) -> list[Patch]:

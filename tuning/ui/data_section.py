@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,8 @@ from tuning.data.columns import Columns, resolve
 from tuning.data.doctor import Finding, examine
 from tuning.data.fixes import Fix
 from tuning.data.hub import HubData, save_dataset
-from tuning.data.inspect import inspection
 from tuning.data.preview import preview
-from tuning.data.sources import SAMPLES, fix_source, mapping, open_table, patches
+from tuning.data.sources import SAMPLES, fix_source, inspected, mapping, open_table, patches
 from tuning.recipe import Reading
 from tuning.ui import data_views as views
 
@@ -111,13 +111,16 @@ class DataSection:
                       show_progress="hidden")  # fmt: skip
         loaded = listen(self.load.click, self._use_hub, visitor, [*shares, *self.hub.inputs], read, name="ui_use_hub",
                         show_progress_on=self.found)  # fmt: skip
-        self.intake.stops([sent, loaded], "data")
         for name, event in {"sample": used, "file": sent, "hub": loaded}.items():
             listen(event.success, self._first_look, visitor, [self.source, *columns], self.examined,
                    name=f"ui_examine_{name}", show_progress="hidden")  # fmt: skip
-        for number, box in enumerate([*columns, *shares]):
-            listen(box.input, self._remap, visitor, [self.source, *shares, *columns], [self.found, self.rows, self.mapping],
-                   name=f"ui_remap_{number}", show_progress="hidden")  # fmt: skip
+        changes = partial(gr.on, [box.input for box in (*columns, *shares)])
+        mapped = listen(
+            changes, self._remap, visitor, [self.source, *shares, *columns],
+            [self.found, self.rows, self.mapping, *self.intake.parts], name="ui_remap", costs=False,
+            show_progress="hidden", trigger_mode="always_last",
+        )  # fmt: skip
+        self.intake.stops([sent, loaded, mapped], "data")
         checked = listen(self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine",
                          line=self.health)  # fmt: skip
         works = [checked]
@@ -159,7 +162,7 @@ class DataSection:
         self, who: Caller, source: str, columns: Columns, *shares: float, tell: Progress = told_to_nobody
     ) -> Shown:
         """What `shown` shows of a source; `tell` is told its rows. Raises UserError."""
-        found = inspection(open_table(who.owner, source), columns, tell)
+        found = inspected(who.owner, source, columns, tell)
         names = found["columns"]
         given = dict(zip(self.columns.widgets, self.columns.show(columns.changed(**found["mapping"])), strict=True))
         updates = [
@@ -173,11 +176,12 @@ class DataSection:
         rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
         return {self.found: views.inspected_line(found, *shares), self.rows: rows, self.mapping: found["mapping"]}
 
-    def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> Shown:
-        if not source:
-            return {self.found: gr.skip()}
-        table = open_table(who.owner, source)
-        return self._looked(inspection(table, self.columns.read(values)), held_out, validation)
+    def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> Iterator[Shown]:
+        if source:
+            columns = self.columns.read(values)
+            yield from self.intake.shown(
+                lambda tell: self._looked(inspected(who.owner, source, columns, tell), held_out, validation)
+            )
 
     def reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> Shown:
         """What `shown` shows after a reload; what the browser remembers stays as it is."""

@@ -115,7 +115,7 @@ class StartTab:
             events[name] = listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}",
                                   cancels=[again],  # what is chosen is not overwritten by what was in hand before
                                   show_progress_on=self.said)  # fmt: skip
-        self.intake.stops([events["file"]], "start")
+        self.intake.stops([events["file"], events["columns"]], "start")
 
     def _sample(self, name: str) -> Any:
         def chosen(who: Caller, *shares: float) -> Shown:
@@ -136,12 +136,11 @@ class StartTab:
 
     def _columns(
         self, who: Caller, source: str, instruction: str, inputs: list[str], output: str | None, *shares: float
-    ) -> Shown:
+    ) -> Iterator[Shown]:
         if not source:
             raise UserError("choose a task or upload a file first", field="data")
-        return self._fill(
-            who, source, Columns(input=tuple(inputs), output=output or "", instruction=instruction or ""), *shares
-        )
+        columns = Columns(input=tuple(inputs), output=output or "", instruction=instruction or "")
+        yield from self.intake.shown(lambda tell: self._fill(who, source, columns, *shares, tell=tell))
 
     def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> Shown:
         nothing = {self.line: gr.skip()}
