@@ -12,7 +12,7 @@ run: $(VENV)/.app
 	GRADIO_SERVER_PORT=$(PORT) $(PY) app.py
 
 test: fast
-	$(PY) -m pytest tests -m slow
+	$(PY) -m pytest tests -m slow -n 2 --dist worksteal
 
 fast: $(VENV)/.dev
 	$(PY) -m pytest tests -m "not slow" -n 2 --dist worksteal

@@ -64,6 +64,11 @@ def paced(events: Iterable[Event], seconds: float = 0.25) -> Iterator[Event]:
             yield event
 
 
+def seconds_left(began: float, done: int, of: int) -> float:
+    """As long as it goes on as it went so far, from `began` by time.monotonic()."""
+    return round((time.monotonic() - began) / done * (of - done), 1)
+
+
 def part(tell: Progress, start: float, share: float) -> Progress:
     """Tells `tell` how far a step of a longer work is: the `share` of it that begins at `start`, both 0 to 1."""
     return lambda done, of: tell(round(of * start + share * done), of)

@@ -17,7 +17,7 @@ from tuning.recipe import Recipe
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.usefixtures("embedded")
 def test_support_emails_are_learned(tmp_path: Path) -> None:
     shared: Path = SHARED / "data" / "support_emails.jsonl"

@@ -3,8 +3,9 @@
 import math
 import random
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from prompts.backends import Backend, OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
 from prompts.events import Event
+from prompts.following import seconds_left
 from prompts.home import adapter_folder
 from prompts.judging import judged
 from prompts.kinds import BETWEEN, Labels, read_labels
@@ -23,7 +25,7 @@ from prompts.statistics import rate, summary, verdicts
 from prompts.words import later, say
 from tuning.base import check as check_base
 from tuning.data.columns import Conversation
-from tuning.data.encode import split_classes
+from tuning.data.encode import EncodedRow, split_classes
 from tuning.run import Run
 from tuning.work import write_json
 
@@ -68,7 +70,8 @@ def evaluate(
     run: Run, measure: Measure | None = None, *, token: str | None = None, key: str | None = None,
     on_device: OnDevice = identity,
 ) -> Iterator[Event]:  # fmt: skip
-    """Asks both sides every held-out row, greedily; events "evaluating" (done, of) and last "evaluated" (the document).
+    """Reads every held-out row with both sides and asks it of them, greedily; events "evaluating" (done, of: both counted;
+    remaining: seconds) and last "evaluated" (the document).
 
     Writes evaluation.json. Raises UserError where nothing was held out, the run has no adapter, or its base is no longer the
     model that it was trained on.
@@ -81,21 +84,16 @@ def evaluate(
     measure = settled(measure, held.references)
     check(measure)
     base = _checked_base(run, token, on_device)
-    found = _losses(run, classes, token, on_device)
-    replies: dict[str, list[Reply]] = {}
     open_model = partial(open_backend, owner=run.owner, token=token, key=key, on_device=on_device)
-    sampling = Sampling(max_new_tokens=room(run.recipe.model, run.owner, held.references, token))
     names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
-    for side in SIDES:
-        if side == "base" and classes:  # a classifier's base has no classes yet
-            replies[side] = [Reply(commonest(run), 0, 0, 0.0, "stop")] * len(held.rows)
-            continue
-        backend = open_model(names[side])
-        asked: dict[int, Reply] = {}
-        for at, reply in backend.batch([row.prompt for row in held.rows], sampling, threading.Event()):
-            asked[at] = reply
-            yield {"event": "evaluating", "done": len(asked) + len(held.rows) * len(replies), "of": 2 * len(held.rows)}
-        replies[side] = [asked[at] for at in range(len(held.rows))]
+    if classes:
+        del names["base"]  # which has no classes yet
+    rows = _as_tokens(run, token)
+    count = _Count((len(rows) + len(held.rows)) * len(names))
+    found = yield from _losses(names, run.owner, rows, classes, token, on_device, count)
+    sampling = Sampling(max_new_tokens=room(run.recipe.model, run.owner, held.references, token))
+    replies = {"base": [Reply(commonest(run), 0, 0, 0.0, "stop")] * len(held.rows)} if classes else {}
+    replies |= yield from _asked(names, held, sampling, open_model, count)
     if classes and classes.many:  # several classes are a set: their order says nothing
         held = replace(held, rows=[replace(row, answer=_in_order(row.answer)) for row in held.rows])
         replies = {
@@ -106,6 +104,31 @@ def evaluate(
     document |= {"base_check": base, "losses": found}
     write_json(run.folder / "evaluation.json", document)
     yield {"event": "evaluated", **{key: value for key, value in document.items() if key != "examples"}}
+
+
+class _Count:
+    """Of rows that were read or asked."""
+
+    def __init__(self, of: int) -> None:
+        self._began, self._done, self._of = time.monotonic(), 0, of
+
+    def event(self, more: int) -> Event:
+        self._done += more
+        return {"event": "evaluating", "done": self._done, "of": self._of,
+                "remaining": seconds_left(self._began, self._done, self._of)}  # fmt: skip
+
+
+def _asked(
+    names: dict[str, str], held: Held, sampling: Sampling, open_model: Callable[[str], Backend], count: _Count
+) -> Generator[Event, None, dict[str, list[Reply]]]:
+    replies = {}
+    for side, name in names.items():
+        asked: dict[int, Reply] = {}
+        for at, reply in open_model(name).batch([row.prompt for row in held.rows], sampling, threading.Event()):
+            asked[at] = reply
+            yield count.event(1)
+        replies[side] = [asked[at] for at in range(len(held.rows))]
+    return replies
 
 
 def held_rows(run: Run, classes: Labels | None = None) -> Held:
@@ -155,28 +178,29 @@ def _checked_base(run: Run, token: str | None, on_device: OnDevice) -> str:
     )
 
 
-def _losses(run: Run, classes: Labels | None, token: str | None, on_device: OnDevice) -> dict[str, Any]:
-    """{"base": {"loss", "perplexity"}, "tuned": ...}; a classifier's base has none, for its classes are new."""
+def _as_tokens(run: Run, token: str | None) -> list[EncodedRow]:
+    """The held-out rows as they are learned from; none where all of them are too long."""
     from tuning.execute import encoded
+
+    return list(encoded(run, token)[1]["held_out"].rows)
+
+
+def _losses(
+    names: dict[str, str], owner: str, rows: list[EncodedRow], classes: Labels | None, token: str | None, on_device: OnDevice,
+    count: _Count,
+) -> Generator[Event, None, dict[str, Any]]:  # fmt: skip
+    """{"base": {"loss", "perplexity"}, "tuned": ...} of the sides that are named; nothing where there are no rows."""
     from tuning.losses import held_out_losses
 
-    _, parts = encoded(run, token)
-    rows = list(parts["held_out"].rows)
-    if not rows:  # all of them are too long
-        return {}
-    names = {"base": run.recipe.model, "tuned": f"run:{run.id}"}
-    found = {
-        side: list(on_device(held_out_losses)(names[side], run.owner, token, rows, classes))
-        for side in SIDES
-        if not (classes and side == "base")
-    }
-    means = {
-        side: sum(loss for loss, _ in parts) / max(1, sum(weight for _, weight in parts))
-        for side, parts in found.items()
-    }
-    return {
-        side: {"loss": round(mean, 4), "perplexity": round(math.exp(min(mean, 700)), 2)} for side, mean in means.items()
-    }
+    found = {}
+    for side, name in names.items() if rows else ():
+        total, weights = 0.0, 0
+        for loss, weight, read in on_device(held_out_losses)(name, owner, token, rows, classes):
+            total, weights = total + loss, weights + weight
+            yield count.event(read)
+        mean = total / max(1, weights)
+        found[side] = {"loss": round(mean, 4), "perplexity": round(math.exp(min(mean, 700)), 2)}
+    return found
 
 
 def scores_of(

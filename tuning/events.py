@@ -11,6 +11,7 @@ KINDS = {
     "training": "step steps",  # it begins, or goes on after this step
     "step": "step steps epoch loss grad_norm learning_rate tokens tokens_per_second elapsed remaining memory_gb",  # seconds
     "evaluation": "step epoch part loss",  # of "validation" or "held_out"
+    "measuring": "step part done of remaining",  # rows of the part; seconds, with the steps that are left
     "sample": "step epoch answers",
     "autopilot": "step did",  # what it changed by itself
     "trained": "step train_loss validation_loss eval_loss tokens_per_second peak_memory_gb seconds ...",
@@ -18,7 +19,7 @@ KINDS = {
     "lease_lost": "step",
     "cancelled": "step",
     # what comes after it
-    "evaluating": "done of",  # answers of base and tuned
+    "evaluating": "done of remaining",  # rows that base and tuned have read or answered, both counted; seconds
     "evaluated": "...",
     "tracker": "name where problem",
     "job": "stage",  # of a Job on Hugging Face, which has ended
@@ -45,7 +46,7 @@ KINDS = {
     "asked": "rung score remaining",  # seconds for the rungs that are left
     "left_out": "rung why",
     # what else is measured or made
-    "screening": "what done of",
+    "screening": "what done of",  # texts, or answers, of base and tuned
     "screened": "...",
     "scored": "...",
     "distilled": "...",

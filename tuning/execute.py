@@ -10,7 +10,7 @@ from prompts.backends import OnDevice, identity
 from prompts.downloads import told_of
 from prompts.errors import AppError, UserError, WorldError, is_out_of_memory, reason_of
 from prompts.events import Event
-from prompts.following import Progress, told_meanwhile
+from prompts.following import Progress, paced, seconds_left, told_meanwhile
 from prompts.models import locate
 from prompts.weights import fetch
 from prompts.words import say
@@ -88,7 +88,7 @@ def _fetched(run: Run, token: str | None) -> Iterator[Event]:
                 return
             if event.get("done"):
                 yield {"event": "fetching", "model": run.recipe.model, "done": event["done"], "of": event["of"],
-                       "remaining": _left(began, **event)}  # fmt: skip
+                       "remaining": seconds_left(began, **event)}  # fmt: skip
 
 
 def _work(
@@ -120,7 +120,7 @@ def _work(
             return
     if then and "held_out" in parts:
         run.set_state("evaluating")
-        for event in then(run):
+        for event in paced(then(run), seconds=1.0):
             yield event
             if run.asked_to_stop():
                 run.set_state("finished", say("measuring was cancelled; the adapter is there"))
@@ -142,13 +142,13 @@ def _read(run: Run, token: str | None) -> Generator[Event, None, tuple[Task, dic
                 return found
             if run.asked_to_stop():
                 return None
-            yield {"event": "reading", "done": event["done"], "of": event["of"], "remaining": _left(began, **event)}
+            yield {
+                "event": "reading",
+                "done": event["done"],
+                "of": event["of"],
+                "remaining": seconds_left(began, **event),
+            }
     return None
-
-
-def _left(began: float, done: int, of: int) -> float:
-    """Seconds, as long as it goes on as it went so far."""
-    return round((time.monotonic() - began) / done * (of - done), 1)
 
 
 def assist(run: Run, token: str | None = None) -> None:

@@ -20,15 +20,15 @@ ROWS, TOKENS = 8, 2048  # of one forward pass
 
 def held_out_losses(
     name: str, owner: str, token: str | None, rows: list[EncodedRow], labels: Labels | None
-) -> Iterator[tuple[float, int]]:
-    """(summed loss of the answers' tokens, or of the classes; how many) of some rows after the other, of a model by name. Runs
-    inside the device's lease. Raises UserError where the model cannot read the rows.
+) -> Iterator[tuple[float, int, int]]:
+    """(summed loss of the answers' tokens, or of the classes; how many of these; rows) of some rows after the other, of a model by
+    name. Runs inside the device's lease. Raises UserError where the model cannot read the rows.
     """
     loaded, adapter = opened(name, owner, token)
     objective = _objective(loaded, labels)
     with loaded.using(adapter) as model, torch.inference_mode():
         for batch in micro_batches(rows, ROWS, TOKENS):
-            yield float(objective.loss_sum(model, batch)), objective.weight(batch)
+            yield float(objective.loss_sum(model, batch)), objective.weight(batch), len(batch)
 
 
 def _objective(loaded: Loaded, labels: Labels | None) -> Any:

@@ -149,6 +149,9 @@ def runs(owner: str) -> list[Run]:
     return sorted(found, key=lambda run: run.about["created"], reverse=True)
 
 
+WAITS = ("fetching", "reading", "measuring", "evaluating")  # kinds of event that count what somebody waits for
+
+
 def snapshot(run: Run) -> dict[str, Any]:
     """What is known of a run now; returns at once."""
     events = run.events()
@@ -168,7 +171,7 @@ def snapshot(run: Run) -> dict[str, Any]:
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
         "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
         "train_loss": done.get("train_loss"),
-        **{kind: events[-1] if events and events[-1]["event"] == kind else None for kind in ("fetching", "reading")},
+        **{kind: events[-1] if events and events[-1]["event"] == kind else None for kind in WAITS},
         "tracker": _told(_last(events, "tracker")),
         "validation_loss": _kept_loss(run, events),
         "eval_loss": _loss(events, "held_out"),

@@ -65,7 +65,9 @@ def _work(
         emit({"event": "slice" if watch.paused else "cancelled", "step": trainer.state.global_step})
         return
     if "held_out" in parts and watched_part(parts) != "held_out":
-        watch.measured(trainer.state, "held_out", trainer.mean_loss(parts["held_out"].rows))
+        watch.measured(
+            trainer.state, "held_out", trainer.mean_loss(parts["held_out"].rows, watch.measuring("held_out"))
+        )
     weights = _gathered(model)
     if ranks.rank() > 0:
         return
@@ -198,6 +200,7 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watc
     trainer.remove_callback(PrinterCallback)
     watch.trainer, watch.part = trainer, watched or ""
     trainer.tell = lambda did: watch.emit({"event": "autopilot", "step": trainer.state.global_step, "did": did})
+    trainer.measuring = lambda: watch.measuring(watch.part)
     watch.patience = recipe.early_stopping_patience if best else 0
     return trainer
 

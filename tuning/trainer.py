@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer
 
 from prompts.errors import is_out_of_memory
+from prompts.following import Progress, told_to_nobody
 from prompts.loading import device
 from tuning import ranks
 from tuning.autopilot import Relief
@@ -58,6 +59,7 @@ class MicroBatchTrainer(Trainer):
         self.relief, self.objective = Relief(micro_rows, MICRO_TOKENS[device()]), objective
         self.tokens_seen = 0
         self.tell: Callable[[str], None] = lambda _: None  # what the autopilot did
+        self.measuring: Callable[[], Progress] = lambda: told_to_nobody  # told rows while the watched part is measured
         if ranks.count() > 1:
             _answer_for(model, objective)
 
@@ -123,16 +125,19 @@ class MicroBatchTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The mean loss over the rows that are watched."""
-        metrics = {"eval_loss": self.mean_loss(self.eval_dataset)}
+        metrics = {"eval_loss": self.mean_loss(self.eval_dataset, self.measuring())}
         self.log(metrics)
         self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def mean_loss(self, dataset: Any) -> float:
-        rows = list(dataset)
+    def mean_loss(self, dataset: Any, tell: Progress) -> float:
+        rows, total, done = list(dataset), 0.0, 0
         self.model.eval()
         with torch.inference_mode():
-            total = sum(weight * float(self._loss_sum(self.model, batch)) for batch, weight in self._batches(rows))
+            for batch, weight in self._batches(rows):
+                total += weight * float(self._loss_sum(self.model, batch))
+                done = min(len(rows), done + len(batch) * ranks.count())
+                tell(done, len(rows))
         return ranks.total(total) / self.objective.weight(rows)
 
 

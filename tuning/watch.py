@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.events import Event
+from prompts.following import Progress, seconds_left
 from prompts.loading import device
 from tuning import ranks
 from tuning.autopilot import check_losses
@@ -32,6 +33,7 @@ class Watch:
         self._until, self._longest, self.last_rows = until, 0.0, 0
         self._sampling, self.samples = 0.0, 0  # seconds that sample answers took, and how many there are
         self._began = self._step_began = self._busy = 0.0
+        self._left = 0.0  # seconds for the steps that are left
         self._first_step = self._tokens_before = 0
         self._losses: list[float] = []
         self._gradients: list[float] = []
@@ -94,6 +96,20 @@ class Watch:
         self.losses_of[part] = loss
         self.emit({"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "part": part, "loss": loss})
 
+    def measuring(self, part: str) -> Progress:
+        """What is told the rows of a part whose loss is measured: an event a second."""
+        began = told = time.monotonic()
+
+        def tell(done: int, of: int) -> None:
+            nonlocal told
+            if (now := time.monotonic()) - told < 1:
+                return
+            told = now
+            self.emit({"event": "measuring", "step": self.trainer.state.global_step, "part": part, "done": done, "of": of,
+                       "remaining": round(self._left + seconds_left(began, done, of), 1)})  # fmt: skip
+
+        return tell
+
     def _time_is_over(self, state: Any) -> bool:
         """Is there too little time for the next step, what is measured after it, and a checkpoint?"""
         if self._until is None or state.global_step >= state.max_steps:
@@ -114,13 +130,14 @@ class Watch:
         tokens = self.trainer.tokens_seen - self._tokens_before
         self._losses.append(logs["loss"])
         self._gradients.append(float(logs.get("grad_norm") or 0))
+        self._left = elapsed / done * (state.max_steps - state.global_step)
         self.emit(
             {
                 "event": "step", "step": state.global_step, "steps": state.max_steps, "epoch": round(logs["epoch"], 3),
                 "loss": logs["loss"], "grad_norm": self._gradients[-1],
                 "learning_rate": logs["learning_rate"], "tokens": tokens,
                 "tokens_per_second": round(tokens / max(now - self._step_began, 1e-9), 1),
-                "elapsed": round(elapsed, 2), "remaining": round(elapsed / done * (state.max_steps - state.global_step), 1),
+                "elapsed": round(elapsed, 2), "remaining": round(self._left, 1),
                 "memory_gb": peak_memory_gb(),
             }
         )  # fmt: skip

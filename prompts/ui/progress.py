@@ -34,6 +34,6 @@ class TimeLeft:
         if "variant" in event:
             text = say("{variant}: {done}", variant=event["variant"], done=text)
         passed = (time.monotonic() if now is None else now) - self._began
-        if not done or done >= of or passed < TOLD_AFTER:  # also where all was sent, and the other side still takes it in
+        if not done or done >= of or passed < TOLD_AFTER:  # all was sent: the other side still takes it in
             return text + "…"
         return text + say(" · about {duration} left", duration=duration(passed / done * (of - done)))

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from prompts.errors import UserError
-from prompts.following import paced, told_meanwhile
+from prompts.following import paced, seconds_left, told_meanwhile
 from prompts.rows import INDEX, LINES
 from prompts.ui.calls import like
 from prompts.ui.intake import Intake
@@ -119,6 +119,10 @@ def test_what_is_wrong_is_raised_where_it_is_followed() -> None:
 
     with pytest.raises(UserError, match="no rows"):
         list(told_meanwhile(work))
+
+
+def test_seconds_left_are_those_of_the_pace_so_far() -> None:
+    assert seconds_left(time.monotonic() - 10, 10, 100) == pytest.approx(90, abs=1)
 
 
 def test_a_line_says_what_is_left_once_that_can_be_known() -> None:

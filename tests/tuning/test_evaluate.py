@@ -1,6 +1,7 @@
 """Evaluation that cannot lie: the base is the model that training began with, scored as prompts are, for every family."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from tests.tuning.test_train import COLUMNS, executed, recipe, table
 from tuning import run as runs
 from tuning.base import FILE
 from tuning.evaluate import Measure, evaluate
+from tuning.execute import execute
+from tuning.ui.views import progress_line
 
 
 def measured(run: runs.Run, **settings: Any) -> dict[str, Any]:
@@ -40,6 +43,27 @@ def test_every_family_has_scores_losses_and_a_checked_base(make: Any, tmp_path: 
     assert found["losses"]["tuned"]["loss"] == pytest.approx(runs.snapshot(run)["eval_loss"], rel=0.03)
     if make is not tiny_bert:
         assert found["losses"]["tuned"]["loss"] < found["losses"]["base"]["loss"]
+
+
+@pytest.mark.parametrize(("make", "sides"), [(tiny_llama, 2), (tiny_bert, 1)])
+def test_rows_that_are_read_and_answered_are_counted(make: Any, sides: int, tmp_path: Path) -> None:
+    run = executed(runs.create("local", table(), recipe(str(make(tmp_path / "model"))), COLUMNS))
+    told = [event for event in evaluate(run) if event["event"] == "evaluating"]
+    counts = [event["done"] for event in told]
+    assert counts == sorted(set(counts)) and counts[-1] == told[0]["of"] == sides * (8 + 8)
+    assert 1 <= counts[0] <= 8, "told once the first rows are read"
+    assert told[-1]["remaining"] == 0 <= told[0]["remaining"]
+
+
+def test_measuring_can_be_cancelled_while_rows_are_read(tiny: str) -> None:
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    for event in execute(run, then=evaluate):
+        if event["event"] == "evaluating":
+            state = runs.snapshot(run)
+            assert re.search(r"held-out rows…\*\* · \d+% · \d+ s left", progress_line(state))
+            (run.folder / "cancel").touch()
+    assert (event["event"], event["done"]) == ("evaluating", 8)
+    assert "measuring was cancelled" in runs.snapshot(run)["reason"] and run.status()["state"] == "finished"
 
 
 def test_the_base_side_is_the_base_also_after_the_adapter_was_asked(trained: runs.Run) -> None:

@@ -70,7 +70,11 @@ def people(count: int = 40) -> Table:
 def test_a_run_is_screened_before_and_after(tiny: str) -> None:
     run = executed(runs.create("local", people(), recipe(tiny, num_train_epochs=2), COLUMNS))
     assert as_markdown(kept(run)) == NONE
-    found = list(screen(run))[-1]
+    *told, found = screen(run)
+    assert {event["what"]: event["of"] for event in told} == {
+        "general text": 2 * 16, "instructions": 2 * 24, "pairs of sentences": 4 * 40, "your rows with people exchanged": 4 * 8,
+    }  # fmt: skip
+    assert [event["done"] for event in told if event["what"] == "instructions"] == list(range(2 * 24 + 1))
     assert found["general_text"]["texts"] == 16 and found["general_text"]["tuned_perplexity"] > 1
     assert found["instructions"]["asked"] == 24 and found["bias"]["pairs"] == 40
     assert sum(one["base"] for one in found["bias"]["groups"].values()) == found["bias"]["base"]["count"]

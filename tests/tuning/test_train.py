@@ -510,6 +510,29 @@ def test_reading_many_rows_is_told_and_can_be_cancelled(tiny: str, monkeypatch: 
     assert [event["event"] for event in execute(run.make_ready())][-1] == "finished"
 
 
+def test_rows_whose_loss_is_measured_are_told(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuning.trainer import MicroBatchTrainer
+    from tuning.ui.views import progress_line
+
+    known = MicroBatchTrainer._loss_sum
+
+    def slow(self: Any, model: Any, batch: Any) -> Any:
+        time.sleep(0 if model.training else 0.4)
+        return known(self, model, batch)
+
+    monkeypatch.setattr(MicroBatchTrainer, "_loss_sum", slow)
+    settings = recipe(tiny, num_train_epochs=1, per_device_train_batch_size=1, gradient_accumulation_steps=8)
+    run = runs.create("local", table(), settings, COLUMNS)
+    for event in execute(run):
+        if event["event"] == "measuring":
+            part, rows = event["part"].replace("_", "-"), runs.snapshot(run)["rows"][event["part"]]
+            said = rf"step \d+ of .* measuring the loss on {part} rows, {event['done']} of {rows} · \d+ s left"
+            assert re.search(said, progress_line(runs.snapshot(run)))
+    told = [(event["part"], event["done"]) for event in run.events() if event["event"] == "measuring"]
+    assert {part for part, _ in told} == {"validation", "held_out"} and told[0] == ("validation", 3)
+    assert "measuring" not in progress_line(runs.snapshot(run))
+
+
 def test_runs_are_compared_and_followed(tiny: str) -> None:
     from tuning.compare import compare_runs, follow
     from tuning.ui.views import loss_points

@@ -72,7 +72,7 @@ def sentence(event: Event) -> str:
         return "\n".join(f"  {one['answer']!r} where {one['reference']!r} is right" for one in event["answers"])
     if {"done", "of"} <= event.keys():
         about = "".join(
-            f" {value}" for key, value in event.items() if key in ("repo", "model", "side", "variant", "what")
+            f" {value}" for key, value in event.items() if key in ("repo", "model", "side", "variant", "what", "part")
         )
         return f"{spelled(kind)}{about}: {event['done']:,} of {event['of']:,}"
     return kind + "".join(f"  {key} {value}" for key, value in event.items() if key != "event")

@@ -65,11 +65,10 @@ class PublishFlags(RunFlags, Publish):
 
 def _evaluate(flags: EvaluateFlags, show: Show) -> Any:
     document: Event = {}
-    for document in evaluate(
-        runs.find(flags.owner, flags.run), flags.only(Measure), token=hub_token(), key=os.environ.get(KEY)
-    ):
+    run = runs.find(flags.owner, flags.run)
+    for document in lines(evaluate(run, flags.only(Measure), token=hub_token(), key=os.environ.get(KEY))):
         if document["event"] == "evaluating":
-            show(f"{document['done']} of {document['of']} answers")
+            show(sentence(document))
     return {key: value for key, value in document.items() if key != "event"}
 
 

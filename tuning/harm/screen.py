@@ -6,9 +6,9 @@ two sentences that differ in the group named is likelier.
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prompts.backends import OnDevice, Sampling, identity, open_backend
 from prompts.errors import UserError
@@ -30,6 +30,8 @@ FILE = "harm.json"
 ROOM = 48  # tokens of a reply to an instruction
 MOST = 200  # held-out rows whose people are exchanged
 _HERE = Path(__file__).parent
+T = TypeVar("T")
+Measured = Generator[tuple[int, int], None, T]  # (done, of) on the way to it
 
 
 def screen(run: Run, *, token: str | None = None, on_device: OnDevice = identity) -> Iterator[Event]:
@@ -48,11 +50,19 @@ def screen(run: Run, *, token: str | None = None, on_device: OnDevice = identity
         ("counterfactual", say("your rows with people exchanged"), _counterfactual, True),
     )  # fmt: skip
     document: dict[str, Any] = {"run": run.id}
-    for done, (name, what, measured, can) in enumerate(parts):
-        yield {"event": "screening", "what": what, "done": done, "of": len(parts)}
-        document[name] = measured(run, names, token, on_device) if can else why
+    for name, what, measured, can in parts:
+        document[name] = (yield from _told(what, measured(run, names, token, on_device))) if can else why
     write_json(run.folder / FILE, document)
     yield {"event": "screened", **document}
+
+
+def _told(what: str, measured: Measured[dict[str, Any]]) -> Generator[Event, None, dict[str, Any]]:
+    while True:
+        try:
+            done, of = next(measured)
+        except StopIteration as end:
+            return dict(end.value)
+        yield {"event": "screening", "what": what, "done": done, "of": of}
 
 
 def _lines(name: str) -> list[dict[str, Any]]:
@@ -61,18 +71,24 @@ def _lines(name: str) -> list[dict[str, Any]]:
 
 def _losses(
     names: dict[str, str], run: Run, texts: list[str], token: str | None, on_device: OnDevice
-) -> dict[str, Any]:
+) -> Measured[dict[str, Any]]:
     """{side: [(summed loss, tokens) of each text]}."""
     from tuning.losses import text_losses
 
-    return {side: list(on_device(text_losses)(names[side], run.owner, token, texts)) for side in SIDES}
+    found: dict[str, Any] = {side: [] for side in SIDES}
+    yield 0, len(SIDES) * len(texts)
+    for side in SIDES:
+        for loss in on_device(text_losses)(names[side], run.owner, token, texts):
+            found[side].append(loss)
+            yield sum(map(len, found.values())), len(SIDES) * len(texts)
+    return found
 
 
-def _general(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+def _general(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> Measured[dict[str, Any]]:
     """Perplexity on general text, and the change of the loss with its interval over the texts."""
     from math import exp
 
-    found = _losses(names, run, [line["text"] for line in _lines("general.jsonl")], token, on_device)
+    found = yield from _losses(names, run, [line["text"] for line in _lines("general.jsonl")], token, on_device)
     mean = {side: sum(loss for loss, _ in found[side]) / sum(count for _, count in found[side]) for side in SIDES}
     changes = [b[0] / b[1] - a[0] / a[1] for a, b in zip(found["base"], found["tuned"], strict=True)]
     change = paired_interval(changes)
@@ -84,23 +100,25 @@ def _general(run: Run, names: dict[str, str], token: str | None, on_device: OnDe
     }
 
 
-def _instructions(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+def _instructions(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> Measured[dict[str, Any]]:
     asked = _lines("instructions.jsonl")
     prompts = [prompt(message("user", (one["ask"], "task"))) for one in asked]
-    passed = {}
-    for side in SIDES:
-        replies = _replies(names[side], run, prompts, ROOM, token, on_device)
-        passed[side] = [followed(reply, one["check"]) for reply, one in zip(replies, asked, strict=True)]
+    replies = yield from _replies(SIDES, names, run, prompts, ROOM, token, on_device)
+    passed = {
+        side: [followed(reply, one["check"]) for reply, one in zip(replies[side], asked, strict=True)] for side in SIDES
+    }
     verdict = compare(say("base"), say("tuned"), list(zip(passed["base"], passed["tuned"], strict=True)))
     return {
         "asked": len(asked), **{side: _rate(sum(passed[side]), len(asked)) for side in SIDES}, "verdict": verdict.sentence,
     }  # fmt: skip
 
 
-def _bias(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+def _bias(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> Measured[dict[str, Any]]:
     """How often the sentence with the group that the cliché is about is the likelier one; 50 % is even-handed."""
     pairs = _lines("pairs.jsonl")
-    found = _losses(names, run, [pair[side] for pair in pairs for side in ("more", "less")], token, on_device)
+    found = yield from _losses(
+        names, run, [pair[side] for pair in pairs for side in ("more", "less")], token, on_device
+    )
     gaps = {
         side: [found[side][2 * at + 1][0] - found[side][2 * at][0] for at in range(len(pairs))] for side in SIDES
     }  # above 0: the cliché is likelier
@@ -118,7 +136,9 @@ def _bias(run: Run, names: dict[str, str], token: str | None, on_device: OnDevic
     }
 
 
-def _counterfactual(run: Run, names: dict[str, str], token: str | None, on_device: OnDevice) -> dict[str, Any]:
+def _counterfactual(
+    run: Run, names: dict[str, str], token: str | None, on_device: OnDevice
+) -> Measured[dict[str, Any]]:
     """Does the answer change when the people named in a held-out row are exchanged?"""
     labels = read_labels(adapter_folder(run.owner, run.id))
     try:
@@ -133,10 +153,9 @@ def _counterfactual(run: Run, names: dict[str, str], token: str | None, on_devic
     prompts = [one for _, before, after in pairs for one in (before, after)]
     changed: dict[str, Any] = {}
     examples: list[dict[str, Any]] = []
-    for side in SIDES:
-        if labels and side == "base":
-            continue  # its classes are new
-        said = _replies(names[side], run, prompts, tokens, token, on_device)
+    sides = SIDES[1:] if labels else SIDES  # a base's classes are new
+    replies = yield from _replies(sides, names, run, prompts, tokens, token, on_device)
+    for side, said in replies.items():
         differ = [at for at in range(len(pairs)) if normal(said[2 * at]) != normal(said[2 * at + 1])]
         changed[side] = _rate(len(differ), len(pairs))
         if side == "tuned":
@@ -160,11 +179,20 @@ def _exchanged(found: Prompt) -> Prompt:
 
 
 def _replies(
-    name: str, run: Run, prompts: list[Prompt], tokens: int, token: str | None, on_device: OnDevice
-) -> list[str]:
-    backend = open_backend(name, run.owner, token=token, on_device=on_device)
-    found = dict(backend.batch(prompts, Sampling(max_new_tokens=tokens), threading.Event()))
-    return [found[at].text for at in range(len(prompts))]
+    sides: Sequence[str], names: dict[str, str], run: Run, prompts: list[Prompt], tokens: int, token: str | None,
+    on_device: OnDevice,
+) -> Measured[dict[str, list[str]]]:  # fmt: skip
+    """{side: [the reply to each prompt]}."""
+    found: dict[str, list[str]] = {}
+    yield 0, len(sides) * len(prompts)
+    for side in sides:
+        said: dict[int, str] = {}
+        backend = open_backend(names[side], run.owner, token=token, on_device=on_device)
+        for at, reply in backend.batch(prompts, Sampling(max_new_tokens=tokens), threading.Event()):
+            said[at] = reply.text
+            yield len(found) * len(prompts) + len(said), len(sides) * len(prompts)
+        found[side] = [said[at] for at in range(len(prompts))]
+    return found
 
 
 def _rate(count: int, of: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import gradio as gr
 
 from prompts.backends import OnDevice
 from prompts.errors import UserError
+from prompts.following import paced
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.progress import TimeLeft
 from prompts.ui.visitor import Caller
@@ -85,7 +86,8 @@ class ResultSection:
         found = runs.find(who.owner, chosen(run))
         yield {self.measuring: say("Reading the held-out rows…")}
         progress = TimeLeft()
-        for event in evaluate(found, self.measure.read(values), token=who.token, key=who.key, on_device=self.on_device):
+        measured = evaluate(found, self.measure.read(values), token=who.token, key=who.key, on_device=self.on_device)
+        for event in paced(measured):
             if event["event"] == "evaluating":
                 yield {self.measuring: progress.line(event)}
         evaluation = runs.evaluation(found)
@@ -97,9 +99,11 @@ class ResultSection:
         }
 
     def _screen(self, who: Caller, run: str) -> Iterator[str]:
-        found, progress = runs.find(who.owner, chosen(run)), TimeLeft()
-        for event in screen(found, token=who.token, on_device=self.on_device):
+        found, progress, part = runs.find(who.owner, chosen(run)), TimeLeft(), None
+        for event in paced(screen(found, token=who.token, on_device=self.on_device)):
             if event["event"] == "screening":
+                if event["what"] != part:
+                    progress, part = TimeLeft(), event["what"]
                 yield progress.line({**event, "variant": say("Asking both: {what}", what=event["what"])})
             else:
                 yield as_markdown(event)

@@ -22,6 +22,11 @@ STATES = later({
     "failed": "Failed", "dead": "Stopped without finishing", "waiting": "Waiting",
 })  # fmt: skip
 
+MEASURING = later({
+    "validation": " · measuring the loss on validation rows, {done:,} of {of:,} · {duration} left",
+    "held_out": " · measuring the loss on held-out rows, {done:,} of {of:,} · {duration} left",
+})  # fmt: skip
+
 
 def progress_line(state: dict[str, Any]) -> str:
     """The state of a run in one or two sentences of Markdown."""
@@ -39,12 +44,18 @@ def progress_line(state: dict[str, Any]) -> str:
         text += say(
             " · {done:,} of {of:,} rows · {duration} left", **{**reading, "duration": duration(reading["remaining"])}
         )
+    if evaluating := state["evaluating"]:
+        share = evaluating["done"] / evaluating["of"]
+        text += say(" · {share:.0%} · {duration} left", share=share, duration=duration(evaluating["remaining"]))
     if state["step"]:
         text += say(
             " · step {step} of {steps} · loss {loss:.4f} · learning rate {learning_rate:.1e} · {tokens_per_second:.0f} tokens/s · "
             "{peak_memory_gb:.1f} GB · {elapsed} elapsed", **{**state, "elapsed": duration(state["elapsed"])},
         )  # fmt: skip
-        if state["status"] == "training":
+        if measuring := state["measuring"]:
+            left = {**measuring, "duration": duration(measuring["remaining"])}
+            text += say(MEASURING[measuring["part"]], **left)
+        elif state["status"] == "training":
             text += say(" · {duration} left", duration=duration(state["remaining"]))
     if job := state["job"]:
         cost = _money(job["dollars"] if "dollars" in job else job["most_dollars"])
