@@ -5,7 +5,7 @@ from html import escape
 from prompts.messages import Rendered
 from prompts.words import later, say
 
-SOURCES = later(("task", "input", "steps", "example", "document"))  # and the cards, which the form names
+SOURCES = later(("task", "input", "reasoning", "example", "document"))  # and the cards, which the form names
 
 
 def _named(source: str) -> str:

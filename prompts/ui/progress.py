@@ -36,4 +36,4 @@ class TimeLeft:
         passed = (time.monotonic() if now is None else now) - self._began
         if not done or done >= of or passed < TOLD_AFTER:  # all was sent: the other side still takes it in
             return text + "…"
-        return text + say(" · about {duration} left", duration=duration(passed / done * (of - done)))
+        return text + say(" · about {duration} left", duration=duration(max(1.0, passed / done * (of - done))))

@@ -14,6 +14,10 @@ from gradio.context import LocalContext
 import app
 from prompts.errors import UserError
 from prompts.statistics import compare
+from prompts.techniques import TECHNIQUES, Technique
+from prompts.techniques.chain_of_thought import Worked
+from prompts.techniques.contextual import CARDS
+from prompts.techniques.few_shot import Example
 from prompts.ui import language
 from prompts.ui.calls import spoken
 from prompts.ui.language import listed, spanish, texts, translations
@@ -82,6 +86,22 @@ def test_every_sentence_is_in_spanish_with_the_same_slots() -> None:
     for key, said in known.items():
         if any(name.isidentifier() for name, *_ in slots(key) if name):
             assert slots(key) == slots(said), key
+
+
+@pytest.mark.parametrize("technique", TECHNIQUES, ids=lambda one: one.name)
+def test_the_parts_of_a_prompt_have_spanish_names(technique: Technique) -> None:
+    ways: list[dict[str, Any]] = [{}]
+    if technique.name == "chain_of_thought":
+        worked = {"worked": [Worked(question="1 + 1?", reasoning="one more than one", answer="2")], "steps": "Add."}
+        ways = [{**worked, "reasoning": way} for way in ("direct", "step_by_step", "own_steps", "examples")]
+    if technique.name == "contextual":
+        ways = [{name: [{"name": "a.txt", "text": "a"}] if name == "documents" else "a" for name in CARDS}]
+    if technique.name == "few_shot":
+        ways = [{"examples": [Example(input="one", output="two")], "k": 1}]
+    for settings in ways:
+        built = technique.build(technique.settings(task="Add.", input="2 + 2?", **settings), {})
+        for part in (part for message in built.messages for part in message.parts):
+            assert part.source.split(" ")[0] in spanish(language.SENTENCE) | spanish(), part.source
 
 
 def heard(accepted: str) -> Any:

@@ -11,13 +11,14 @@ from prompts.errors import UserError
 from prompts.rows import Row, Table
 from prompts.uploads import save_upload
 from tests.tuning import planted
-from tuning.data.bias import Screen, decisive
+from tuning.data.bias import NAMES, WORDS, Screen, decisive
 from tuning.data.columns import Columns
 from tuning.data.doctor import FINDINGS, Finding, examine
 from tuning.data.duplicates import find_groups
 from tuning.data.fixes import Fix
 from tuning.data.personal import find, mask
 from tuning.data.sources import fix_source, inspected, open_table, patches
+from tuning.harm.report import GROUPS
 
 COLUMNS = Columns(input=("text",), output="label")
 
@@ -246,6 +247,11 @@ def test_rows_are_looked_through_once_for_a_mapping_until_they_change(tmp_path: 
     fix_source("ana", source, COLUMNS, Fix(undo=True))
     assert look(COLUMNS) == first
     assert "has no column" in look(COLUMNS.changed(output="other"))["problem"] and not told
+
+
+def test_every_group_is_known_by_name_in_spanish() -> None:
+    assert {group for groups in WORDS.values() for group in groups} == set(NAMES)
+    assert set(WORDS) <= set(GROUPS)
 
 
 def test_wrong_fixes_are_refused_and_change_nothing(upload: str) -> None:

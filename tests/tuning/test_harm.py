@@ -11,7 +11,7 @@ from tests.tiny import tiny_bert
 from tests.tuning.test_train import COLUMNS, executed, recipe, table
 from tuning import run as runs
 from tuning.harm.instructions import followed
-from tuning.harm.report import NONE, as_markdown, kept
+from tuning.harm.report import GROUPS, NONE, as_markdown, kept
 from tuning.harm.screen import screen
 from tuning.harm.swaps import swapped
 
@@ -57,6 +57,7 @@ def test_every_instruction_and_pair_can_be_used() -> None:
         followed("x", json.loads(line)["check"])
     pairs = [json.loads(line) for line in (DATA / "pairs.jsonl").read_text().splitlines()]
     assert len(pairs) >= 40 and all(pair["more"] != pair["less"] for pair in pairs)
+    assert {pair["group"] for pair in pairs} == set(GROUPS), "known by name in Spanish"
     assert all(len(pair["more"].split()) == len(pair["less"].split()) for pair in pairs), "one word differs"
 
 

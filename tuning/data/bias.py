@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from prompts.statistics import ALPHA, holm, rate
-from prompts.words import say
+from prompts.words import later, say
 
 FEWEST = 10  # texts that name a group, below which it is not compared
 
@@ -48,6 +48,10 @@ WORDS: dict[str, dict[str, str]] = {
         "not disabled": "able-bodied sighted",
     },
 }  # fmt: skip
+NAMES = later((
+    "female", "male", "christian", "muslim", "jewish", "hindu", "buddhist", "atheist", "african", "asian", "european",
+    "latin american", "middle eastern", "young", "old", "disabled", "not disabled",
+))  # fmt: skip
 _GROUP = {
     word: (dimension, group)
     for dimension, groups in WORDS.items()
@@ -125,10 +129,10 @@ def sentence(found: dict[str, Any]) -> str:
         label=found["label"],
         share=a["share"],
         rows=a["rows"],
-        one=one,
+        one=say(one),
         share2=b["share"],
         rows2=b["rows"],
-        other=other,
+        other=say(other),
         p=found["p"],
     )
 

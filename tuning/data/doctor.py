@@ -209,7 +209,7 @@ class _Look:
         for found in decisive(associations):
             yield finding("bias", [], sentence(found))
         if associations and not decisive(associations):
-            dimensions = ", ".join(sorted({found["dimension"] for found in associations}))
+            dimensions = ", ".join(say(name) for name in sorted({found["dimension"] for found in associations}))
             count = len(associations)
             yield finding("no_bias", [], say("{count} comparisons: {dimensions}", count=count, dimensions=dimensions))
 

@@ -52,6 +52,7 @@ class DataSection:
             self.load = gr.Button("Load it", size="md", scale=0, min_width=120)
         self.intake = Intake()
         self.columns: Form = form(Columns)
+        self.looking = Intake()  # below the fields: they stay where they are while somebody types
         self.found = gr.Markdown("Choose sample data or upload a file.", elem_classes="quiet")
         self.rows = gr.Dataframe(
             headers=["#", "Given", "To be learned"], datatype="str", interactive=False, wrap=True, max_height=320,
@@ -70,7 +71,7 @@ class DataSection:
             self.numbers = gr.Markdown("", elem_classes="quiet")
             self.tokens = gr.HighlightedText(
                 [], label="The worst rows first", show_legend=True, show_inline_category=False, combine_adjacent=False,
-                color_map=views.COLOURS, elem_classes="tokens",
+                elem_classes="tokens",
             )  # fmt: skip
 
     def _build_doctor(self) -> None:
@@ -117,10 +118,11 @@ class DataSection:
         changes = partial(gr.on, [box.input for box in (*columns, *shares)])
         mapped = listen(
             changes, self._remap, visitor, [self.source, *shares, *columns],
-            [self.found, self.rows, self.mapping, *self.intake.parts], name="ui_remap", costs=False,
+            [self.found, self.rows, self.mapping, *self.looking.parts], name="ui_remap", costs=False,
             show_progress="hidden", trigger_mode="always_last",
         )  # fmt: skip
-        self.intake.stops([sent, loaded, mapped], "data")
+        self.intake.stops([sent, loaded], "data")
+        self.looking.stops([mapped], "mapping")
         checked = listen(self.check.click, self._examine, visitor, [self.source, *columns], self.examined, name="ui_examine",
                          line=self.health)  # fmt: skip
         works = [checked]
@@ -179,7 +181,7 @@ class DataSection:
     def _remap(self, who: Caller, source: str, held_out: float, validation: float, *values: Any) -> Iterator[Shown]:
         if source:
             columns = self.columns.read(values)
-            yield from self.intake.shown(
+            yield from self.looking.shown(
                 lambda tell: self._looked(inspected(who.owner, source, columns, tell), held_out, validation)
             )
 
@@ -263,7 +265,7 @@ class DataSection:
                 yield {self.numbers: progress.line(told)}
             else:
                 found = told["found"]
-        yield {self.numbers: views.token_numbers(found), self.tokens: views.token_spans(found)}
+        yield {self.numbers: views.token_numbers(found), self.tokens: gr.HighlightedText(**views.token_spans(found))}
 
 
 def _some(source: str) -> str:

@@ -6,8 +6,8 @@ from prompts.words import later, say
 from tuning.data.fixes import Patch
 from tuning.data.fixes import sentence as fix_sentence
 
-COLOURS = {"learned": "#0d9488", "read": "#94a3b8", "cut": "#dc2626"}
-_KINDS = {"learned": "learned", "context": "read", "cut": "cut"}
+_COLOURS = {"learned": "#0d9488", "context": "#94a3b8", "cut": "#dc2626"}
+_KINDS = later({"learned": "learned", "context": "read", "cut": "cut"})
 _MARKS = {"stop": "⛔", "warn": "⚠️", "note": "ℹ️"}
 _FIXES = later({
     "drop": "leave the rows out", "merge": "give them the answer that most have", "mask": "replace it by [EMAIL], [PHONE] …",
@@ -117,10 +117,12 @@ def token_numbers(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def token_spans(found: dict[str, Any]) -> list[tuple[str, str | None]]:
+def token_spans(found: dict[str, Any]) -> dict[str, Any]:
+    """{"value": texts with what becomes of them, "color_map"}, of a HighlightedText."""
+    kinds = {kind: say(name) for kind, name in _KINDS.items()}
     spans: list[tuple[str, str | None]] = []
     for row in found["shown"]:
-        spans.append((f"row {row['row']} · {row['tokens']:,} tokens\n", None))
-        spans += [(span["text"], _KINDS[span["kind"]]) for span in row["spans"]]
+        spans.append((say("row {row} · {tokens:,} tokens", **row) + "\n", None))
+        spans += [(span["text"], kinds[span["kind"]]) for span in row["spans"]]
         spans.append(("\n\n", None))
-    return spans
+    return {"value": spans, "color_map": {kinds[kind]: colour for kind, colour in _COLOURS.items()}}
