@@ -15,7 +15,7 @@ from prompts.words import say
 from tuning import run as runs
 from tuning.asking import Ask, ask_text
 from tuning.evaluate import Measure, evaluate
-from tuning.harm.report import NONE, as_markdown, kept
+from tuning.harm.report import as_markdown, kept
 from tuning.harm.screen import screen
 from tuning.ui import views
 
@@ -67,7 +67,7 @@ class ResultSection:
             self.verdict: views.verdict(evaluation),
             self.examples: views.example_rows(evaluation),
             self.matrix: views.matrix(evaluation),
-            self.harm: as_markdown(kept(run)) if run else NONE,
+            self.harm: as_markdown(kept(run) if run else None),
             self.question: example,
         }
 
