@@ -114,6 +114,10 @@ def test_an_upload_with_a_fault_is_a_message_and_a_good_one_follows(page: Any, t
     page.locator("#data-file input[type=file]").set_input_files(good)
     page.get_by_text(re.compile("20 rows")).wait_for()
     page.get_by_text("2 labels: a 10, b 10.").wait_for()
+    page.get_by_role("button", name=re.compile("^Tokens: what will be learned")).click()
+    page.get_by_role("button", name="Show the tokens").click()
+    page.get_by_text(re.compile(r"20 rows, \d+ tokens")).wait_for()
+    expect(page.locator(".tokens").get_by_text("learned", exact=True).first).to_be_visible()
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -119,7 +119,7 @@ def token_numbers(found: dict[str, Any]) -> str:
 
 def token_spans(found: dict[str, Any]) -> dict[str, Any]:
     """{"value": texts with what becomes of them, "color_map"}, of a HighlightedText."""
-    kinds = {kind: say(name) for kind, name in _KINDS.items()}
+    kinds = {kind: str(say(name)) for kind, name in _KINDS.items()}  # keys of JSON: no subclass of str
     spans: list[tuple[str, str | None]] = []
     for row in found["shown"]:
         spans.append((say("row {row} · {tokens:,} tokens", **row) + "\n", None))
