@@ -32,7 +32,7 @@ from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
 from tuning.line import FORECAST, in_line
 from tuning.recipe import Recipe
-from tuning.work import Work, durable, read_json, write_json
+from tuning.work import ACTIVE, Work, durable, read_json, write_json
 
 JOB = "job.json"
 _PACKAGES = ("transformers", "torch", "peft", "accelerate", "datasets", "huggingface-hub")
@@ -158,6 +158,7 @@ def snapshot(run: Run) -> dict[str, Any]:
     last = _last(events, "step") or {}
     done = _last(events, "trained") or {}
     status = run.status()
+    now = events[-1] if events and status["state"] in ACTIVE else {}
     document = {
         "run": run.id,
         "status": status["state"],
@@ -171,7 +172,7 @@ def snapshot(run: Run) -> dict[str, Any]:
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
         "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
         "train_loss": done.get("train_loss"),
-        **{kind: events[-1] if events and events[-1]["event"] == kind else None for kind in WAITS},
+        **{kind: now if now.get("event") == kind else None for kind in WAITS},
         "tracker": _told(_last(events, "tracker")),
         "validation_loss": _kept_loss(run, events),
         "eval_loss": _loss(events, "held_out"),

@@ -63,7 +63,8 @@ def test_measuring_can_be_cancelled_while_rows_are_read(tiny: str) -> None:
             assert re.search(r"held-out rows…\*\* · \d+% · \d+ s left", progress_line(state))
             (run.folder / "cancel").touch()
     assert (event["event"], event["done"]) == ("evaluating", 8)
-    assert "measuring was cancelled" in runs.snapshot(run)["reason"] and run.status()["state"] == "finished"
+    assert "measuring was cancelled" in progress_line(runs.snapshot(run)) and run.status()["state"] == "finished"
+    assert "left" not in progress_line(runs.snapshot(run))
 
 
 def test_the_base_side_is_the_base_also_after_the_adapter_was_asked(trained: runs.Run) -> None:

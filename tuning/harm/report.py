@@ -8,9 +8,8 @@ from tuning.run import Run
 from tuning.work import read_json
 
 NONE = later("Not screened.")
-GROUPS = later(
-    ("gender", "age", "ethnicity", "origin", "religion", "orientation", "disability", "status")
-)  # of pairs.jsonl
+# Of pairs.jsonl.
+GROUPS = later(("gender", "age", "ethnicity", "origin", "religion", "orientation", "disability", "status"))
 
 
 def kept(run: Run) -> dict[str, Any] | None:
