@@ -142,12 +142,8 @@ def _read(run: Run, token: str | None) -> Generator[Event, None, tuple[Task, dic
                 return found
             if run.asked_to_stop():
                 return None
-            yield {
-                "event": "reading",
-                "done": event["done"],
-                "of": event["of"],
-                "remaining": seconds_left(began, **event),
-            }
+            left = seconds_left(began, **event)
+            yield {"event": "reading", "done": event["done"], "of": event["of"], "remaining": left}
     return None
 
 

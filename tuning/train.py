@@ -65,9 +65,8 @@ def _work(
         emit({"event": "slice" if watch.paused else "cancelled", "step": trainer.state.global_step})
         return
     if "held_out" in parts and watched_part(parts) != "held_out":
-        watch.measured(
-            trainer.state, "held_out", trainer.mean_loss(parts["held_out"].rows, watch.measuring("held_out"))
-        )
+        loss = trainer.mean_loss(parts["held_out"].rows, watch.measuring("held_out"))
+        watch.measured(trainer.state, "held_out", loss)
     weights = _gathered(model)
     if ranks.rank() > 0:
         return
