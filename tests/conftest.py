@@ -95,7 +95,9 @@ def browser(chromium: str) -> Iterator[Any]:
     """A real Chromium."""
     from playwright.sync_api import expect, sync_playwright
 
-    expect.set_options(timeout=60_000)  # as long as everything else on the page is waited for
+    from tests.screenshots import PATIENCE
+
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield found

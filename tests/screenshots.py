@@ -24,6 +24,7 @@ TABS = [
     "Ladder",
     "Monitor",
 ]
+PATIENCE = 400_000  # ms that anything on the page is waited for: two trainings in fp32 may share two cores
 LOOKS = [(1440, 900, "light"), (1440, 900, "dark"), (390, 844, "light"), (390, 844, "dark")]
 
 
@@ -43,7 +44,7 @@ def opened(browser: Browser, url: str, **look: Any) -> Any:
     page: Any = browser.new_context(**look).new_page()
     page.faults = []
     page.on("console", lambda message: page.faults.append(message.text) if message.type == "error" else None)
-    page.set_default_timeout(60_000)  # a training beside it may have both cores
+    page.set_default_timeout(PATIENCE)
     page.goto(url)
     page.get_by_role("heading", name="Prompt or Tune").wait_for()
     page.wait_for_timeout(1000)  # what the page fetches at first is in its fields
@@ -58,11 +59,11 @@ def fill(page: Page, name: str) -> None:
     elif name == "Compare":
         page.get_by_label("At most (rows)").fill("20")
         page.get_by_role("button", name="Compare", exact=True).click()
-        page.get_by_text("data fingerprint").wait_for(timeout=120_000)
+        page.get_by_text("data fingerprint").wait_for()
     elif name not in ("Start", "Ladder", "Monitor"):  # those need a run
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         panel.get_by_role("button", name="Ask the model").click()
-        panel.get_by_text(" tokens out ").wait_for(timeout=120_000)
+        panel.get_by_text(" tokens out ").wait_for()
         page.wait_for_timeout(6000)
     page.wait_for_timeout(1500)
 
@@ -111,7 +112,7 @@ def tuned(page: Page) -> None:
     open_tab(page, "Fine-tune")
     page.get_by_label("Epochs").first.fill("2")
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text("held-out rows, scored by").first.wait_for(timeout=400_000)
+    page.get_by_text("held-out rows, scored by").first.wait_for()
     to_top(page, page.get_by_role("heading", name="3 · Training"))
 
 

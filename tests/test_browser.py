@@ -20,7 +20,7 @@ def test_refining_keeps_every_version(page: Any) -> None:
     page.get_by_label("Feedback on the last output").fill("A dark one")
     ask = page.get_by_role("button", name="Ask the model").first
     ask.click()
-    page.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for(timeout=90_000)
+    page.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for()
     ask.click()  # now the feedback makes the second version
     page.wait_for_function(
         "() => [...document.querySelectorAll('textarea')].some(t => t.value.includes('- A dark one'))"
@@ -38,11 +38,11 @@ def test_each_technique_answers_and_shows_its_exact_prompt(page: Any) -> None:
         open_tab(page, name)
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         panel.get_by_role("button", name="Show the prompt").click()
-        panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for(timeout=60_000)
+        panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for()
         panel.get_by_role("button", name="The exact prompt").click()
         assert "<|im_start|>" in panel.get_by_role("region", name="Exact prompt").inner_text()
         panel.get_by_role("button", name="Ask the model").click()
-        panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for(timeout=90_000)
+        panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for()
 
 
 @pytest.mark.usefixtures("embedded")
@@ -55,7 +55,7 @@ def test_a_long_answer_can_be_stopped(page: Any) -> None:
     panel.get_by_role("button", name="Advanced").click()
     panel.get_by_label("Longest reply (tokens)").fill("2000")
     panel.get_by_role("button", name="Ask the model").click()
-    panel.get_by_text("writing…").wait_for(timeout=60_000)
+    panel.get_by_text("writing…").wait_for()
     panel.get_by_role("button", name="Stop").click()
     panel.get_by_text("Stopped.").wait_for()
 
@@ -70,18 +70,18 @@ def test_training_survives_a_reload_and_shows_its_result(page: Any, tiny: str) -
     page.get_by_label("Longest row (tokens)").fill("1024")
     page.get_by_label("Epochs").fill("3")
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text(re.compile(r"Training.*step \d+ of")).wait_for(timeout=90_000)
+    page.get_by_text(re.compile(r"Training.*step \d+ of")).wait_for()
     page.reload()
     open_tab(page, "Fine-tune")
-    page.get_by_text(re.compile(r"step \d+ of \d+")).wait_for(timeout=30_000)
-    page.get_by_text("On 45 held-out rows, scored by label").wait_for(timeout=240_000)
+    page.get_by_text(re.compile(r"step \d+ of \d+")).wait_for()
+    page.get_by_text("On 45 held-out rows, scored by label").wait_for()
     page.get_by_role("button", name="Ask the tuned model").first.click()
     question = page.get_by_role("textbox", name="Text What a row")
     question.wait_for()
-    expect(question).to_have_value(re.compile("^Subject: "), timeout=20_000)  # a row's input, without the instruction
+    expect(question).to_have_value(re.compile("^Subject: "))  # a row's input, without the instruction
     page.get_by_role("button", name="Take it with you").click()
     page.get_by_role("button", name="Make the file").click()
-    page.get_by_text(re.compile("Adapter: adapter_config.json")).wait_for(timeout=30_000)
+    page.get_by_text(re.compile("Adapter: adapter_config.json")).wait_for()
     climb(page)
 
 
@@ -90,13 +90,13 @@ def climb(page: Any) -> None:
     page.reload()
     open_tab(page, "Ladder")
     panel = page.get_by_role("tabpanel").filter(visible=True).first
-    expect(panel.get_by_label("Run", exact=True)).to_have_value(re.compile("Customer|support"), timeout=20_000)
+    expect(panel.get_by_label("Run", exact=True)).to_have_value(re.compile("Customer|support"))
     panel.get_by_role("combobox", name="Rungs").click()
     for rung in ("zero_shot", "lora_short"):
         page.get_by_role("option", name=rung.replace("_", " ")).click()
     page.keyboard.press("Escape")
     panel.get_by_role("button", name="Climb the ladder").click()
-    page.get_by_text(re.compile("Finished: 2 of 2 rungs, 45 held-out rows")).wait_for(timeout=120_000)
+    page.get_by_text(re.compile("Finished: 2 of 2 rungs, 45 held-out rows")).wait_for()
     page.get_by_text(re.compile("Neither: |Prompt: |Fine-tune: ")).first.wait_for()
     page.reload()
     open_tab(page, "Ladder")
@@ -155,7 +155,7 @@ def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> 
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(json.dumps(variants))
     panel.get_by_role("button", name="Compare", exact=True).click()
-    page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for(timeout=90_000)
+    page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for()
     page.get_by_text(re.compile(r"ties \d of 4 rows; exact McNemar p")).wait_for()
     page.get_by_role("button", name="Download the result").wait_for()
 
@@ -189,8 +189,8 @@ def test_a_sweep_shows_its_trials_and_its_best(page: Any, tiny: str) -> None:
     page.get_by_text("rank is no setting of the recipe").wait_for()
     page.get_by_label("What varies").fill("lora_r = 2, 4")
     page.get_by_role("button", name="Start sweep").click()
-    page.get_by_text(re.compile("Best by validation loss")).wait_for(timeout=120_000)
-    page.get_by_text("2 of 2 trials").wait_for(timeout=60_000)
+    page.get_by_text(re.compile("Best by validation loss")).wait_for()
+    page.get_by_text("2 of 2 trials").wait_for()
 
 
 MARKUP = (
@@ -209,11 +209,11 @@ def test_markup_of_strangers_is_shown_and_does_not_run(page: Any, tmp_path: Path
     panel = page.get_by_role("tabpanel").filter(visible=True).first
     panel.get_by_role("textbox", name="Task What").fill(f"Repeat this: {MARKUP}")
     panel.get_by_role("button", name="Show the prompt").click()
-    panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for(timeout=60_000)
+    panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for()
     panel.get_by_role("button", name="The exact prompt").click()
     assert "onerror=" in panel.get_by_role("region", name="Exact prompt").inner_text(), "it is text"
     panel.get_by_role("button", name="Ask the model").click()
-    panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for(timeout=90_000)
+    panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for()
     open_tab(page, "Compare")
     panel = page.get_by_role("tabpanel").filter(visible=True).first
     panel.get_by_label("Or paste rows").fill(
@@ -228,7 +228,7 @@ def test_markup_of_strangers_is_shown_and_does_not_run(page: Any, tmp_path: Path
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(json.dumps([variant]))
     panel.get_by_role("button", name="Compare", exact=True).click()
-    page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for(timeout=90_000)
+    page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for()
     open_tab(page, "Fine-tune")
     page.locator("#data-file input[type=file]").set_input_files(rows)
     page.get_by_text(re.compile("24 rows")).wait_for()
@@ -261,7 +261,7 @@ def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_pa
             task = (
                 page.get_by_role("tabpanel").filter(visible=True).first.get_by_role("textbox", name="Task What").first
             )
-            expect(task).to_have_value("Name the city. Answer with one of these: Bern, Graz.", timeout=20_000)
+            expect(task).to_have_value("Name the city. Answer with one of these: Bern, Graz.")
         open_tab(page, "Compare")
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         expect(panel.get_by_label("Sample data")).to_have_value("Your data: cities.csv")

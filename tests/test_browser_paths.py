@@ -28,14 +28,12 @@ def test_on_a_phone_an_upload_becomes_a_published_adapter(browser: Any, home: Pa
             page.get_by_label("Epochs").first.fill("1")
             page.get_by_label("Longest row (tokens)").fill("64")
             page.get_by_role("button", name="Start training").click()
-            page.get_by_text(re.compile("held-out rows, scored by label")).first.wait_for(
-                timeout=400_000
-            )  # fp32 is slow
+            page.get_by_text(re.compile("held-out rows, scored by label")).first.wait_for()
             page.get_by_role("button", name="Publish on the Hub").click()
             page.get_by_label("Repository").fill("words")
             page.locator("input[type=password]").filter(visible=True).last.fill("hf_writer")
             page.get_by_role("button", name="Publish", exact=True).click()
-            page.get_by_text(re.compile("Published as ana/words, private")).first.wait_for(timeout=400_000)
+            page.get_by_text(re.compile("Published as ana/words, private")).first.wait_for()
             assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert "adapter_model.safetensors" in hub.files("ana/words")
 
@@ -50,18 +48,18 @@ def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(browser: Any, home
             asked = page.get_by_role("textbox", name=re.compile("^Instruction"))
             expect(asked).to_have_value("Which team should answer this e-mail?")  # the task that the page opens on
             page.get_by_role("button", name="Start training").click()
-            page.get_by_text(re.compile(r"step \d+ of|place \d in line|Starting")).first.wait_for(timeout=60_000)
-        second.get_by_text(re.compile(r"place \d in line")).wait_for(timeout=120_000)
+            page.get_by_text(re.compile(r"step \d+ of|place \d in line|Starting")).first.wait_for()
+        second.get_by_text(re.compile(r"place \d in line")).wait_for()
         open_tab(second, "Iterative refinement")
         second.get_by_role("button", name="Ask the model").first.click()
-        second.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for(timeout=90_000)
+        second.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for()
         open_tab(second, "Fine-tune")
         first.get_by_role("button", name="Cancel", exact=True).click()
-        first.get_by_text(re.compile("Cancelled")).first.wait_for(timeout=60_000)
-        second.get_by_text(re.compile(r"step \d+ of")).first.wait_for(timeout=60_000)
+        first.get_by_text(re.compile("Cancelled")).first.wait_for()
+        second.get_by_text(re.compile(r"step \d+ of")).first.wait_for()
         assert [len(list(owner.glob("runs/*/status.json"))) for owner in home.glob("owners/*")] == [1, 1]
         second.get_by_role("button", name="Cancel", exact=True).click()
-        second.get_by_text(re.compile("Cancelled")).first.wait_for(timeout=60_000)
+        second.get_by_text(re.compile("Cancelled")).first.wait_for()
 
 
 def test_the_page_speaks_spanish_and_so_do_its_failures_and_verdicts(browser: Any, url: str, tmp_path: Path) -> None:
@@ -78,6 +76,6 @@ def test_the_page_speaks_spanish_and_so_do_its_failures_and_verdicts(browser: An
     page.get_by_label("Como máximo (filas)").filter(visible=True).fill("10")
     page.get_by_role("button", name="Comparar", exact=True).click()
     verdict = page.get_by_text(re.compile(r"with context gana \d+, pierde \d+, empata \d+ de 10 filas"))
-    verdict.wait_for(timeout=60_000)
+    verdict.wait_for()
     expect(page.get_by_role("radio", name="todas las filas")).to_be_checked()
     expect(page.get_by_role("columnheader", name="Variante").first).to_be_visible()
