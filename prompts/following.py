@@ -55,11 +55,14 @@ def followed(
 
 
 def paced(events: Iterable[Event], seconds: float = 0.25) -> Iterator[Event]:
-    """The events for somebody to look at: of those that only count ("done", "of"), one every so many seconds."""
+    """The events for somebody to look at: of those that only count ("done", "of", or the seconds "passed"), one every so many
+    seconds.
+    """
     kind, told = "", 0.0
     for event in events:
         now = time.monotonic()
-        if not {"done", "of"} <= event.keys() or event["event"] != kind or now - told >= seconds:
+        counts = {"done", "of"} <= event.keys() or "passed" in event
+        if not counts or event["event"] != kind or now - told >= seconds:
             kind, told = event["event"], now
             yield event
 

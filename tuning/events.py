@@ -28,7 +28,7 @@ KINDS = {
     "end": "",  # for trackers alone
     "status": "...",  # last, for who follows a run: its snapshot
     # an export, and a publication
-    "writing": "form",
+    "writing": "form passed remaining",  # seconds
     "comparing": "side done of",  # rows that "adapter" or "exported" has answered
     "checked": "check",
     "exported": "run form folder files check",

@@ -24,6 +24,7 @@ from tuning.slices import trained
 from tuning.task import Task, task_of
 from tuning.trackers import tracked
 from tuning.train import train
+from tuning.waits import Silences
 from tuning.work import ACTIVE
 
 
@@ -48,8 +49,10 @@ def execute(
                 closing(_in_line(run, lambda: _work(run, token, on_device, then), token)) as work,
                 closing(tracked(run, work, token)) as events,
             ):
+                silences = Silences(run.recipe, run.since())
                 for event in events:
                     run.append(event)
+                    silences.heard(event)
                     yield event
         except GeneratorExit:
             run.set_state("cancelled", say("the process that ran it was stopped"))

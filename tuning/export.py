@@ -22,6 +22,7 @@ from tuning.base import fingerprint
 from tuning.evaluate import held_rows, room
 from tuning.kinds import kind_in
 from tuning.run import Run
+from tuning.waits import waited
 
 Form = Literal["adapter", "merged", "gguf"]
 SMALL = 1_000_000_000  # parameters; smaller models are merged in fp32, larger ones kept in 16 bits
@@ -46,8 +47,9 @@ class Export(Settings):
 
 
 def export(run: Run, settings: Export, folder: Path, *, token: str | None = None) -> Iterator[Event]:
-    """Writes the form into `folder`, which is made anew. Events "writing", "comparing" (side, done, of), and last "exported":
-    {"run", "form", "folder", "files", "check": {"rows", "same", "differ": [{"row", "adapter", "exported"}], "by"}}.
+    """Writes the form into `folder`, which is made anew. Events "writing" (passed, remaining: seconds), "comparing" (side, done,
+    of), and last "exported": {"run", "form", "folder", "files", "check": {"rows", "same", "differ": [{"row", "adapter",
+    "exported"}], "by"}}.
 
     Raises UserError for a form that this run cannot take, WorldError where the disk is full.
     """
@@ -56,22 +58,26 @@ def export(run: Run, settings: Export, folder: Path, *, token: str | None = None
     if settings.form == "gguf" and kind_in(source) != "causal":
         raise UserError("GGUF is for GPT-like models; choose adapter or merged", field="form")
     shutil.rmtree(folder, ignore_errors=True)
-    yield {"event": "writing", "form": settings.form}
-    try:
-        if settings.form == "adapter" or (whole and settings.form == "merged"):
+    same = settings.form == "adapter" or (whole and settings.form == "merged")  # what would be compared with itself
+
+    def write() -> None:
+        if same:
             shutil.copytree(source, folder, ignore=shutil.ignore_patterns(BASE_FILE))
             complete_tokenizer(folder)
         else:
             _merge(run, folder if settings.form == "merged" else folder / "merged", token)
         if settings.form == "gguf":
             _to_gguf(run, folder, settings)
+
+    try:
+        for told in waited(write, settings.form, settings.quantization, run.recipe.model):
+            yield {"event": "writing", "form": settings.form, "passed": told["passed"], "remaining": told["remaining"]}
     except OSError as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise WorldError(
             "the export cannot be written: {reason}; free some disk space", reason=error.strerror or error
         ) from error
     check: dict[str, Any] | None = None
-    same = settings.form == "adapter" or (whole and settings.form == "merged")  # what would be compared with itself
     if settings.check_rows and run.numbers("held_out") and not same:
         for event in _compared(run, folder, settings, token):
             if event["event"] == "checked":

@@ -176,7 +176,7 @@ class _Steps:
     def sampling(self) -> float:
         """Seconds of the sample answers after an epoch."""
         started = time.perf_counter()
-        self._watch.sample()
+        self._watch.sample(told_to_nobody)
         return time.perf_counter() - started
 
     def timed(self, rows: list[Any]) -> dict[str, float]:

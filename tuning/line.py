@@ -23,6 +23,7 @@ from prompts.quotas import quotas_here
 from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
 DAY = 86_400.0  # seconds
+TELLING = ("step", "measuring", "evaluating", "asked")  # kinds of event whose "remaining" is that of the work
 LAST = 20  # works whose time counts as usual
 FORECAST = "forecast.json"  # of a run, as tuning/forecast.py writes it
 
@@ -167,7 +168,7 @@ def remaining(work: Work) -> float | None:
     """Seconds that a work still needs: by its last step, else by its forecast, else what is usual here; None where nothing is."""
     events: list[dict[str, Any]] = work.events()
     for event in reversed(events):
-        if event.get("remaining") is not None:
+        if event["event"] in TELLING:
             return max(0.0, float(event["remaining"]) - (time.time() - event["time"]))
     file = work.folder / FORECAST
     return float(read_json(file)["seconds"]) if file.is_file() else usual_seconds()

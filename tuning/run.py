@@ -27,6 +27,7 @@ from prompts.home import new_id, owner_folder, run_folder
 from prompts.models import parse
 from prompts.rows import Table, store, stored
 from prompts.settings import build
+from tuning import waits
 from tuning.data.columns import Columns, Conversation, Conversations, conversations, resolve
 from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
@@ -149,16 +150,14 @@ def runs(owner: str) -> list[Run]:
     return sorted(found, key=lambda run: run.about["created"], reverse=True)
 
 
-WAITS = ("fetching", "reading", "measuring", "evaluating")  # kinds of event that count what somebody waits for
-
-
 def snapshot(run: Run) -> dict[str, Any]:
     """What is known of a run now; returns at once."""
     events = run.events()
     last = _last(events, "step") or {}
     done = _last(events, "trained") or {}
     status = run.status()
-    now = events[-1] if events and status["state"] in ACTIVE else {}
+    starting = status["time"] if status["state"] == "starting" else None
+    at = waits.at(events if status["state"] in ACTIVE else [], run.recipe, starting)
     document = {
         "run": run.id,
         "status": status["state"],
@@ -168,11 +167,11 @@ def snapshot(run: Run) -> dict[str, Any]:
         "created": run.about["created"],
         **in_line(run, status["state"]),
         "rows": {name: len(run.numbers(name)) for name in ("train", "validation", "held_out")},
-        **{key: last.get(key) for key in ("step", "steps", "epoch", "loss", "learning_rate", "elapsed", "remaining")},
+        **{key: last.get(key) for key in ("step", "steps", "epoch", "loss", "learning_rate", "elapsed")},
+        **at,
         "tokens_per_second": done.get("tokens_per_second", last.get("tokens_per_second")),
         "peak_memory_gb": done.get("peak_memory_gb", last.get("memory_gb")),
         "train_loss": done.get("train_loss"),
-        **{kind: now if now.get("event") == kind else None for kind in WAITS},
         "tracker": _told(_last(events, "tracker")),
         "validation_loss": _kept_loss(run, events),
         "eval_loss": _loss(events, "held_out"),

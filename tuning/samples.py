@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from prompts.backends.classifying import names_of, padded
+from prompts.following import Progress
 from prompts.kinds import Kind
 from tuning.data.encode import EncodedRow
 from tuning.task import Task
@@ -16,16 +17,22 @@ SHOWN = 300  # characters of what was given
 
 
 def samples(
-    model: Any, tokenizer: Any, task: Task, rows: Sequence[EncodedRow], *, packed: bool
+    model: Any, tokenizer: Any, task: Task, rows: Sequence[EncodedRow], tell: Progress, *, packed: bool
 ) -> list[dict[str, str]]:
-    """{"given", "reference", "answer"} of each row; `packed`: the model's attention is that of packed rows and is put back."""
+    """{"given", "reference", "answer"} of each row, which are told to `tell`; `packed`: the model's attention is that of packed
+    rows and is put back.
+    """
     model.eval()
     usual = model.config._attn_implementation
     if packed:
         model.set_attn_implementation("sdpa")
     try:
         with torch.inference_mode():
-            return [_sample(model, tokenizer, task, row) for row in rows]
+            found = []
+            for row in rows:
+                found.append(_sample(model, tokenizer, task, row))
+                tell(len(found), len(rows))
+            return found
     finally:
         if packed:
             model.set_attn_implementation(usual)

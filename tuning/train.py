@@ -94,7 +94,7 @@ def prepared(
         from tuning.samples import samples
 
         watch.samples = len(shown)
-        watch.sample = lambda: samples(trainer.model, tokenizer, task, shown, packed=objective.packed)
+        watch.sample = lambda tell: samples(trainer.model, tokenizer, task, shown, tell, packed=objective.packed)
     return trainer, tokenizer
 
 

@@ -19,7 +19,7 @@ SLOWER = 1.5  # than the slowest step so far, the next one may be
 SAVING = 3.0  # seconds for a checkpoint, besides what is written
 SAVED, DISK = 16, 2e8  # bytes for a learned number (with optimizer and copy), bytes a second
 COMPLETE = "complete"  # the file that is written last
-Sample = Callable[[], list[dict[str, str]]]
+Sample = Callable[[Progress], list[dict[str, str]]]
 
 
 class Watch:
@@ -39,7 +39,7 @@ class Watch:
         self._gradients: list[float] = []
         self.part = ""
         self.losses_of: dict[str, float] = {}
-        self.sample: Sample = list
+        self.sample: Sample = lambda _tell: []
         self.patience = 0  # epochs without a better loss, after which it stops; 0: never
 
     def callback(self) -> Any:
@@ -73,7 +73,7 @@ class Watch:
                     control.should_evaluate = control.should_save = False
                     return
                 began = time.perf_counter()
-                answers = watch.sample()
+                answers = watch.sample(watch.measuring("samples"))
                 watch._sampling = max(watch._sampling, time.perf_counter() - began)
                 if answers:
                     watch.emit({"event": "sample", "step": state.global_step, "epoch": state.epoch, "answers": answers})
@@ -97,7 +97,7 @@ class Watch:
         self.emit({"event": "evaluation", "step": state.global_step, "epoch": state.epoch, "part": part, "loss": loss})
 
     def measuring(self, part: str) -> Progress:
-        """What is told the rows of a part whose loss is measured: an event a second."""
+        """What is told the rows of a part whose loss is measured, or of "samples", which are answered: an event a second."""
         began = told = time.monotonic()
 
         def tell(done: int, of: int) -> None:

@@ -1,6 +1,7 @@
 """What stands around every call of a visitor: quotas, and expected failures as messages."""
 
 import inspect
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from typing import Any
@@ -9,6 +10,7 @@ import gradio as gr
 
 from prompts.downloads import told_to
 from prompts.errors import AppError, WorldError, is_out_of_memory
+from prompts.following import Progress
 from prompts.quotas import allowed
 from prompts.words import say
 
@@ -30,6 +32,19 @@ def spoken() -> Iterator[None]:
 
 def _shown(error: AppError) -> gr.Error:
     return gr.Error(str(error.sentence()), duration=READ_IN, print_exception=False)
+
+
+def told_to_client(what: str, unit: str = "") -> Progress:
+    """What a call that returns all at once tells in the status of a client's job, twice a second; `what` it counts, in words."""
+    progress, told = gr.Progress(), 0.0
+
+    def tell(done: int, of: int) -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told >= 0.5:
+            told = now
+            progress((done, max(1, of)), desc=say(what), unit=unit)
+
+    return tell
 
 
 def _fetched(done: int, of: int) -> None:

@@ -18,6 +18,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def time_left(seconds: float | None) -> str:
+    """The end of such a line; empty where it is not known."""
+    return "" if seconds is None else say(" · about {duration} left", duration=duration(max(1.0, seconds)))
+
+
 class TimeLeft:
     """Begins when it is made."""
 
@@ -36,4 +41,4 @@ class TimeLeft:
         passed = (time.monotonic() if now is None else now) - self._began
         if not done or done >= of or passed < TOLD_AFTER:  # all was sent: the other side still takes it in
             return text + "…"
-        return text + say(" · about {duration} left", duration=duration(max(1.0, passed / done * (of - done))))
+        return text + time_left(passed / done * (of - done))

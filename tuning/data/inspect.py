@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError
-from prompts.following import Progress, told_to_nobody
+from prompts.following import Progress, part, told_to_nobody
 from prompts.home import write_whole
 from prompts.rows import Table
 from prompts.scoring import MOST_LABELS, most_labels
@@ -76,9 +76,9 @@ def examined(table: Table, columns: Columns, progress: Progress = told_to_nobody
     """An inspection with "findings", what the doctor found; None where the mapping is not known yet."""
     from tuning.data.doctor import examine
 
-    found = inspection(table, columns)
+    found = inspection(table, columns, part(progress, 0.0, 0.3))
     try:
         columns = resolve(columns, table)
     except UserError:
         return {**found, "findings": None}
-    return {**found, "findings": [finding.document() for finding in examine(table, columns, progress)]}
+    return {**found, "findings": [one.document() for one in examine(table, columns, part(progress, 0.3, 0.7))]}

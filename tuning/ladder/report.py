@@ -19,9 +19,9 @@ Line = dict[str, Any]
 
 
 def snapshot(ladder: Ladder) -> dict[str, Any]:
-    """{"ladder", "run", "status", "reason", "remaining_seconds", "rows", "scorer", "model", "rungs": [...], "advice", "notes",
-    "settings"}; returns at once. Each rung: "rung", "title", "status" (waiting, done, left_out), and where it was asked its score,
-    interval, tokens and seconds a call, dollars, break-even calls and verdicts.
+    """{"ladder", "run", "status", "reason", "remaining_seconds", "asking" (done, of), "rows", "scorer", "model", "rungs": [...],
+    "advice", "notes", "settings"}; returns at once. Each rung: "rung", "title", "status" (waiting, done, left_out), and where it
+    was asked its score, interval, tokens and seconds a call, dollars, break-even calls and verdicts.
     """
     status, settings = ladder.status(), ladder.settings
     scorer = ladder.document.get("scorer", settings.scorer)
@@ -42,6 +42,7 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
         "reason": status.get("reason", ""),
         **in_line(ladder, status["state"]),
         "remaining_seconds": remaining(ladder) if status["state"] == "evaluating" else None,
+        "asking": _asking(ladder) if status["state"] == "evaluating" else None,
         "created": ladder.document["created"],
         "rows": len(done[0]["values"]) if done else min(ladder.document["rows"], settings.most_rows),
         "scorer": scorer,
@@ -51,6 +52,13 @@ def snapshot(ladder: Ladder) -> dict[str, Any]:
         "notes": _notes(done),
         "settings": settings.to_json(),
     }
+
+
+def _asking(ladder: Ladder) -> Line | None:
+    """How many of its answers the rung that is climbed has; None while it has none."""
+    events = ladder.events()
+    last = events[-1] if events else {}
+    return {"done": last["done"], "of": last["of"]} if last.get("event") == "asking" else None
 
 
 def _line(ladder: Ladder, name: str, settings: LadderSettings, *, graded: bool) -> Line:

@@ -7,8 +7,10 @@ from typing import Any
 
 from prompts.backends import OnDevice
 from prompts.settings import knob
+from prompts.ui.calls import told_to_client
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
+from prompts.words import later
 from tuning import run as runs
 from tuning import sweep as sweeps
 from tuning.asking import Ask, ask_text
@@ -27,6 +29,8 @@ from tuning.search import Search
 from tuning.ui.parameters import DATA, RUN, source_of
 from tuning.ui.work_endpoints import Kind, work_endpoints
 
+ROWS, STEPS = later(("Reading rows", "Measuring a few real steps"))  # what calls count that return all at once
+
 
 class RunSettings(Recipe, Columns):
     """A recipe with the mapping of its data."""
@@ -43,7 +47,8 @@ def inspect_data(who: Caller, columns: Columns, file: Any = None, data: str = ""
 
 def checked(who: Caller, source: str, columns: Columns) -> dict[str, Any]:
     """An inspection with what the doctor found and what was fixed."""
-    return {**examined(open_table(who.owner, source), mapping(source, columns)), "fixed": patches(who.owner, source)}
+    found = examined(open_table(who.owner, source), mapping(source, columns), told_to_client(ROWS))
+    return {**found, "fixed": patches(who.owner, source)}
 
 
 class FixSettings(Fix, Columns):
@@ -58,7 +63,7 @@ class PreviewSettings(Reading, Columns):
 
 def fix_data(who: Caller, settings: FixSettings, data: str) -> dict[str, Any]:
     columns = settings.only(Columns)
-    source = fix_source(who.owner, data, columns, settings.only(Fix))
+    source = fix_source(who.owner, data, columns, settings.only(Fix), told_to_client(ROWS))
     return {"source": source, **checked(who, source, mapping(data, columns))}
 
 
@@ -68,9 +73,8 @@ def preview_tokens(
     source = source_of(who, file, data, dataset)
     columns = mapping(source, settings.only(Columns))
     shown = Shown(most=settings.shown)
-    found = preview(
-        open_table(who.owner, source), columns, settings.only(Reading), who.owner, token=who.token, shown=shown
-    )
+    table, reading, tell = open_table(who.owner, source), settings.only(Reading), told_to_client(ROWS)
+    found = preview(table, columns, reading, who.owner, token=who.token, shown=shown, progress=tell)
     return {"source": source, **found}
 
 
@@ -80,7 +84,9 @@ def forecast_run(
     source = source_of(who, file, data, dataset)
     recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
     table = open_table(who.owner, source)
-    return {"source": source, **forecast(who.owner, table, recipe, columns, token=who.token, on_device=on_device)}
+    tell = told_to_client(STEPS)
+    found = forecast(who.owner, table, recipe, columns, token=who.token, on_device=on_device, tell=tell)
+    return {"source": source, **found}
 
 
 def start_run(
@@ -89,7 +95,7 @@ def start_run(
     source = source_of(who, file, data, dataset)
     recipe, columns = settings.only(Recipe), settings.only(Columns)
     table, columns = open_table(who.owner, source), mapping(source, columns)
-    return runs.snapshot(begin_new(who.owner, table, recipe, columns, who.token, on_device))
+    return runs.snapshot(begin_new(who.owner, table, recipe, columns, who.token, on_device, told_to_client(ROWS)))
 
 
 def start_sweep(
@@ -110,7 +116,8 @@ def start_job(who: Caller, settings: JobRun, file: Any = None, data: str = "", d
     source = source_of(who, file, data, dataset)
     recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
     job = settings.only(JobSettings)
-    return runs.snapshot(begin_job(who.owner, open_table(who.owner, source), recipe, columns, job, who.token))
+    table, tell = open_table(who.owner, source), told_to_client(ROWS)
+    return runs.snapshot(begin_job(who.owner, table, recipe, columns, job, who.token, tell))
 
 
 def _data_endpoints() -> None:

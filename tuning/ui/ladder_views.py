@@ -5,7 +5,7 @@ from typing import Any
 
 from prompts.statistics import span
 from prompts.ui.charts import Dot, intervals, plane
-from prompts.ui.progress import duration
+from prompts.ui.progress import time_left
 from prompts.words import say, spelled
 from tuning.ladder.rungs import TUNED
 from tuning.ui.views import STATES
@@ -35,8 +35,9 @@ def status_line(found: dict[str, Any]) -> str:
     if found["status"] == "evaluating":
         now = next((line["title"] for line in found["rungs"] if line["status"] == "waiting"), "")
         text += say(" · now: {now}", now=now)
-        if (left := found["remaining_seconds"]) is not None:
-            text += say(" · about {duration} left", duration=duration(left))
+        if asking := found["asking"]:
+            text += say(", {done:,} of {of:,}", **asking)
+        text += time_left(found["remaining_seconds"] or None)  # what is late is not about to come
     return text + (f" · {found['reason']}" if found["reason"] else "")
 
 

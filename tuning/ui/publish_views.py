@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from prompts.ui.progress import TimeLeft
+from prompts.ui.progress import TimeLeft, duration, time_left
 from prompts.words import later, say
 
 STEPS = later({
-    "writing": "Writing the {form} form…", "comparing": "Comparing with the adapter: {line}",
+    "writing": "Writing the {form} form: {passed} so far", "comparing": "Comparing with the adapter: {line}",
     "uploading": "Uploading to {repo}: {line}",
     "reading_back": "Reading every file of {repo} back: {line}",
     "loading_again": "Loading {repo} in a fresh process and asking it: {line}",
@@ -34,8 +34,8 @@ class Steps:
             case {"event": "loading_again"}:
                 words["line"] = self._progress.line(event)
             case {"event": "writing"}:
-                words["form"] = say(FORMS.get(event["form"], event["form"]))
-        return say(STEPS[event["event"]], **{**event, **words})
+                words |= {"form": say(FORMS.get(event["form"], event["form"])), "passed": duration(event["passed"])}
+        return say(STEPS[event["event"]], **{**event, **words}) + time_left(event.get("remaining"))
 
 
 def checked(check: dict[str, Any] | None) -> str:

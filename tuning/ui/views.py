@@ -8,7 +8,7 @@ import pandas as pd
 from prompts.settings import label
 from prompts.statistics import span
 from prompts.ui.compare_views import matrices
-from prompts.ui.progress import duration
+from prompts.ui.progress import duration, time_left
 from prompts.words import later, say, spelled
 from tuning.data.columns import Columns
 from tuning.evaluate import BASE, SIDES
@@ -25,6 +25,11 @@ STATES = later({
 MEASURING = later({
     "validation": " · measuring the loss on validation rows, {done:,} of {of:,} · {duration} left",
     "held_out": " · measuring the loss on held-out rows, {done:,} of {of:,} · {duration} left",
+    "samples": " · answering {done:,} of {of:,} rows that it does not learn from · {duration} left",
+})  # fmt: skip
+SILENT = later({
+    "starting": " · {passed} so far", "loading": " · {passed} so far", "data": " · loading the model: {passed} so far",
+    "training": " · the first step: {passed} so far", "trained": " · loading the model: {passed} so far",
 })  # fmt: skip
 
 
@@ -35,6 +40,8 @@ def progress_line(state: dict[str, Any]) -> str:
         text += f", {line_words(state)}"
     if state["reason"]:
         text += f": {state['reason']}."
+    if silent := state["silent"]:
+        text += say(SILENT[silent["after"]], passed=duration(silent["passed"])) + time_left(silent["remaining"])
     if fetching := state["fetching"]:
         text += say(
             " · fetching the model: {done:,.0f} of {of:,.0f} MB · {duration} left", done=fetching["done"] / 1e6,
