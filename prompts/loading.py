@@ -15,6 +15,7 @@ from prompts.errors import UserError, WorldError, is_out_of_memory
 from prompts.home import hub_token, lent_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_FILE
+from prompts.usual import loading
 from prompts.weights import check_size, fetch, hub_errors
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
@@ -133,6 +134,11 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
             _loaded.move_to_end(key)
         return known
     fetch(source, token)
+    with loading(source):
+        return _load(key, source, token, labels)
+
+
+def _load(key: tuple[Any, ...], source: str, token: str | None, labels: Labels | None) -> Loaded:
     with LOAD_LOCK:
         if key not in _loaded:
             while len(_loaded) >= KEPT:

@@ -249,6 +249,22 @@ def test_a_file_of_this_machine_cannot_be_read_through_the_api(url: str) -> None
         assert "event: error" in answer and "root:" not in answer
 
 
+def test_a_call_that_returns_all_at_once_tells_how_far_it_is(client: Any, tmp_path: Path) -> None:
+    from gradio_client import handle_file
+
+    file = tmp_path / "many.csv"
+    file.write_text(
+        "text,label\n" + "".join(f"row {n} tells of {n * 7919 % 10007} things,{n % 3}\n" for n in range(9000))
+    )
+    job = client.submit(file=handle_file(str(file)), api_name="/inspect_data")
+    told = set()
+    while not job.done():
+        for unit in job.status().progress_data or ():
+            told.add((unit.desc, unit.unit, unit.length, 0 <= unit.index <= 9000))
+        time.sleep(0.05)
+    assert told == {("Reading rows", "rows", 9000, True)} and job.result()["rows"] == 9000
+
+
 def test_data_are_inspected_fixed_and_previewed_over_http(client: Any, tiny: str, tmp_path: Path) -> None:
     from gradio_client import handle_file
 

@@ -16,13 +16,13 @@ from prompts.models import BASE_FILE, locate
 from prompts.rendering import PLAIN_TEMPLATE
 from prompts.replies import Replies, key_of
 from prompts.settings import Settings, knob
+from prompts.usual import waited
 from prompts.words import later
 from tuning.base import check as check_base
 from tuning.base import fingerprint
 from tuning.evaluate import held_rows, room
 from tuning.kinds import kind_in
 from tuning.run import Run
-from tuning.waits import waited
 
 Form = Literal["adapter", "merged", "gguf"]
 SMALL = 1_000_000_000  # parameters; smaller models are merged in fp32, larger ones kept in 16 bits

@@ -10,8 +10,10 @@ import gradio as gr
 
 from prompts.downloads import told_to
 from prompts.errors import AppError, WorldError, is_out_of_memory
+from prompts.events import Event
 from prompts.following import Progress
 from prompts.quotas import allowed
+from prompts.usual import loading_told_to
 from prompts.words import say
 
 READ_IN, SEEN_IN = 30, 10  # seconds that a message stays on the page, and one that is said in a line as well
@@ -34,15 +36,15 @@ def _shown(error: AppError) -> gr.Error:
     return gr.Error(str(error.sentence()), duration=READ_IN, print_exception=False)
 
 
-def told_to_client(what: str, unit: str = "") -> Progress:
-    """What a call that returns all at once tells in the status of a client's job, twice a second; `what` it counts, in words."""
+def told_to_client(what: str, unit: str) -> Progress:
+    """What a call that returns all at once tells in the status of a client's job, twice a second: what it does, and counts."""
     progress, told = gr.Progress(), 0.0
 
     def tell(done: int, of: int) -> None:
         nonlocal told
         if (now := time.monotonic()) - told >= 0.5:
             told = now
-            progress((done, max(1, of)), desc=say(what), unit=unit)
+            progress((done, max(1, of)), desc=say(what), unit=say(unit))
 
     return tell
 
@@ -52,12 +54,18 @@ def _fetched(done: int, of: int) -> None:
     gr.Progress()((done // 10**6, max(1, of // 10**6)), desc=say("Fetching from the Hub"), unit="MB")
 
 
+def _loading(left: Event) -> None:
+    passed, remaining = left["passed"], left["remaining"]
+    of = None if remaining is None else round(passed + remaining)
+    gr.Progress()((round(passed), of), desc=say("Loading the model"), unit=say("s of loading the model"))
+
+
 def _told(events: Iterator[Any]) -> Iterator[Any]:
     """The events, each of which Gradio fetches in a context of its own."""
     end = object()
     with closing(events):  # type: ignore[type-var]
         while True:
-            with told_to(_fetched):
+            with told_to(_fetched), loading_told_to(_loading):
                 event = next(events, end)
             if event is end:
                 return
@@ -88,7 +96,7 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool, line: Any = None) 
         return streaming
 
     def plain(*values: Any) -> Any:
-        with spoken(), told_to(_fetched):
+        with spoken(), told_to(_fetched), loading_told_to(_loading):
             owner, do = call(values)
             with allowed(owner) if costs else nullcontext():
                 return do()

@@ -1,14 +1,17 @@
-"""What is done with an adapter that does not fit."""
+"""Loading: what is told meanwhile, and what is done with an adapter that does not fit."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from prompts import loading
 from prompts.errors import UserError
 from prompts.loading import clear, load
+from prompts.usual import loading_told_to
 
 
 def adapter_of(base: str, folder: Path, rank: int) -> Path:
@@ -42,3 +45,19 @@ def test_an_adapter_that_does_not_fit_is_refused_and_its_base_answers_as_before(
         tuned = logits(tiny, good)
         assert not torch.equal(tuned, before)
     assert torch.equal(logits(tiny, good), tuned)
+
+
+def test_whoever_waits_for_a_model_is_told_how_long_it_takes(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = loading.read_model
+    monkeypatch.setattr(loading, "read_model", lambda *given, **more: time.sleep(2.3) or known(*given, **more))
+    told: list[tuple[float, float | None]] = []
+    for _ in range(2):
+        clear()
+        with loading_told_to(lambda left: told.append((round(left["passed"]), left["remaining"]))):
+            load(tiny)
+            load(tiny)  # which it is already
+    first, again = told[:2], told[2:]
+    assert first == [(1, None), (2, None)] and [passed for passed, _ in again] == [1, 2]
+    assert 1 < (again[0][1] or 0) < 2
+    load(tiny)
+    assert len(told) == 4, "nobody waits"

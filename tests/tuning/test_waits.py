@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from prompts.usual import remember, usual, waited
 from tests.tuning.test_train import COLUMNS, recipe, table
 from tuning import run as runs
 from tuning import samples, waits
@@ -22,7 +23,7 @@ def test_what_cannot_be_counted_is_told_by_the_last_time(home: Any) -> None:
 
     def told() -> list[tuple[float, float | None]]:
         def all_of() -> Any:
-            assert (yield from waits.waited(work, "merged", "secret/model")) == "done"
+            assert (yield from waited(work, "merged", "secret/model")) == "done"
 
         return [(round(event["passed"]), event["remaining"]) for event in all_of()]
 
@@ -30,11 +31,11 @@ def test_what_cannot_be_counted_is_told_by_the_last_time(home: Any) -> None:
     (_, first), (_, second), (_, third) = told()
     assert first == 2.3 and 1 < (second or 0) < 1.5 and 0 < (third or 0) < 0.5
     assert "secret" not in (home / "usual.json").read_text()
-    waits.remember(0.5, "merged", "secret/model")
+    remember(0.5, "merged", "secret/model")
     assert told()[1:] == [(1, None), (2, None)], "and not where it takes longer"
     with pytest.raises(ZeroDivisionError):
-        list(waits.waited(lambda: 1 / 0, "merged", "secret/model"))
-    assert waits.usual("merged", "secret/model") == 2.3, "what failed is no last time"
+        list(waited(lambda: 1 / 0, "merged", "secret/model"))
+    assert usual("merged", "secret/model") == 2.3, "what failed is no last time"
 
 
 def test_an_export_says_how_long_it_still_writes() -> None:
@@ -49,11 +50,11 @@ def test_a_run_says_how_long_it_will_be_silent(tiny: str, monkeypatch: pytest.Mo
     list(execute(run))
     told = {event["event"]: event for event in run.events()}
     took = told["training"]["time"] - told["data"]["time"]
-    assert waits.usual("data", tiny) == pytest.approx(took, abs=0.2), "until the first step begins"
-    assert waits.usual("loading", tiny) is not None and waits.usual("trained", tiny) is not None
+    assert usual("data", tiny) == pytest.approx(took, abs=0.2), "until the first step begins"
+    assert usual("loading", tiny) is not None and usual("trained", tiny) is not None
 
     now = time.time()
-    waits.remember(9.0, "data", tiny)
+    remember(9.0, "data", tiny)
     events = [{"event": "loading", "model": tiny, "time": now - 8}, {"event": "data", "time": now - 4}]
     state = {**runs.snapshot(run), **waits.at(events, run.recipe), "status": "training", "step": None}
     assert "Training** · loading the model: 4 s so far · about 5 s left" in progress_line(state)
@@ -83,4 +84,4 @@ def test_who_waits_in_line_is_not_told_by_a_part_of_the_work_before(tiny: str) -
     assert remaining(run) == 80, "its rows are read in a second, and then it trains"
     run.append({"event": "step", "step": 1, "remaining": 60.0})
     run.append({"event": "writing", "form": "merged", "passed": 1.0, "remaining": 2.0})
-    assert 59 < (remaining(run) or 0) <= 60
+    assert remaining(run) == pytest.approx(60, abs=1)

@@ -29,7 +29,10 @@ from tuning.search import Search
 from tuning.ui.parameters import DATA, RUN, source_of
 from tuning.ui.work_endpoints import Kind, work_endpoints
 
-ROWS, STEPS = later(("Reading rows", "Measuring a few real steps"))  # what calls count that return all at once
+ROWS, STEPS = (
+    later(("Reading rows", "rows")),
+    later(("Measuring a few real steps", "steps")),
+)  # what is counted, and its unit
 
 
 class RunSettings(Recipe, Columns):
@@ -47,7 +50,7 @@ def inspect_data(who: Caller, columns: Columns, file: Any = None, data: str = ""
 
 def checked(who: Caller, source: str, columns: Columns) -> dict[str, Any]:
     """An inspection with what the doctor found and what was fixed."""
-    found = examined(open_table(who.owner, source), mapping(source, columns), told_to_client(ROWS))
+    found = examined(open_table(who.owner, source), mapping(source, columns), told_to_client(*ROWS))
     return {**found, "fixed": patches(who.owner, source)}
 
 
@@ -63,7 +66,7 @@ class PreviewSettings(Reading, Columns):
 
 def fix_data(who: Caller, settings: FixSettings, data: str) -> dict[str, Any]:
     columns = settings.only(Columns)
-    source = fix_source(who.owner, data, columns, settings.only(Fix), told_to_client(ROWS))
+    source = fix_source(who.owner, data, columns, settings.only(Fix), told_to_client(*ROWS))
     return {"source": source, **checked(who, source, mapping(data, columns))}
 
 
@@ -73,7 +76,7 @@ def preview_tokens(
     source = source_of(who, file, data, dataset)
     columns = mapping(source, settings.only(Columns))
     shown = Shown(most=settings.shown)
-    table, reading, tell = open_table(who.owner, source), settings.only(Reading), told_to_client(ROWS)
+    table, reading, tell = open_table(who.owner, source), settings.only(Reading), told_to_client(*ROWS)
     found = preview(table, columns, reading, who.owner, token=who.token, shown=shown, progress=tell)
     return {"source": source, **found}
 
@@ -84,7 +87,7 @@ def forecast_run(
     source = source_of(who, file, data, dataset)
     recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
     table = open_table(who.owner, source)
-    tell = told_to_client(STEPS)
+    tell = told_to_client(*STEPS)
     found = forecast(who.owner, table, recipe, columns, token=who.token, on_device=on_device, tell=tell)
     return {"source": source, **found}
 
@@ -95,7 +98,7 @@ def start_run(
     source = source_of(who, file, data, dataset)
     recipe, columns = settings.only(Recipe), settings.only(Columns)
     table, columns = open_table(who.owner, source), mapping(source, columns)
-    return runs.snapshot(begin_new(who.owner, table, recipe, columns, who.token, on_device, told_to_client(ROWS)))
+    return runs.snapshot(begin_new(who.owner, table, recipe, columns, who.token, on_device, told_to_client(*ROWS)))
 
 
 def start_sweep(
@@ -116,7 +119,7 @@ def start_job(who: Caller, settings: JobRun, file: Any = None, data: str = "", d
     source = source_of(who, file, data, dataset)
     recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
     job = settings.only(JobSettings)
-    table, tell = open_table(who.owner, source), told_to_client(ROWS)
+    table, tell = open_table(who.owner, source), told_to_client(*ROWS)
     return runs.snapshot(begin_job(who.owner, table, recipe, columns, job, who.token, tell))
 
 

@@ -1,0 +1,105 @@
+"""How long what cannot be counted still takes: as long as it took this machine the last time.
+
+home/usual.json keeps the seconds of the last time, under names that do not tell whose work it was.
+"""
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar, copy_context
+from pathlib import Path
+from typing import Any
+
+from prompts.events import Event
+from prompts.following import followed
+from prompts.home import home, write_whole
+
+KEPT = 500  # durations that are remembered
+Tell = Callable[[Event], None]  # {"passed", "remaining"} is told to it
+
+
+def _nobody(_left: Event) -> None: ...
+
+
+_waiting: ContextVar[Tell] = ContextVar("loading", default=_nobody)
+
+
+def usual(*what: object) -> float | None:
+    """The seconds that it took here the last time; None where it is not known."""
+    return _known().get(_key(what))
+
+
+def remember(seconds: float, *what: object) -> None:
+    """On a full disk nothing is remembered, which nobody misses."""
+    known = {**_known(), _key(what): round(seconds, 1)}
+    with suppress(OSError):
+        write_whole(_file(), json.dumps(dict(list(known.items())[-KEPT:])))
+
+
+def _file() -> Path:
+    return home() / "usual.json"
+
+
+def _known() -> dict[str, float]:
+    try:
+        return dict(json.loads(_file().read_text("utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def _key(what: tuple[object, ...]) -> str:
+    return hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+
+
+def left(passed: float, *what: object) -> Event:
+    """{"passed", "remaining"}, seconds. Where it takes longer than the last time, nobody knows what remains: None."""
+    before = usual(*what)
+    remaining = None if before is None or before <= passed else round(before - passed, 1)
+    return {"passed": round(passed, 1), "remaining": remaining}
+
+
+def waited(work: Callable[[], Any], *what: object) -> Generator[Event, None, Any]:
+    """As `left`, at once and then once a second while `work()` takes place; returns what it returns."""
+    began, found = time.monotonic(), []
+    yield left(0.0, *what)
+    with closing(followed(lambda _say: found.append(work()), threading.Event(), every=1.0)) as ticks:
+        for _ in ticks:
+            yield left(time.monotonic() - began, *what)
+    remember(time.monotonic() - began, *what)
+    return found[0]
+
+
+@contextmanager
+def loading_told_to(tell: Tell) -> Iterator[None]:
+    """While a model is loaded within, `tell` is told once a second how long that still takes."""
+    before = _waiting.set(tell)
+    try:
+        yield
+    finally:
+        _waiting.reset(before)
+
+
+@contextmanager
+def loading(source: str) -> Iterator[None]:
+    """Around the loading of a model."""
+    tell, over = _waiting.get(), threading.Event()
+
+    began = time.monotonic()
+
+    def tick() -> None:
+        while not over.wait(1.0):
+            tell(left(time.monotonic() - began, "loaded", source))
+
+    ticker = threading.Thread(target=copy_context().run, args=(tick,), daemon=True)
+    if tell is not _nobody:
+        ticker.start()
+    try:
+        yield
+        remember(time.monotonic() - began, "loaded", source)
+    finally:
+        over.set()
+        if tell is not _nobody:
+            ticker.join()
