@@ -61,15 +61,30 @@ def left(passed: float, *what: object) -> Event:
     return {"passed": round(passed, 1), "remaining": remaining}
 
 
+def timed(events: Generator[Event, None, Any], *what: object) -> Generator[Event, None, Any]:
+    """The events with what `left` says; returns what they return."""
+    began = time.monotonic()
+    with closing(events):
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                remember(time.monotonic() - began, *what)
+                return end.value
+            yield {**event, **left(time.monotonic() - began, *what)}
+
+
 def waited(work: Callable[[], Any], *what: object) -> Generator[Event, None, Any]:
-    """As `left`, at once and then once a second while `work()` takes place; returns what it returns."""
-    began, found = time.monotonic(), []
-    yield left(0.0, *what)
-    with closing(followed(lambda _say: found.append(work()), threading.Event(), every=1.0)) as ticks:
-        for _ in ticks:
-            yield left(time.monotonic() - began, *what)
-    remember(time.monotonic() - began, *what)
-    return found[0]
+    """What `left` says, at once and then once a second while `work()` takes place; returns what it returns."""
+
+    def ticks() -> Generator[Event, None, Any]:
+        found: list[Any] = []
+        yield {}
+        for _ in followed(lambda _say: found.append(work()), threading.Event(), every=1.0):
+            yield {}
+        return found[0]
+
+    return timed(ticks(), *what)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from tests.hub_jobs import Jobs
 
 PLANTED = "hf_plantedQ7xV31kZw"  # a token that is looked for afterwards wherever it must not be
+LARGE = (".safetensors", ".gguf")  # files that travel by themselves, and not in the commit
 TOKENS = {
     PLANTED: ("ana", "write"),
     "hf_writer": ("ana", "write"),
@@ -198,7 +199,7 @@ class Server:
         if refused := self.may_write(request, repo):
             return refused
         return JSONResponse({"files": [
-            {"path": f["path"], "uploadMode": "lfs" if f["path"].endswith(".safetensors") else "regular", "shouldIgnore": False}
+            {"path": f["path"], "uploadMode": "lfs" if f["path"].endswith(LARGE) else "regular", "shouldIgnore": False}
             for f in asked["files"]
         ]})  # fmt: skip
 

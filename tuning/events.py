@@ -34,7 +34,7 @@ KINDS = {
     "exported": "run form folder files check",
     "uploading": "repo done of",  # bytes
     "reading_back": "repo done of",  # bytes
-    "loading_again": "repo done of",  # a copy loaded, an answer
+    "loading_again": "repo done of passed remaining",  # a copy loaded, an answer; seconds
     "published": "deleted ...",
     "not_published": "repo reason",
     # a sweep

@@ -14,6 +14,7 @@ from prompts.kinds import LABELS_FILE
 from prompts.messages import Prompt, message, prompt
 from prompts.models import locate
 from prompts.settings import knob
+from prompts.usual import timed
 from tuning.card import card, data_card
 from tuning.demo_space import write_space
 from tuning.evaluate import room
@@ -77,9 +78,11 @@ def publish(run: Run, settings: Publish, *, token: str | None) -> dict[str, Any]
 def publishing(run: Run, settings: Publish, *, token: str | None) -> Iterator[Event]:
     """Exports, uploads with tokenizer and card, reads every file back, and asks what came back in a fresh process.
 
-    Events as `export`'s, then "uploading" and "reading_back" (repo, done, of: bytes), "loading_again" (repo, done, of: steps),
-    "uploading" of a data set and a Space, and last "published": {"run", "repo", "url", "revision", "private", "form", "files",
-    "check", "round_trip", "data"?, "space"?}; the same is kept as published.json. Closing the iterator ends what is under way.
+    Events as `export`'s, then "uploading" and "reading_back" (repo, done, of: bytes), "loading_again" (repo, done, of: steps;
+    passed, remaining: seconds), "uploading" of a data set and a Space, and last "published": {"run", "repo", "url", "revision",
+    "private", "form", "files", "check", "round_trip", "data"?, "space"?}; the same is kept as published.json. Closing the iterator
+    ends what is under way.
+
     Raises UserError for a name, a token or a base that has to change, WorldError where the Hub refuses or what came back differs;
     nothing here is lost by it, and publishing again goes on where it stopped.
     """
@@ -159,8 +162,15 @@ def _loaded_again(
         "room": min(64, room(run.recipe.model, run.owner, references, api.token)),
     }  # fmt: skip
     try:
-        asked = {"event": "loading_again", "repo": repo, "done": 0, "of": 2 * (1 + len(prompts))}
-        found = yield from told_apart(both, document, asked)
+        asked = {
+            "event": "loading_again",
+            "repo": repo,
+            "done": 0,
+            "of": 2 * (1 + len(prompts)),
+            "passed": 0.0,
+            "remaining": None,
+        }
+        found = yield from timed(told_apart(both, document, asked), "loading_again", settings.form, run.recipe.model)
     except AppError as error:
         raise WorldError(
             "what was published could not be loaded in a fresh process: {error}", error=error.sentence()

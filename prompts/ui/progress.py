@@ -7,6 +7,7 @@ from typing import Any
 from prompts.words import say
 
 TOLD_AFTER = 2.0  # seconds; before that, what is left cannot be told
+FEW = 0.01  # of the bytes; of so few, which small files may be, neither
 
 
 def duration(seconds: float | None) -> str:
@@ -19,15 +20,18 @@ def duration(seconds: float | None) -> str:
 
 
 def time_left(seconds: float | None) -> str:
-    """The end of such a line; empty where it is not known."""
-    return "" if seconds is None else say(" · about {duration} left", duration=duration(max(1.0, seconds)))
+    """The end of such a line; empty where it is not known, or was to be over."""
+    return (
+        "" if seconds is None or seconds <= 0 else say(" · about {duration} left", duration=duration(max(1.0, seconds)))
+    )
 
 
 class TimeLeft:
-    """Begins when it is made."""
+    """Begins when it is made. What stands still is not counted on: what is left shrinks until it goes on, or nobody knows."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._began = self._at = time.monotonic()
+        self._done = 0
 
     def line(self, event: Mapping[str, Any], now: float | None = None) -> str:
         """Of an event with "done" and "of" (0: not known), maybe the "variant" that is at work, or that "bytes" are counted."""
@@ -38,7 +42,10 @@ class TimeLeft:
             text = say("{done:,} of {of:,}", done=done, of=of) if of else say("{done:,} so far", done=done)
         if "variant" in event:
             text = say("{variant}: {done}", variant=event["variant"], done=text)
-        passed = (time.monotonic() if now is None else now) - self._began
-        if not done or done >= of or passed < TOLD_AFTER:  # all was sent: the other side still takes it in
+        now = time.monotonic() if now is None else now
+        if done != self._done:
+            self._done, self._at = done, now
+        if not done or now - self._began < TOLD_AFTER or ("bytes" in event and done < of * FEW):
             return text + "…"
-        return text + time_left(passed / done * (of - done))
+        left = (self._at - self._began) / done * (of - done) - (now - self._at)
+        return text + (time_left(left) or "…")

@@ -131,5 +131,12 @@ def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
     assert left.line({"done": 3, "of": 1000, "variant": "a"}, began + 1) == "a: 3 of 1,000…"
     assert left.line({"done": 0, "of": 10}, began + 9) == "0 of 10…"
     assert left.line({"done": 10, "of": 100}, began + 10).startswith("10 of 100 · about 1 min 30 s left")
-    assert left.line({"done": 100, "of": 100}, began + 10) == "100 of 100…"
+    assert left.line({"done": 10, "of": 100}, began + 40).endswith("about 1 min 0 s left"), (
+        "it shrinks while nothing is told"
+    )
+    assert left.line({"done": 10, "of": 100}, began + 100) == "10 of 100…", "and then nobody knows"
+    assert left.line({"done": 20, "of": 100}, began + 100).endswith("about 6 min 40 s left")
+    assert left.line({"done": 100, "of": 100}, began + 100) == "100 of 100…"
+    few = {"done": 2_000, "of": 271_000_000, "bytes": True}
+    assert TimeLeft().line(few, began + 3) == "0.0 of 271.0 MB…", "a small file tells nothing of a large one"
     assert [duration(seconds) for seconds in (None, 59, 75, 3_700)] == ["?", "59 s", "1 min 15 s", "1 h 1 min"]

@@ -109,7 +109,7 @@ def test_a_push_says_each_step_and_how_far_it_is(finished: runs.Run, hub: Any) -
     assert done == sorted(done) and done[0] == 0 and done[-1] > 0
     assert f"Uploading to ana/told: 0.0 of {size / 1e6:.1f} MB…" in lines
     assert f"Reading every file of ana/told back: 0.0 of {size / 1e6:.1f} MB…" in lines
-    assert "Loading ana/told in a fresh process and asking it: 0 of 8…" in lines
+    assert "Loading ana/told in a fresh process and asking it: 0 of 8 · 0 s so far" in lines
     assert lines[-1] == "Uploading to ana/told-data: 0.0 of 0.0 MB…"
 
 

@@ -86,7 +86,7 @@ def main(module: str, name: str, how_far: str) -> int:
 
     def tell(done: int, of: int) -> None:
         nonlocal told
-        if time.monotonic() - told >= EVERY:
+        if done == of or time.monotonic() - told >= EVERY:
             told = time.monotonic()
             write_whole(Path(how_far), f"{done} {of}")
 

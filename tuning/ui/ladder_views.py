@@ -37,7 +37,7 @@ def status_line(found: dict[str, Any]) -> str:
         text += say(" · now: {now}", now=now)
         if asking := found["asking"]:
             text += say(", {done:,} of {of:,}", **asking)
-        text += time_left(found["remaining_seconds"] or None)  # what is late is not about to come
+        text += time_left(found["remaining_seconds"])
     return text + (f" · {found['reason']}" if found["reason"] else "")
 
 

@@ -9,7 +9,7 @@ STEPS = later({
     "writing": "Writing the {form} form: {passed} so far", "comparing": "Comparing with the adapter: {line}",
     "uploading": "Uploading to {repo}: {line}",
     "reading_back": "Reading every file of {repo} back: {line}",
-    "loading_again": "Loading {repo} in a fresh process and asking it: {line}",
+    "loading_again": "Loading {repo} in a fresh process and asking it: {done} of {of} · {passed} so far",
 })  # fmt: skip
 SIDES = later({"adapter": "the adapter", "exported": "what was written"})
 FORMS = later({"adapter": "adapter", "merged": "merged", "gguf": "GGUF"})
@@ -32,7 +32,7 @@ class Steps:
             case {"event": "uploading" | "reading_back"}:
                 words["line"] = self._progress.line({**event, "bytes": True})
             case {"event": "loading_again"}:
-                words["line"] = self._progress.line(event)
+                words["passed"] = duration(event["passed"])  # its steps differ too much to go by
             case {"event": "writing"}:
                 words |= {"form": say(FORMS.get(event["form"], event["form"])), "passed": duration(event["passed"])}
         return say(STEPS[event["event"]], **{**event, **words}) + time_left(event.get("remaining"))

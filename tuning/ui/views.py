@@ -62,7 +62,7 @@ def progress_line(state: dict[str, Any]) -> str:
         if measuring := state["measuring"]:
             left = {**measuring, "duration": duration(measuring["remaining"])}
             text += say(MEASURING[measuring["part"]], **left)
-        elif state["status"] == "training":
+        elif state["remaining"] and state["status"] == "training":
             text += say(" · {duration} left", duration=duration(state["remaining"]))
     if job := state["job"]:
         cost = _money(job["dollars"] if "dollars" in job else job["most_dollars"])
