@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from prompts.errors import NotFound, UserError
 from prompts.home import device_lock, home, owner_folder, write_whole
 from prompts.quotas import quotas_here
+from prompts.sharing import at_work
 from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
 DAY = 86_400.0  # seconds
@@ -159,8 +160,10 @@ def holder() -> Work | None:
 def starts_in(work: Work) -> float | None:
     """Seconds until a waiting work has the device, by what those before it tell of themselves; None where one tells nothing."""
     mine = work.since()
-    before = [other for since, other in _queue() if since < mine]
-    left = [remaining(one) for one in (holder(), *before) if one is not None]
+    before, has_it = [other for since, other in _queue() if since < mine], holder()
+    if has_it is None and at_work():  # a forecast, which is nobody's work
+        return None
+    left = [remaining(one) for one in (has_it, *before) if one is not None]
     return None if None in left else float(sum(one or 0 for one in left))
 
 

@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from prompts import library
 from prompts.errors import NotFound, UserError
-from prompts.home import account_owner, owner_folder, shared_here, told_to_share
+from prompts.home import account_owner, device_lock, owner_folder, shared_here, told_to_share
 from prompts.quotas import RUNNING, Pace, allowed, expire, quotas_here, stored_bytes
 from prompts.techniques import technique
 from prompts.ui.visitor import caller
@@ -169,6 +169,11 @@ def test_the_line_is_in_order_and_says_when_it_starts() -> None:
     line.used_file("local").unlink()
     locks[0].release()
     assert in_line(third, "queued") == {"place_in_line": 2, "starts_in_seconds": 12.0}, "who died is passed"
+    with FileLock(device_lock()):
+        assert in_line(third, "queued")["starts_in_seconds"] is None, (
+            "a forecast has the device, and nobody knows for how long"
+        )
+    assert line_words({"place_in_line": 1, "starts_in_seconds": 0.0}) == "place 1 in line; starts soon"
     (second.folder / "cancel").touch()
     with device(second) as hold:
         assert not hold.mine, "who is cancelled leaves the line"

@@ -12,9 +12,10 @@ from prompts.following import Progress, told_meanwhile
 from prompts.techniques import prompt_words
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.intake import Intake, Shown
-from prompts.ui.progress import TimeLeft
+from prompts.ui.progress import TimeLeft, duration, time_left
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
+from prompts.usual import timed
 from prompts.words import say
 from tuning import run as runs
 from tuning.allowance import allowance
@@ -205,10 +206,15 @@ class TuneTab:
         measured = partial(forecast, who.owner, open_table(who.owner, source), recipe, columns, token=who.token,
                            on_device=self.on_device)  # fmt: skip
         progress: TimeLeft | None = None  # of the steps: the process and the model come first
-        for told in told_meanwhile(lambda tell: measured(tell=tell)):
+        for told in timed(
+            told_meanwhile(lambda tell: measured(tell=tell)), "forecast", recipe.model, recipe.max_length
+        ):
             if "found" in told:
                 yield views.foreseen(told["found"])
-            elif told["done"]:
+            elif not told["done"]:
+                so_far = say("Loading the model: {passed} so far", passed=duration(told["passed"]))
+                yield so_far + time_left(told["remaining"])
+            else:
                 progress = progress or TimeLeft()
                 steps = {"done": told["done"] - 1, "of": told["of"] - 1}
                 yield say("Measuring a few real steps: {done}", done=progress.line(steps))
