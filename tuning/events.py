@@ -41,9 +41,9 @@ KINDS = {
     "trial": "trial of run values",
     "tried": "trial run status reason validation_loss",
     # a ladder
-    "rung": "rung",  # it is next
+    "rung": "rung remaining",  # it is next; seconds for it and those after it
     "answered": "rung document",
-    "asked": "rung score remaining",  # seconds for the rungs that are left
+    "asked": "rung score",
     "left_out": "rung why",
     # what else is measured or made
     "screening": "what done of",  # texts, or answers, of base and tuned

@@ -24,7 +24,7 @@ from prompts.sharing import at_work
 from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
 DAY = 86_400.0  # seconds
-TELLING = ("step", "measuring", "evaluating", "asked")  # kinds of event whose "remaining" is that of the work
+TELLING = ("step", "measuring", "evaluating", "rung")  # kinds of event whose "remaining" is that of the work
 LAST = 20  # works whose time counts as usual
 FORECAST = "forecast.json"  # of a run, as tuning/forecast.py writes it
 
@@ -171,7 +171,7 @@ def remaining(work: Work) -> float | None:
     """Seconds that a work still needs: by its last step, else by its forecast, else what is usual here; None where nothing is."""
     events: list[dict[str, Any]] = work.events()
     for event in reversed(events):
-        if event["event"] in TELLING:
+        if event["event"] in TELLING and event["remaining"] is not None:
             return max(0.0, float(event["remaining"]) - (time.time() - event["time"]))
     file = work.folder / FORECAST
     return float(read_json(file)["seconds"]) if file.is_file() else usual_seconds()

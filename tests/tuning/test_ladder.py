@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from prompts.errors import NotFound, UserError
+from prompts.usual import remember
 from tests.tiny import tiny_bert, tiny_t5
 from tests.tuning.test_train import COLUMNS, executed, recipe, table
 from tuning import run as runs
@@ -13,6 +14,7 @@ from tuning.ladder import report, work
 from tuning.ladder.report import advice
 from tuning.ladder.rungs import RUNGS
 from tuning.ladder.settings import LadderSettings
+from tuning.ui.ladder_views import status_line
 
 ASKED = COLUMNS.changed(instruction="Which colour?")
 SHORT = {"k": 2, "votes": 3, "reasoning_tokens": 16}
@@ -67,6 +69,23 @@ def test_every_rung_asks_the_same_rows_and_a_second_ladder_says_the_same(trained
     assert figures(again) == figures(found), "same seed, same numbers"
     assert again["advice"] == found["advice"]
     assert all(line["from_cache"] for line in again["rungs"])
+
+
+def test_a_ladder_says_how_long_its_rungs_take(trained: runs.Run) -> None:
+    ladder, told = work.create(trained, LadderSettings(**SHORT)), {}
+    for event in work.ladder_events(ladder):
+        if event["event"] == "asking":
+            found = report.snapshot(ladder)
+            assert found["asking"] == {"done": event["done"], "of": event["of"]}
+            assert f", {event['done']} of {event['of']}" in status_line(found)
+        elif event["event"] == "rung":
+            told[event["rung"]] = event["remaining"]
+    assert told["zero_shot"] is None and told["context"] > told["lora_best"] > 0
+    assert report.snapshot(ladder)["asking"] is None
+    remember(70.0, "zero_shot", trained.recipe.model, "", 8, ladder.settings.votes)
+    again = work.create(trained, LadderSettings(**SHORT))
+    first = next(event for event in work.ladder_events(again) if event["event"] == "rung")
+    assert 70 < first["remaining"] < 110, "as long as the last time"
 
 
 def test_a_cancelled_ladder_goes_on(trained: runs.Run) -> None:

@@ -20,6 +20,7 @@ from prompts.backends import OnDevice, identity, open_backend
 from prompts.errors import NotFound, UserError, WorldError, reason_of
 from prompts.events import Event
 from prompts.experiment import EvalSet
+from prompts.following import paced
 from prompts.home import adapter_folder, new_id, owner_folder
 from prompts.kinds import read_labels
 from prompts.models import EMBEDDED, parse
@@ -28,6 +29,7 @@ from prompts.replies import Replies
 from prompts.scoring import check, settled
 from prompts.settings import build
 from prompts.techniques.few_shot import Example
+from prompts.usual import remember, usual
 from prompts.words import later
 from tuning import run as runs
 from tuning.evaluate import held_rows, input_of
@@ -106,7 +108,8 @@ def ladders(owner: str) -> list[Ladder]:
 def ladder_events(
     ladder: Ladder, *, token: str | None = None, key: str | None = None, on_device: OnDevice = identity
 ) -> Iterator[Event]:
-    """Asks one rung after the other; events are written, then yielded: "rung" (name), "asking" (done, of), "asked" or "left_out".
+    """Asks one rung after the other; events are written, then yielded: "rung" (name; remaining: seconds), "asking" (done, of),
+    "asked" or "left_out".
 
     Rungs that were asked before are kept.
     """
@@ -117,9 +120,8 @@ def ladder_events(
                     ladder.set_state("evaluating")
                     footing = ground_of(ladder, token, key, on_device)
                     hold.then(footing.stop.set)
-                    for event in _climbed(ladder, footing):
-                        if event["event"] != "asking" or event["done"] in (event["of"], 1):
-                            ladder.append(event)
+                    for event in paced(_climbed(ladder, footing), seconds=1.0):
+                        ladder.append(event)
                         yield event
             if ladder.asked_to_stop():
                 ladder.set_cancelled()
@@ -154,13 +156,39 @@ def ground_of(ladder: Ladder, token: str | None, key: str | None, on_device: OnD
     )  # fmt: skip
 
 
+class _Pace:
+    """How long rungs take: as long as on this machine the last time, else as the others did so far, by their answers a row."""
+
+    def __init__(self, ladder: Ladder, footing: Footing) -> None:
+        self._votes = ladder.settings.votes
+        self._what = (footing.model, ladder.settings.larger_model, len(footing.evalset.rows), self._votes)
+        self._spent: list[float] = []  # seconds for an answer a row
+
+    def left(self, rungs: list[str]) -> float | None:
+        """Seconds for these; None where nothing is known."""
+        known = {name: seconds for name in rungs if (seconds := usual(name, *self._what)) is not None}
+        answers = self._spent or [seconds / self._answers(name) for name, seconds in known.items()]
+        if not answers:
+            return None
+        return round(sum(known.get(name, fmean(answers) * self._answers(name)) for name in rungs), 1)
+
+    def took(self, name: str, seconds: float, rung: dict[str, Any]) -> None:
+        """What a rung took, which tells nothing where its answers were known."""
+        if not rung["from_cache"]:
+            remember(seconds, name, *self._what)
+            self._spent.append(seconds / self._answers(name))
+
+    def _answers(self, name: str) -> int:
+        return self._votes if name == "self_consistency" else 1
+
+
 def _climbed(ladder: Ladder, footing: Footing) -> Iterator[Event]:
-    spent: list[float] = []  # seconds of each rung that was asked
-    for at, name in enumerate(ladder.settings.chosen):
+    pace, chosen = _Pace(ladder, footing), ladder.settings.chosen
+    for at, name in enumerate(chosen):
         if ladder.asked_to_stop():
             return
         began = time.monotonic()
-        yield {"event": "rung", "rung": name}
+        yield {"event": "rung", "rung": name, "remaining": pace.left(chosen[at:])}
         try:
             rung = RUNGS[name][1](footing)
             known = ladder.rung(name)
@@ -180,6 +208,5 @@ def _climbed(ladder: Ladder, footing: Footing) -> Iterator[Event]:
         rung.score = known["mean"]
         if name in ONE_CALL and (footing.best is None or rung.score > footing.best.score):
             footing.best = rung
-        spent.append(time.monotonic() - began)
-        left = fmean(spent) * (len(ladder.settings.chosen) - at - 1)
-        yield {"event": "asked", "rung": name, "score": known["mean"], "remaining": round(left, 1)}
+        pace.took(name, time.monotonic() - began, known)
+        yield {"event": "asked", "rung": name, "score": known["mean"]}
