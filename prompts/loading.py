@@ -129,7 +129,7 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
     """
     opened_by = hashlib.sha256(token.encode()).hexdigest() if token and not Path(source).is_dir() else ""
     key = (source, opened_by, labels, apart)
-    if (known := _loaded.get(key)) is not None and known.model is not None:
+    if (known := _loaded.get(key)) is not None and (known.model is not None or lent_here()):
         with suppress(KeyError):
             _loaded.move_to_end(key)
         return known

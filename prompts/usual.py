@@ -100,21 +100,17 @@ def loading_told_to(tell: Tell) -> Iterator[None]:
 @contextmanager
 def loading(source: str) -> Iterator[None]:
     """Around the loading of a model."""
-    tell, over = _waiting.get(), threading.Event()
-
-    began = time.monotonic()
+    tell, over, began = _waiting.get(), threading.Event(), time.monotonic()
 
     def tick() -> None:
         while not over.wait(1.0):
             tell(left(time.monotonic() - began, "loaded", source))
 
     ticker = threading.Thread(target=copy_context().run, args=(tick,), daemon=True)
-    if tell is not _nobody:
-        ticker.start()
+    ticker.start()
     try:
         yield
         remember(time.monotonic() - began, "loaded", source)
     finally:
         over.set()
-        if tell is not _nobody:
-            ticker.join()
+        ticker.join()

@@ -169,8 +169,10 @@ def starts_in(work: Work) -> float | None:
 
 def remaining(work: Work) -> float | None:
     """Seconds that a work still needs: by its last step, else by its forecast, else what is usual here; None where nothing is."""
-    events: list[dict[str, Any]] = work.events()
+    events, since = work.events(), work.since()
     for event in reversed(events):
+        if event["time"] < since - 1:  # before it was resumed
+            break
         if event["event"] in TELLING and event["remaining"] is not None:
             return max(0.0, float(event["remaining"]) - (time.time() - event["time"]))
     file = work.folder / FORECAST

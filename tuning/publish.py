@@ -162,14 +162,8 @@ def _loaded_again(
         "room": min(64, room(run.recipe.model, run.owner, references, api.token)),
     }  # fmt: skip
     try:
-        asked = {
-            "event": "loading_again",
-            "repo": repo,
-            "done": 0,
-            "of": 2 * (1 + len(prompts)),
-            "passed": 0.0,
-            "remaining": None,
-        }
+        of = 2 * (1 + len(prompts))
+        asked = {"event": "loading_again", "repo": repo, "done": 0, "of": of, "passed": 0.0, "remaining": None}
         found = yield from timed(told_apart(both, document, asked), "loading_again", settings.form, run.recipe.model)
     except AppError as error:
         raise WorldError(

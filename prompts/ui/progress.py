@@ -21,9 +21,9 @@ def duration(seconds: float | None) -> str:
 
 def time_left(seconds: float | None) -> str:
     """The end of such a line; empty where it is not known, or was to be over."""
-    return (
-        "" if seconds is None or seconds <= 0 else say(" · about {duration} left", duration=duration(max(1.0, seconds)))
-    )
+    if seconds is None or seconds <= 0:
+        return ""
+    return say(" · about {duration} left", duration=duration(max(1.0, seconds)))
 
 
 class TimeLeft:

@@ -29,10 +29,8 @@ from tuning.search import Search
 from tuning.ui.parameters import DATA, RUN, source_of
 from tuning.ui.work_endpoints import Kind, work_endpoints
 
-ROWS, STEPS = (
-    later(("Reading rows", "rows")),
-    later(("Measuring a few real steps", "steps")),
-)  # what is counted, and its unit
+ROWS = later(("Reading rows", "rows"))  # what is counted, and its unit
+STEPS = later(("Measuring a few real steps", "steps"))
 
 
 class RunSettings(Recipe, Columns):
