@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from prompts.errors import UserError, WorldError, is_out_of_memory
 from prompts.home import hub_token, lent_here
 from prompts.kinds import Kind, Labels, kind_of, own_labels
 from prompts.models import EMBEDDED_FILE
-from prompts.usual import loading
+from prompts.usual import loaded, loading, remember
 from prompts.weights import check_size, fetch, hub_errors
 
 # One lock around every from_pretrained: concurrent loads leave tied weights on the meta device for good
@@ -139,8 +140,10 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
 
 
 def _load(key: tuple[Any, ...], source: str, token: str | None, labels: Labels | None) -> Loaded:
+    began = time.monotonic()
     with LOAD_LOCK:
-        if key not in _loaded:
+        new = key not in _loaded
+        if new:
             while len(_loaded) >= KEPT:
                 _loaded.popitem(last=False)
             config = config_at(source, token)
@@ -162,6 +165,8 @@ def _load(key: tuple[Any, ...], source: str, token: str | None, labels: Labels |
         except BaseException:
             _loaded.pop(key, None)
             raise
+        if new:
+            remember(time.monotonic() - began, *loaded(source))
     return found
 
 

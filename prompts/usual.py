@@ -13,6 +13,8 @@ from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from prompts.events import Event
 from prompts.following import followed
 from prompts.home import home, write_whole
@@ -34,8 +36,10 @@ def usual(*what: object) -> float | None:
 
 def remember(seconds: float, *what: object) -> None:
     """On a full disk nothing is remembered, which nobody misses."""
-    known = {**_known(), _key(what): round(seconds, 1)}
-    with suppress(OSError):
+    key = _key(what)
+    with suppress(OSError, Timeout), FileLock(home() / "usual.lock", timeout=1):
+        known = {name: known for name, known in _known().items() if name != key}
+        known[key] = round(seconds, 1)  # the newest is last
         write_whole(_file(), json.dumps(dict(list(known.items())[-KEPT:])))
 
 
@@ -99,18 +103,25 @@ def loading_told_to(tell: Tell) -> Iterator[None]:
 
 @contextmanager
 def loading(source: str) -> Iterator[None]:
-    """Around the loading of a model."""
+    """Around the loading of a model, or the wait for somebody else's loading of it."""
     tell, over, began = _waiting.get(), threading.Event(), time.monotonic()
 
     def tick() -> None:
         while not over.wait(1.0):
-            tell(left(time.monotonic() - began, "loaded", source))
+            tell(left(time.monotonic() - began, *loaded(source)))
 
+    if tell is _nobody:
+        yield
+        return
     ticker = threading.Thread(target=copy_context().run, args=(tick,), daemon=True)
     ticker.start()
     try:
         yield
-        remember(time.monotonic() - began, "loaded", source)
     finally:
         over.set()
         ticker.join()
+
+
+def loaded(source: str) -> tuple[str, str]:
+    """What the loading of a model is remembered by."""
+    return ("loaded", source)

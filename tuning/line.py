@@ -168,12 +168,13 @@ def starts_in(work: Work) -> float | None:
 
 
 def remaining(work: Work) -> float | None:
-    """Seconds that a work still needs: by its last step, else by its forecast, else what is usual here; None where nothing is."""
-    events, since = work.events(), work.since()
-    for event in reversed(events):
-        if event["time"] < since - 1:  # before it was resumed
+    """Seconds that a work still needs: by what it told last since it came into the line, else by its forecast, else what is usual
+    here; None where nothing is.
+    """
+    for event in reversed(work.events()):
+        if event["event"] == "queued":
             break
-        if event["event"] in TELLING and event["remaining"] is not None:
+        if event["event"] in TELLING and event.get("remaining") is not None:
             return max(0.0, float(event["remaining"]) - (time.time() - event["time"]))
     file = work.folder / FORECAST
     return float(read_json(file)["seconds"]) if file.is_file() else usual_seconds()

@@ -157,7 +157,7 @@ def snapshot(run: Run) -> dict[str, Any]:
     done = _last(events, "trained") or {}
     status = run.status()
     starting = status["time"] if status["state"] == "starting" else None
-    at = waits.at(events if status["state"] in ACTIVE else [], run.recipe, starting)
+    at = waits.at(events if status["state"] in ACTIVE else [], run.recipe, starting, here=run.job is None)
     document = {
         "run": run.id,
         "status": status["state"],

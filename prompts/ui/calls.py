@@ -1,9 +1,10 @@
 """What stands around every call of a visitor: quotas, and expected failures as messages."""
 
 import inspect
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import gradio as gr
@@ -61,15 +62,26 @@ def _loading(left: Event) -> None:
 
 
 def _told(events: Iterator[Any]) -> Iterator[Any]:
-    """The events, each of which Gradio fetches in a context of its own."""
+    """The events, each of which Gradio fetches in a context of its own. It closes them where everybody's calls begin: they end in a
+    thread, as they may have to wait for what cannot be broken off.
+    """
     end = object()
-    with closing(events):  # type: ignore[type-var]
+    try:
         while True:
             with told_to(_fetched), loading_told_to(_loading):
                 event = next(events, end)
             if event is end:
                 return
             yield event
+    except GeneratorExit:
+        threading.Thread(target=events.close).start()  # type: ignore[attr-defined]
+        raise
+
+
+def _paid(owner: str, do: Callable[[], Iterator[Any]], costs: bool) -> Iterator[Any]:
+    """What it does counts against the owner's quotas until it has ended."""
+    with allowed(owner) if costs else nullcontext():
+        yield from do()
 
 
 Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
@@ -85,8 +97,7 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool, line: Any = None) 
             try:
                 with spoken():
                     owner, do = call(values)
-                    with allowed(owner) if costs else nullcontext():
-                        yield from _told(do())
+                    yield from _told(_paid(owner, do, costs))
             except gr.Error as failure:
                 if line is not None:
                     failure.duration = SEEN_IN

@@ -63,7 +63,7 @@ def test_a_training_tells_how_far_its_base_is_and_is_stopped_meanwhile(hub: Any,
     events = execute(run)
     fetching = next(event for event in events if event["event"] == "fetching")
     assert 0 < fetching["done"] <= fetching["of"] <= size and fetching["remaining"] >= 0
-    assert "fetching the model: 0 of 0 MB · " in progress_line(runs.snapshot(run))
+    assert "fetching the model: 0 of 0 MB" in progress_line(runs.snapshot(run))
     run.ask_to_stop()
     assert [event["event"] for event in events][-1] == "cancelled"
     assert runs.snapshot(run)["status"] == "cancelled"

@@ -55,12 +55,13 @@ def test_rows_that_are_read_and_answered_are_counted(make: Any, sides: int, tmp_
     assert told[-1]["remaining"] == 0 <= told[0]["remaining"]
 
 
-def test_measuring_can_be_cancelled_while_rows_are_read(tiny: str) -> None:
+def test_measuring_can_be_cancelled_while_rows_are_read(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuning.evaluate.seconds_left", lambda *_: 9.0)  # a tiny model has no second left
     run = runs.create("local", table(), recipe(tiny), COLUMNS)
     for event in execute(run, then=evaluate):
         if event["event"] == "evaluating":
             state = runs.snapshot(run)
-            assert re.search(r"held-out rows…\*\* · \d+% · \d+ s left", progress_line(state))
+            assert re.search(r"held-out rows…\*\* · \d+% · about 9 s left", progress_line(state))
             (run.folder / "cancel").touch()
     assert (event["event"], event["done"]) == ("evaluating", 8)
     assert "measuring was cancelled" in progress_line(runs.snapshot(run)) and run.status()["state"] == "finished"

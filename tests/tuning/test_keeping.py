@@ -191,7 +191,7 @@ def test_the_line_is_in_order_and_says_when_it_starts() -> None:
             "by the last step of who has it"
         )
         assert in_line(third, "training") == {"place_in_line": None, "starts_in_seconds": None}
-    write_json(third.folder / "status.json", {"state": "queued", "time": time.time() + 5})
+    third.append({"event": "queued"})
     assert line.remaining(third) == line.usual_seconds(), "what it told before it was resumed counts no more"
 
 

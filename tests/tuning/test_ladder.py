@@ -82,7 +82,7 @@ def test_a_ladder_says_how_long_its_rungs_take(trained: runs.Run) -> None:
             told[event["rung"]] = event["remaining"]
     assert told["zero_shot"] is None and told["context"] > told["lora_best"] > 0
     assert report.snapshot(ladder)["asking"] is None
-    remember(70.0, "zero_shot", trained.recipe.model, "", 8, ladder.settings.votes)
+    remember(70.0, "zero_shot", "local", trained.recipe.model, "", 8, ladder.settings.votes)
     again = work.create(trained, LadderSettings(**SHORT))
     first = next(event for event in work.ladder_events(again) if event["event"] == "rung")
     assert 70 < first["remaining"] < 110, "as long as the last time"

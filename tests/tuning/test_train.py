@@ -503,7 +503,7 @@ def test_reading_many_rows_is_told_and_can_be_cancelled(tiny: str, monkeypatch: 
     for event in execute(run):
         if event["event"] == "reading":
             told += 1
-            assert re.search(r"rows…\*\* · 1,000 of 4,000 rows · \d+ s left", progress_line(runs.snapshot(run)))
+            assert re.search(r"rows…\*\* · 1,000 of 4,000 rows · about \d+ s left", progress_line(runs.snapshot(run)))
             (run.folder / "cancel").touch()
     assert told == 1 and run.status()["state"] == "cancelled" and event["event"] == "cancelled"
     monkeypatch.undo()
@@ -526,7 +526,7 @@ def test_rows_whose_loss_is_measured_are_told(tiny: str, monkeypatch: pytest.Mon
     for event in execute(run):
         if event["event"] == "measuring":
             part, rows = event["part"].replace("_", "-"), runs.snapshot(run)["rows"][event["part"]]
-            said = rf"step \d+ of .* measuring the loss on {part} rows, {event['done']} of {rows} · \d+ s left"
+            said = rf"step \d+ of .* measuring the loss on {part} rows, {event['done']} of {rows} · about \d+ s left"
             assert re.search(said, progress_line(runs.snapshot(run)))
     told = [(event["part"], event["done"]) for event in run.events() if event["event"] == "measuring"]
     assert {part for part, _ in told} == {"validation", "held_out"} and told[0] == ("validation", 3)

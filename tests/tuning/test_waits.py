@@ -1,11 +1,15 @@
 """How long what somebody waits for still takes."""
 
 import time
+from threading import Event, Thread
 from typing import Any
 
 import pytest
 
+from prompts.quotas import RUNNING
+from prompts.ui.calls import like
 from prompts.usual import remember, usual, waited
+from tests.tuning.test_sweep import wait
 from tests.tuning.test_train import COLUMNS, recipe, table
 from tuning import run as runs
 from tuning import samples, waits
@@ -44,24 +48,78 @@ def test_an_export_says_how_long_it_still_writes() -> None:
     assert Steps().line({**event, "remaining": None}) == "Writing the merged form: 4 s so far"
 
 
-def test_a_run_says_how_long_it_will_be_silent(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_remember_at_once_and_nothing_is_lost(home: Any) -> None:
+    threads = [Thread(target=lambda at=at: [remember(at, at, one) for one in range(20)]) for at in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [[usual(at, one) for one in range(20)] for at in range(4)] == [[float(at)] * 20 for at in range(4)]
+    (home / "usual.json").write_text("{")
+    remember(3, "x")
+    assert usual("x") == 3 and usual(1, 1) is None, "a broken file is begun anew"
+
+
+def test_who_stops_a_call_does_not_keep_the_others_waiting() -> None:
+    ended = Event()
+
+    def work() -> Any:
+        try:
+            yield 1
+            yield 2
+        finally:
+            time.sleep(1.5)  # what cannot be broken off
+            ended.set()
+
+    told = like(work, lambda _values: ("local", work), costs=True)()
+    assert next(told) == 1
+    began = time.monotonic()
+    told.close()
+    assert time.monotonic() - began < 1 and not ended.is_set()
+    assert RUNNING._running["local"] == 1, "it counts until it has ended"
+    assert ended.wait(5)
+    wait(lambda: not RUNNING._running["local"])
+
+
+def test_a_run_says_how_long_it_will_be_silent(tiny: str) -> None:
     run = runs.create("local", table(), recipe(tiny), COLUMNS)
     assert "Starting…** · 0 s so far" in progress_line(runs.snapshot(run))
     list(execute(run))
     told = {event["event"]: event for event in run.events()}
     took = told["training"]["time"] - told["data"]["time"]
     assert usual("data", tiny) == pytest.approx(took, abs=0.2), "until the first step begins"
-    assert usual("loading", tiny) is not None and usual("trained", tiny) is not None
+    assert None not in (usual("starting"), usual("loading"))
+    assert usual("loading", tiny) is None, "before it is seen who may read a model, nothing is told of it"
 
     now = time.time()
     remember(9.0, "data", tiny)
     events = [{"event": "loading", "model": tiny, "time": now - 8}, {"event": "data", "time": now - 4}]
     state = {**runs.snapshot(run), **waits.at(events, run.recipe), "status": "training", "step": None}
     assert "Training** · loading the model: 4 s so far · about 5 s left" in progress_line(state)
-    late = waits.at([{"event": "data", "time": now - 20}], run.recipe)["silent"]
-    assert late["remaining"] is None and 19 < late["passed"] < 21
+    assert waits.at(events, run.recipe, here=False)["silent"]["remaining"] is None, (
+        "elsewhere it takes as long as it takes"
+    )
+    assert waits.at([{"event": "data", "time": now - 20}], run.recipe)["silent"]["remaining"] is None, "late"
     count = {"event": "evaluating", "done": 3, "of": 9, "remaining": 30.0, "time": now - 12}
     assert 17 < waits.at([count], run.recipe)["evaluating"]["remaining"] < 19, "from now, not from when it was told"
+    assert waits.at([{**count, "time": now - 40}], run.recipe)["evaluating"]["remaining"] is None, "late"
+    step = {"event": "step", "remaining": 300.0, "time": now - 30}
+    assert 269 < waits.at([step, {"event": "sample", "time": now}], run.recipe)["remaining"] < 271
+    resumed = [step, {"event": "queued", "time": now - 9}, {"event": "training", "time": now - 2}]
+    found = waits.at([*resumed, {"event": "tracker", "time": now - 1}], run.recipe)
+    assert found["remaining"] is None and found["silent"]["after"] == "training", "the steps before tell nothing"
+
+
+def test_what_comes_in_between_ends_no_silence(tiny: str) -> None:
+    silences = waits.Silences(recipe(tiny), time.time() - 5)
+    for kind in ("queued", "loading", "data", "training", "tracker"):
+        silences.heard({"event": kind})
+    assert usual("starting") == 5 and usual("training", tiny, 256, 8) is None
+    silences.heard({"event": "step"})
+    assert usual("training", tiny, 256, 8) == 0
+    silences.heard({"event": "trained"})
+    silences.heard({"event": "finished"})
+    assert usual("trained", tiny) is None, "nothing was measured"
 
 
 def test_the_answers_while_it_learns_are_counted(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:

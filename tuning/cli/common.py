@@ -75,7 +75,7 @@ def sentence(event: Event) -> str:
             f" {value}" for key, value in event.items() if key in ("repo", "model", "side", "variant", "what", "part")
         )
         return f"{spelled(kind)}{about}: {event['done']:,} of {event['of']:,}"
-    return kind + "".join(f"  {key} {value}" for key, value in event.items() if key != "event")
+    return kind + "".join(f"  {key} {value}" for key, value in event.items() if key != "event" and value is not None)
 
 
 def lines(events: Iterable[Event]) -> Iterator[Event]:

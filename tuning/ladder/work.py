@@ -114,6 +114,7 @@ def ladder_events(
     Rungs that were asked before are kept.
     """
     with ladder.held():
+        ladder.append({"event": "queued"})
         try:
             with device(ladder) as hold:
                 if hold.mine:
@@ -161,7 +162,7 @@ class _Pace:
 
     def __init__(self, ladder: Ladder, footing: Footing) -> None:
         self._votes = ladder.settings.votes
-        self._what = (footing.model, ladder.settings.larger_model, len(footing.evalset.rows), self._votes)
+        self._what = (ladder.owner, footing.model, ladder.settings.larger_model, len(footing.evalset.rows), self._votes)
         self._spent: list[float] = []  # seconds for an answer a row
 
     def left(self, rungs: list[str]) -> float | None:
@@ -192,7 +193,8 @@ def _climbed(ladder: Ladder, footing: Footing) -> Iterator[Event]:
         try:
             rung = RUNGS[name][1](footing)
             known = ladder.rung(name)
-            if known is None or "left_out" in known:
+            new = known is None or "left_out" in known
+            if new:
                 for event in asked(footing, rung, ladder.asked_to_stop):
                     if event["event"] == "asking":
                         yield event
@@ -208,5 +210,6 @@ def _climbed(ladder: Ladder, footing: Footing) -> Iterator[Event]:
         rung.score = known["mean"]
         if name in ONE_CALL and (footing.best is None or rung.score > footing.best.score):
             footing.best = rung
-        pace.took(name, time.monotonic() - began, known)
+        if new:
+            pace.took(name, time.monotonic() - began, known)
         yield {"event": "asked", "rung": name, "score": known["mean"]}

@@ -85,7 +85,12 @@ def forecast_run(
     source = source_of(who, file, data, dataset)
     recipe, columns = settings.only(Recipe), mapping(source, settings.only(Columns))
     table = open_table(who.owner, source)
-    tell = told_to_client(*STEPS)
+    steps = told_to_client(*STEPS)
+
+    def tell(done: int, of: int) -> None:
+        if done:  # the first is that the model is there
+            steps(done - 1, of - 1)
+
     found = forecast(who.owner, table, recipe, columns, token=who.token, on_device=on_device, tell=tell)
     return {"source": source, **found}
 

@@ -1,5 +1,6 @@
 """The fine-tune tab: data, recipe, training, result. It follows the run's folder; it owns no facts about it."""
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from prompts.ui.intake import Intake, Shown
 from prompts.ui.progress import TimeLeft, duration, time_left
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
-from prompts.usual import timed
+from prompts.usual import left, remember
 from prompts.words import say
 from tuning import run as runs
 from tuning.allowance import allowance
@@ -205,17 +206,20 @@ class TuneTab:
         yield say("Loading the model…")
         measured = partial(forecast, who.owner, open_table(who.owner, source), recipe, columns, token=who.token,
                            on_device=self.on_device)  # fmt: skip
+        began: float | None = None
         progress: TimeLeft | None = None  # of the steps: the process and the model come first
-        for told in timed(
-            told_meanwhile(lambda tell: measured(tell=tell)), "forecast", recipe.model, recipe.max_length
-        ):
+        for told in told_meanwhile(lambda tell: measured(tell=tell)):
+            began = began or time.monotonic()
             if "found" in told:
                 yield views.foreseen(told["found"])
             elif not told["done"]:
-                so_far = say("Loading the model: {passed} so far", passed=duration(told["passed"]))
-                yield so_far + time_left(told["remaining"])
+                now = left(time.monotonic() - began, "forecast", recipe.model)
+                so_far = say("Loading the model: {passed} so far", passed=duration(now["passed"]))
+                yield so_far + time_left(now["remaining"])
             else:
-                progress = progress or TimeLeft()
+                if progress is None:
+                    progress = TimeLeft()
+                    remember(time.monotonic() - began, "forecast", recipe.model)
                 steps = {"done": told["done"] - 1, "of": told["of"] - 1}
                 yield say("Measuring a few real steps: {done}", done=progress.line(steps))
 

@@ -23,9 +23,9 @@ STATES = later({
 })  # fmt: skip
 
 MEASURING = later({
-    "validation": " · measuring the loss on validation rows, {done:,} of {of:,} · {duration} left",
-    "held_out": " · measuring the loss on held-out rows, {done:,} of {of:,} · {duration} left",
-    "samples": " · answering {done:,} of {of:,} rows that it does not learn from · {duration} left",
+    "validation": " · measuring the loss on validation rows, {done:,} of {of:,}",
+    "held_out": " · measuring the loss on held-out rows, {done:,} of {of:,}",
+    "samples": " · answering {done:,} of {of:,} rows that it does not learn from",
 })  # fmt: skip
 SILENT = later({
     "starting": " · {passed} so far", "loading": " · {passed} so far", "data": " · loading the model: {passed} so far",
@@ -43,27 +43,23 @@ def progress_line(state: dict[str, Any]) -> str:
     if silent := state["silent"]:
         text += say(SILENT[silent["after"]], passed=duration(silent["passed"])) + time_left(silent["remaining"])
     if fetching := state["fetching"]:
-        text += say(
-            " · fetching the model: {done:,.0f} of {of:,.0f} MB · {duration} left", done=fetching["done"] / 1e6,
-            of=fetching["of"] / 1e6, duration=duration(fetching["remaining"]),
-        )  # fmt: skip
-    if reading := state["reading"]:
-        text += say(
-            " · {done:,} of {of:,} rows · {duration} left", **{**reading, "duration": duration(reading["remaining"])}
+        megabytes = {"done": fetching["done"] / 1e6, "of": fetching["of"] / 1e6}
+        text += say(" · fetching the model: {done:,.0f} of {of:,.0f} MB", **megabytes) + time_left(
+            fetching["remaining"]
         )
+    if reading := state["reading"]:
+        text += say(" · {done:,} of {of:,} rows", **reading) + time_left(reading["remaining"])
     if evaluating := state["evaluating"]:
-        share = evaluating["done"] / evaluating["of"]
-        text += say(" · {share:.0%} · {duration} left", share=share, duration=duration(evaluating["remaining"]))
+        text += f" · {evaluating['done'] / evaluating['of']:.0%}" + time_left(evaluating["remaining"])
     if state["step"]:
         text += say(
             " · step {step} of {steps} · loss {loss:.4f} · learning rate {learning_rate:.1e} · {tokens_per_second:.0f} tokens/s · "
             "{peak_memory_gb:.1f} GB · {elapsed} elapsed", **{**state, "elapsed": duration(state["elapsed"])},
         )  # fmt: skip
         if measuring := state["measuring"]:
-            left = {**measuring, "duration": duration(measuring["remaining"])}
-            text += say(MEASURING[measuring["part"]], **left)
-        elif state["remaining"] and state["status"] == "training":
-            text += say(" · {duration} left", duration=duration(state["remaining"]))
+            text += say(MEASURING[measuring["part"]], **measuring) + time_left(measuring["remaining"])
+        elif state["status"] == "training":
+            text += time_left(state["remaining"])
     if job := state["job"]:
         cost = _money(job["dollars"] if "dollars" in job else job["most_dollars"])
         cost = say("{cost} so far", cost=cost) if "dollars" in job else say("at most {cost}", cost=cost)
