@@ -29,7 +29,7 @@ MEASURING = later({
 })  # fmt: skip
 SILENT = later({
     "starting": " · {passed} so far", "loading": " · {passed} so far", "data": " · loading the model: {passed} so far",
-    "training": " · the first step: {passed} so far", "trained": " · loading the model: {passed} so far",
+    "training": " · the next step: {passed} so far", "trained": " · loading the model: {passed} so far",
 })  # fmt: skip
 
 
