@@ -37,7 +37,7 @@ def usual(*what: object) -> float | None:
 def remember(seconds: float, *what: object) -> None:
     """On a full disk nothing is remembered, which nobody misses."""
     key = _key(what)
-    with suppress(OSError, Timeout), FileLock(home() / "usual.lock", timeout=1):
+    with suppress(OSError, Timeout), FileLock(home() / "usual.lock", timeout=5):
         known = {name: known for name, known in _known().items() if name != key}
         known[key] = round(seconds, 1)  # the newest is last
         write_whole(_file(), json.dumps(dict(list(known.items())[-KEPT:])))
