@@ -26,9 +26,13 @@ def held_out_losses(
     """
     loaded, adapter = opened(name, owner, token)
     objective = _objective(loaded, labels)
-    with loaded.using(adapter) as model, torch.inference_mode():
-        for batch in micro_batches(rows, ROWS, TOKENS):
-            yield float(objective.loss_sum(model, batch)), objective.weight(batch), len(batch)
+    for batch in micro_batches(rows, ROWS, TOKENS):
+        with (
+            loaded.using(adapter) as model,
+            torch.inference_mode(),
+        ):  # each anew: the next may be asked for by another thread
+            loss = float(objective.loss_sum(model, batch))
+        yield loss, objective.weight(batch), len(batch)
 
 
 def _objective(loaded: Loaded, labels: Labels | None) -> Any:
@@ -43,11 +47,11 @@ def text_losses(name: str, owner: str, token: str | None, texts: list[str]) -> I
     """(summed loss, tokens) of each text, read by a causal model from its first token on. Runs inside the device's lease."""
     loaded, adapter = opened(name, owner, token)
     objective = AfterSoftPrompt(loaded.tokenizer)
-    with loaded.using(adapter) as model, torch.inference_mode():
-        for text in texts:
-            ids = tuple(loaded.tokenizer(text)["input_ids"])
-            row = EncodedRow(ids, 1)
-            yield float(objective.loss_sum(model, [row])), row.learned
+    for text in texts:
+        row = EncodedRow(tuple(loaded.tokenizer(text)["input_ids"]), 1)
+        with loaded.using(adapter) as model, torch.inference_mode():
+            loss = float(objective.loss_sum(model, [row]))
+        yield loss, row.learned
 
 
 def base_now(base: str, tuned: str, owner: str, token: str | None) -> dict[str, Any]:

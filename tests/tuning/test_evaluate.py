@@ -3,16 +3,20 @@
 import json
 import re
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
+import torch
 
 from prompts import loading
+from prompts.backends.local import opened
 from prompts.errors import UserError
 from tests.tiny import tiny_bert, tiny_llama, tiny_t5
 from tests.tuning.test_train import COLUMNS, executed, recipe, table
 from tuning import run as runs
 from tuning.base import FILE
+from tuning.data.encode import EncodedRow
 from tuning.evaluate import Measure, evaluate
 from tuning.execute import execute
 from tuning.ui.views import progress_line
@@ -53,6 +57,25 @@ def test_rows_that_are_read_and_answered_are_counted(make: Any, sides: int, tmp_
     assert counts == sorted(set(counts)) and counts[-1] == told[0]["of"] == sides * (8 + 8)
     assert 1 <= counts[0] <= 8, "told once the first rows are read"
     assert told[-1]["remaining"] == 0 <= told[0]["remaining"]
+
+
+def test_each_loss_may_be_asked_for_by_another_thread(trained: runs.Run) -> None:
+    """As Gradio does; between two of them the model is free for others."""
+    from tuning.losses import held_out_losses, text_losses
+
+    rows = [EncodedRow(tuple(range(4, 9)), 1)] * 9
+    name = f"run:{trained.id}"
+    for losses in (text_losses(name, "local", None, ["one", "two"]), held_out_losses(name, "local", None, rows, None)):
+        found: list[Any] = []
+        for _ in range(2):
+            thread = Thread(target=lambda losses=losses, found=found: found.append(next(losses)))
+            thread.start()
+            thread.join()
+        assert len(found) == 2 and not torch.is_inference_mode_enabled()
+        asked = opened(name, "local", None)[0].lock
+        assert asked.acquire(blocking=False)
+        asked.release()
+        assert next(losses, None) is None
 
 
 def test_measuring_can_be_cancelled_while_rows_are_read(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
