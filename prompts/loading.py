@@ -79,9 +79,7 @@ class Loaded:
                     if is_out_of_memory(error):
                         raise
                     reason = str(error).splitlines()[0][:200]
-                    raise UserError(
-                        "the adapter does not fit its base: {reason}", reason=reason, field="model"
-                    ) from error
+                    raise UserError("the adapter does not fit its base: {reason}", reason=reason, field="model") from error  # fmt: skip
             self._adapters[name] = None
             while len(self._adapters) > KEPT_ADAPTERS:
                 self.model.delete_adapter(self._adapters.popitem(last=False)[0])
@@ -150,11 +148,8 @@ def _load(key: tuple[Any, ...], source: str, token: str | None, labels: Labels |
             kind = "classifier" if labels else kind_of(config)
             labels = labels or own_labels(config)
             if kind == "classifier" and labels is None:
-                raise UserError(
-                    "{source} reads texts but writes none; fine-tune it to classify, or choose another",
-                    source=source,
-                    field="model",
-                )
+                raise UserError("{source} reads texts but writes none; fine-tune it to classify, or choose another",
+                                source=source, field="model")  # fmt: skip
             tokenizer = load_tokenizer(source, token, kind)
             _loaded[key] = Loaded(source, config, tokenizer, kind, labels)
         _loaded.move_to_end(key)
@@ -235,15 +230,9 @@ def read_model(
     with LOAD_LOCK, hub_errors(source), _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # what the checkpoint lacks (a classifier's head) starts the same every time
         model, found = load_class.from_pretrained(
-            source,
-            use_safetensors=True,
-            dtype=precision or dtype(),
-            token=hub_token(token),
-            trust_remote_code=False,
-            output_loading_info=True,
-            **heads,
-            **more,
-        )
+            source, use_safetensors=True, dtype=precision or dtype(), token=hub_token(token), trust_remote_code=False,
+            output_loading_info=True, **heads, **more,
+        )  # fmt: skip
     model.new_modules = sorted({name.rsplit(".", 1)[0] for name in found["missing_keys"]}) if heads else []
     if kind == "classifier":
         model.config.pad_token_id = tokenizer.pad_token_id
