@@ -79,7 +79,9 @@ class Loaded:
                     if is_out_of_memory(error):
                         raise
                     reason = str(error).splitlines()[0][:200]
-                    raise UserError("the adapter does not fit its base: {reason}", reason=reason, field="model") from error  # fmt: skip
+                    raise UserError(
+                        "the adapter does not fit its base: {reason}", reason=reason, field="model"
+                    ) from error
             self._adapters[name] = None
             while len(self._adapters) > KEPT_ADAPTERS:
                 self.model.delete_adapter(self._adapters.popitem(last=False)[0])
@@ -140,8 +142,7 @@ def load(source: str, *, token: str | None = None, labels: Labels | None = None,
 def _load(key: tuple[Any, ...], source: str, token: str | None, labels: Labels | None) -> Loaded:
     began = time.monotonic()
     with LOAD_LOCK:
-        new = key not in _loaded
-        if new:
+        if new := key not in _loaded:
             while len(_loaded) >= KEPT:
                 _loaded.popitem(last=False)
             config = config_at(source, token)
