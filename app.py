@@ -21,7 +21,7 @@ from starlette.middleware import Middleware  # noqa: E402
 
 from prompts.addresses import guard  # noqa: E402
 from prompts.backends import OnDevice  # noqa: E402
-from prompts.home import clear_scratch, new_id, on_space, shared_here, told_to_share  # noqa: E402
+from prompts.home import clear_scratch, on_space, shared_here, told_to_share  # noqa: E402
 from prompts.leases import LONGEST, Leases, Size  # noqa: E402
 from prompts.loading import warm_up as warm_libraries  # noqa: E402
 from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
@@ -51,6 +51,9 @@ from tuning.ui.tune_tab import TuneTab  # noqa: E402
 
 TITLE = "Prompt or Tune"
 AT_ONCE, THREADS = 3, 200  # calls of one event, of all visitors; threads that wait for answers, trainings and servers
+# A visitor's secret is there before the first click: the page makes it, where the browser remembers none.
+GREETED = """secret => secret || Array.from(crypto.getRandomValues(new Uint8Array(10)),
+    byte => byte.toString(16).padStart(2, "0")).join("")"""
 
 
 def device_wrapper() -> OnDevice:
@@ -108,13 +111,9 @@ def build() -> gr.Blocks:
         glossary()
         KeepingSection(visitor)
         publish_keeping_endpoints()
-        greeted = demo.load(
-            lambda secret: secret or new_id(), visitor, visitor, api_name="ui_greet", api_visibility="private",
-            show_progress="hidden",
-        )  # fmt: skip
-        fill_on_load(demo, tabs, visitor, greeted.then)
-        start.connect(tabs, compare, tune, greeted.then)
-        compare.on_load(demo)
+        greeted = demo.load(None, visitor, visitor, js=GREETED, api_name="ui_greet", api_visibility="private")
+        listed = [*fill_on_load(demo, tabs, visitor, greeted.then), compare.on_load(demo)]
+        start.connect(tabs, compare, tune, greeted.then, listed)
         tune.on_load(demo, greeted.then)
         ladder.on_load(demo, greeted.then)
         monitor.on_load(greeted.then)

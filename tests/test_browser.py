@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.screenshots import TABS, open_tab
+from tests.screenshots import TABS, open_tab, opened
+from tests.serving import ROOT, serving
 
 pytestmark = pytest.mark.slow
 
@@ -255,6 +256,10 @@ def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_pa
     asked.fill("Name the city.")
     page.get_by_role("button", name="Use these columns").click()
     page.get_by_text(re.compile("Task: cities.csv · 30 rows · Name the city")).wait_for()
+    open_tab(page, "Contextual prompting")
+    page.get_by_role("button", name="Add to Compare").filter(visible=True).click()
+    page.get_by_text("Added to Compare as").wait_for()
+    open_tab(page, "Start")
     for _ in range(2):
         for name in TABS[1:5]:
             page.get_by_role("button", name=f"Next: {name}").filter(visible=True).click()
@@ -265,7 +270,41 @@ def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_pa
         open_tab(page, "Compare")
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         expect(panel.get_by_label("Sample data")).to_have_value("Your data: cities.csv")
+        expect(panel.locator(".cm-content").first).to_contain_text("Contextual prompting 1")
         open_tab(page, "Fine-tune")
         page.get_by_text(re.compile("cities.csv: 30 rows")).wait_for()
         page.reload()
         page.get_by_text(re.compile("Task: cities.csv")).wait_for()
+
+
+SLOW = """
+import runpy, sys, time
+sys.path.insert(0, {root!r})
+import tuning.ui.start_tab
+
+def late(self, *given, reload=tuning.ui.start_tab.StartTab._reload):
+    time.sleep(8)
+    return reload(self, *given)
+
+tuning.ui.start_tab.StartTab._reload = late
+runpy.run_path("app.py", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("tab", ["Start", "Fine-tune"])
+def test_what_is_chosen_before_the_page_is_full_stays(browser: Any, home: Path, tmp_path: Path, tab: str) -> None:
+    slow, rows = tmp_path / "slow.py", tmp_path / "words.csv"
+    slow.write_text(SLOW.format(root=str(ROOT)))
+    rows.write_text("text,label\n" + "".join(f"item {n},{n % 2}\n" for n in range(24)))
+    with serving(home, str(slow)) as url:
+        page = opened(browser, url)
+        open_tab(page, tab)
+        if tab == "Start":
+            page.get_by_role("button", name="Use your data").click()
+        page.locator("#start-file, #data-file").filter(visible=True).locator("input[type=file]").set_input_files(rows)
+        open_tab(page, "Fine-tune")
+        found = page.get_by_text(re.compile("words.csv: 24 rows"))
+        found.wait_for()
+        page.wait_for_timeout(9000)  # until what the page began with would be there
+        expect(found).to_be_visible()
+        expect(page.get_by_role("textbox", name=re.compile("^Instruction"))).to_have_value("")

@@ -148,11 +148,12 @@ class CompareTab:
             listen(button.click, partial(views.thumb, passed), self.visitor, [self.document, self.picked, self.thumbs],
                    [self.thumbs, self.agreement], name=f"ui_thumb_{name}")  # fmt: skip
 
-    def on_load(self, demo: Any) -> None:
-        """After a reload the variants come back."""
-        self.rows.on_load(demo, self.visitor, "ui_list_rows")
-        listen(demo.load, lambda _who, text: pretty(json.loads(text)) if _is_json(text) else text, self.visitor, [self.kept],
-               self.variants, name="ui_reload_variants", show_progress="hidden")  # fmt: skip
+    def on_load(self, demo: Any) -> Any:
+        """After a reload the variants come back, by the page itself. Returns the event that lists the visitor's rows."""
+        demo.load(
+            None, self.kept, self.variants, js="text => text", api_name="ui_reload_variants", api_visibility="private"
+        )
+        return self.rows.on_load(demo, self.visitor, "ui_list_rows")
 
     def add_from(self, tab: TechniqueTab) -> None:
         """Connects a technique tab's button: its settings become one more variant."""
@@ -205,14 +206,6 @@ class CompareTab:
             self.found: gr.Column(visible=True),
             self.file_out: file,
         }
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (json.JSONDecodeError, TypeError):
-        return False
-    return True
 
 
 def _parsed(text: str) -> list[dict[str, Any]]:

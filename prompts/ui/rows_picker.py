@@ -37,13 +37,14 @@ class RowsPicker:
     def inputs(self) -> list[Any]:
         return [self.sample, self.file, self.pasted]
 
-    def on_load(self, demo: Any, visitor: Any, name: str) -> None:
-        """After a load: the visitor's runs are in the list."""
+    def on_load(self, demo: Any, visitor: Any, name: str) -> Any:
+        """After a load: the visitor's runs are in the list. Returns that event."""
+        listed = listen(demo.load, lambda who: gr.Dropdown(choices=choices_of(who)), visitor, [], self.sample, name=name,
+                        show_progress="hidden")  # fmt: skip
         kept = listen(self.file.upload, self._keep, visitor, [self.file], [self.sample, self.file, *self.intake.parts],
-                      name=f"{name}_file", show_progress="hidden")  # fmt: skip
+                      name=f"{name}_file", cancels=[listed], show_progress="hidden")  # fmt: skip
         self.intake.stops([kept], f"{name}_file")
-        listen(demo.load, lambda who: gr.Dropdown(choices=choices_of(who)), visitor, [], self.sample, name=name,
-               show_progress="hidden")  # fmt: skip
+        return listed
 
     def _keep(self, who: Caller, path: str) -> Iterator[Shown]:
         """The file becomes the visitor's data, under its name in the list; Gradio's copy goes."""

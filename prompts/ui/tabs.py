@@ -30,8 +30,10 @@ def prompt_tabs(visitor: Any, on_device: OnDevice, first: Beginning, order: Page
     return made
 
 
-def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) -> None:
-    """On every page load: the visitor's adapters in each model list, saved prompts and versions."""
+def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) -> list[Any]:
+    """On every page load: the visitor's adapters in each model list, saved prompts and versions. Returns the events that list
+    data.
+    """
 
     def fill(who: Caller) -> list[Any]:
         models = gr.Dropdown(choices=[EMBEDDED, *adapters(who.owner)])
@@ -41,7 +43,6 @@ def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) 
     outputs = [*(tab.model for tab in tabs), *(tab.library.saved for tab in tabs)]
     listen(after, fill, visitor, [], outputs, name="ui_fill", show_progress="hidden")
     for tab in tabs:
-        if tab.study:
-            tab.study.rows.on_load(demo, visitor, f"ui_rows_{tab.technique.name}")
         if tab.tree:
             listen(after, tree_views, visitor, [tab.tree.tree], tab.tree.shown, name="ui_tree", show_progress="hidden")
+    return [tab.study.rows.on_load(demo, visitor, f"ui_rows_{tab.technique.name}") for tab in tabs if tab.study]

@@ -1,5 +1,6 @@
 """The first tab: what the model should do. The answer fills every other tab, so that nothing is typed or uploaded twice."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,12 @@ class StartTab:
             self.use = gr.Button("Use these columns", size="md", scale=0, min_width=180)
         self.said = gr.Markdown(summary(first()), container=True, elem_classes="verdict")
 
-    def connect(self, tabs: list[TechniqueTab], compare: CompareTab, tune: TuneTab, after: Any) -> None:
-        """Every choice fills the other tabs; `after` a reload the task in hand fills them again."""
+    def connect(
+        self, tabs: list[TechniqueTab], compare: CompareTab, tune: TuneTab, after: Any, listed: list[Any]
+    ) -> None:
+        """Every choice fills the other tabs, also with what the events `listed` fill; `after` a reload the task in hand fills them
+        again.
+        """
         self.tabs, self.tune = tabs, tune
         data, widgets = tune.data, tune.recipe.widgets
         shares = [widgets["held_out"], widgets["validation"]]
@@ -99,7 +104,8 @@ class StartTab:
         fields = [*(tab.study.form for tab in tabs if tab.study), compare.form]
         references = [one.widgets["reference"] for one in fields]
         self.samples, self.references = samples, references
-        self.variants = [compare.variants, compare.kept, compare.first]
+        self.edited = [compare.variants, compare.kept]  # by the visitor: they outlive a reload
+        self.variants = [*self.edited, compare.first]
         forms = [one for tab in tabs for one in tab.form.inputs]
         shown = [self.line, self.said, *self.cards.values(), *own, *data.shown]
         filled = [*shown, *samples, *references, *self.variants, *forms, *self.intake.parts]
@@ -113,9 +119,11 @@ class StartTab:
         events = {}
         for name, (trigger, run, inputs) in chosen.items():
             events[name] = listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}",
-                                  cancels=[again],  # what is chosen is not overwritten by what was in hand before
+                                  cancels=[again, *listed],  # what was in hand before does not overwrite what is chosen
                                   show_progress_on=self.said)  # fmt: skip
         self.intake.stops([events["file"], events["columns"]], "start")
+        there = [data.sample.input, data.file.upload, data.load.click, *(box.input for box in data.columns.inputs)]
+        gr.on(there, None, None, None, cancels=[again], api_name="ui_start_overtaken", api_visibility="private")
 
     def _sample(self, name: str) -> Any:
         def chosen(who: Caller, *shares: float) -> Shown:
@@ -143,14 +151,12 @@ class StartTab:
         yield from self.intake.shown(lambda tell: self._fill(who, source, columns, *shares, tell=tell))
 
     def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> Shown:
-        nothing = {self.line: gr.skip()}
-        if source in ("", SOURCE) and not locked_keys(who.owner):
-            return nothing
-        source = source or SOURCE
-        try:
-            return self._fill(who, source, build(Columns, columns) if columns else mapping(source, Columns()), *shares)
-        except AppError:  # it is not there any more
-            return nothing
+        if source != SOURCE or locked_keys(who.owner):
+            with contextlib.suppress(AppError):  # it is not there any more, or no prompt can be compared on it
+                mapped = build(Columns, columns) if columns else mapping(source, Columns())
+                filled = self._fill(who, source, mapped, *shares)
+                return {part: value for part, value in filled.items() if part not in self.edited}
+        return {self.line: gr.skip(), **self.tune.data.reload(who, source, columns, *shares)}
 
     def _fill(
         self, who: Caller, source: str, columns: Columns, *shares: float, tell: Progress = told_to_nobody

@@ -181,11 +181,9 @@ class TuneTab:
         listen(trigger, self._tick, self.visitor, [self.run], shown, name=name, show_progress="hidden", **more)
 
     def on_load(self, demo: Any, after: Any) -> None:
-        """After a reload: the data, the mapping and the run in hand come back."""
-        data, widgets = self.data, self.recipe.widgets
-        listen(after, self._reload, self.visitor,
-               [data.source, data.mapping, self.run, widgets["held_out"], widgets["validation"]],
-               [*data.shown, self.mine, self.run], name="ui_reload", show_progress="hidden")  # fmt: skip
+        """After a reload: the run in hand comes back. The data do in the Start tab."""
+        found = [self.mine, self.run]
+        listen(after, self._reload, self.visitor, [self.run], found, name="ui_reload", show_progress="hidden")
         self._watch(demo.load, "ui_reload_run")
         if lease_seconds(self.on_device) is not None:
             listen(after, lambda who: allowance(who.owner, who.token)["sentence"], self.visitor, [], self.foreseen,
@@ -276,6 +274,6 @@ class TuneTab:
         runs.find(who.owner, chosen(run)).delete()
         return ["", self._mine(who, None)]
 
-    def _reload(self, who: Caller, source: str, columns: dict[str, Any], run: str, *shares: float) -> dict[Any, Any]:
+    def _reload(self, who: Caller, run: str) -> list[Any]:
         run = run if run in {found.id for found in runs.runs(who.owner)} else ""
-        return {**self.data.reload(who, source, columns, *shares), self.mine: self._mine(who, run), self.run: run}
+        return [self._mine(who, run), run]
