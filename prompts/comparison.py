@@ -46,7 +46,7 @@ def run(
         with about(say("variant {name!r}: ", name=variant.name)):
             check_rows(owner, settings_of(variant), evalset)
     sides = [_side(variant, evalset, open_model) for variant in experiment.variants]
-    evalset, sides = _fitting(experiment, evalset, sides, open_model)
+    evalset, sides = _fitting(experiment, evalset, sides)
     folder = _folder(owner, experiment, evalset)
     cache = Replies(owner)
     total = len(evalset.rows)
@@ -74,9 +74,7 @@ def _side(variant: Variant, evalset: EvalSet, open_model: Open) -> Side:
         return side_of(variant.name, technique(variant.technique), settings, evalset, open_model(settings.model))
 
 
-def _fitting(
-    experiment: Experiment, evalset: EvalSet, sides: list[Side], open_model: Open
-) -> tuple[EvalSet, list[Side]]:
+def _fitting(experiment: Experiment, evalset: EvalSet, sides: list[Side]) -> tuple[EvalSet, list[Side]]:
     """Leaves out the rows that do not fit a window, if that was asked for; computes the cache keys."""
     long: set[int] = set()
     for side in sides:

@@ -32,7 +32,9 @@ class Variant(Settings):
 
 
 # The usual names of columns of right answers.
-USUAL_REFERENCES = ("reference", "label", "output", "answer", "completion", "target", "expected")
+USUAL_REFERENCES = (
+    "reference", "label", "output", "answer", "completion", "target", "expected", "response", "summary", "sentiment", "solution",
+)  # fmt: skip
 
 
 class Rated(Scoring):
@@ -161,7 +163,7 @@ def _held_out(
         notes.append(say("{shown} rows are examples of a variant and are not scored.", shown=len(shown)))
         kept = [at for at in kept if at not in set(shown)]
     if not kept:
-        which = "development" if development else "held-out"
+        which = say("development") if development else say("held-out")
         raise UserError("no {which} rows are left; change the development share", which=which, field="development")
     if getattr(rated, "until_decided", False) or len(kept) > rated.most_rows:
         random.Random(rated.seed).shuffle(kept)

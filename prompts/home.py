@@ -6,6 +6,7 @@
       owners/<owner>/runs/<id>/     training runs
       owners/<owner>/prompts/       the visitor's prompt library
       owners/<owner>/cache/         replies already paid for
+      owners/<owner>/...            the others: KINDS in tuning/ui/keeping_section.py
 
 Another owner's thing is "not found", exactly as one that does not exist.
 """

@@ -77,7 +77,7 @@ def _yaml(text: str, path: Path) -> dict[str, Any]:
 def promptfoo(document: dict[str, Any], path: Path) -> Imported:
     """Prompts with their variables, tests with vars, and the common assertions."""
     made = Imported()
-    for number, given in enumerate(document.get("prompts") or [], 1):
+    for number, given in enumerate(_listed(document.get("prompts") or []), 1):
         _promptfoo_prompt(given, number, path, made)
     providers = document.get("providers") or document.get("targets") or []
     made.skipped += [
@@ -178,7 +178,8 @@ def _promptfoo_test(test: dict[str, Any], defaults: dict[str, Any], number: int,
             say("test {number}: {wrong} is not a text; lists of values are not expanded", number=number, wrong=wrong[0])
         )
         return
-    for assertion in [*(defaults.get("assert") or []), *(test.get("assert") or [])]:
+    for given in [*_listed(defaults.get("assert") or []), *_listed(test.get("assert") or [])]:
+        assertion = given if isinstance(given, dict) else {"type": json.dumps(given)}
         kind = str(assertion.get("type"))
         if kind not in SCORERS:
             made.skipped.append(

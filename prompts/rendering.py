@@ -57,8 +57,8 @@ def has_template(tokenizer: Any) -> bool:
 
 def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Prompt, str, tuple[str, ...]]:
     if is_plain(tokenizer):
-        return prompt, prompt.plain(), (_PLAIN_NOTE,)
-    notes: tuple[str, ...] = () if has_template(tokenizer) else (_NO_TEMPLATE_NOTE,)
+        return prompt, prompt.plain(), (say(_PLAIN_NOTE),)
+    notes: tuple[str, ...] = () if has_template(tokenizer) else (say(_NO_TEMPLATE_NOTE),)
     if thinking != "default" and "enable_thinking" not in str(tokenizer.chat_template):
         notes = (*notes, say("This model's template has no switch for thinking."))
     if not any(m.role == "system" for m in prompt.messages):
@@ -71,7 +71,7 @@ def _ask_text(prompt: Prompt, tokenizer: Any, thinking: Thinking) -> tuple[Promp
     except UserError:
         pass
     merged = _without_system(prompt)
-    return merged, _apply(merged, tokenizer, asking=True, thinking=thinking), (*notes, _MERGED_NOTE)
+    return merged, _apply(merged, tokenizer, asking=True, thinking=thinking), (*notes, say(_MERGED_NOTE))
 
 
 _PLAIN_NOTE = later("This model reads a text, no chat: the prompt's texts follow one another.")

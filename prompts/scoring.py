@@ -1,4 +1,4 @@
-"""(output, reference) -> Score. Pure functions; a judge model's replies are read here, and asked for in experiment.py."""
+"""(output, reference) -> Score. Pure functions; a judge model's replies are read here, and asked for in judging.py."""
 
 import json
 import re

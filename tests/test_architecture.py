@@ -5,16 +5,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
 from prompts import events as prompting
-from prompts.experiment import Experiment
+from prompts.experiment import USUAL_REFERENCES, Experiment
 from prompts.settings import Settings, table
 from prompts.techniques import TECHNIQUES
 from tuning import events as tuning
+from tuning.data.columns import USUAL
 from tuning.distil import Distil
 from tuning.ladder.settings import LadderSettings
 from tuning.launch.jobs import JobSettings
@@ -22,6 +24,7 @@ from tuning.monitor import Watched
 from tuning.publish import Publish
 from tuning.recipe import Recipe
 from tuning.search import Search
+from tuning.trackers import TRACKERS
 
 ROOT = Path(__file__).parents[1]
 CODE = [ROOT / "app.py", *sorted((ROOT / "prompts").rglob("*.py")), *sorted((ROOT / "tuning").rglob("*.py"))]
@@ -173,3 +176,11 @@ def test_requirements_name_neither_a_torch_version_nor_spaces() -> None:
 def test_no_unfinished_work() -> None:
     for path in CODE:
         assert not re.search(r"TODO|FIXME|coming soon|NotImplementedError", path.read_text(), re.IGNORECASE), path
+
+
+def test_the_usual_columns_of_answers_are_known_in_both_halves() -> None:
+    assert {output for _, output in USUAL} <= set(USUAL_REFERENCES)
+
+
+def test_what_a_recipe_reports_to_is_what_there_is() -> None:
+    assert get_args(Recipe.model_fields["report_to"].annotation) == ("none", *TRACKERS)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,12 @@ def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> 
     page.get_by_text(re.compile("4 rows, seed 0, data fingerprint")).wait_for()
     page.get_by_text(re.compile(r"ties \d of 4 rows; exact McNemar p")).wait_for()
     page.get_by_role("button", name="Download the result").wait_for()
+    panel.get_by_role("grid", name="Replies").get_by_role("gridcell").nth(2).click()
+    page.get_by_text(re.compile("is this reply right")).wait_for()
+    panel.get_by_role("button", name="I call it right").click()
+    page.get_by_text(re.compile("agrees with your thumbs on")).wait_for()
+    panel.get_by_role("button", name="Compare", exact=True).click()
+    page.get_by_text("Click a reply and give it a thumb").wait_for()  # those of before are of other replies
 
 
 def test_a_prompt_is_what_a_soft_prompt_starts_as(page: Any) -> None:
@@ -308,3 +315,46 @@ def test_what_is_chosen_before_the_page_is_full_stays(browser: Any, home: Path, 
         page.wait_for_timeout(9000)  # until what the page began with would be there
         expect(found).to_be_visible()
         expect(page.get_by_role("textbox", name=re.compile("^Instruction"))).to_have_value("")
+
+
+TECHNIQUE = """
+from prompts.messages import Message, Part, Prompt
+from prompts.techniques.base import AskSettings, Technique, filled, whole_reply
+
+
+class EchoSettings(AskSettings):
+    \"\"\"Say it twice.\"\"\"
+
+
+def build(settings, row):
+    text = filled(settings, "task", row) + "\\n\\n" + filled(settings, "input", row)
+    return Prompt((Message("user", (Part(text, "task"),)),))
+
+
+TECHNIQUE = Technique("echo", "Echo", "Ask **twice**.", EchoSettings, build, whole_reply)
+"""
+
+
+@pytest.mark.usefixtures("embedded")
+def test_a_technique_is_one_file_one_name_and_a_starter(browser: Any, home: Path, tmp_path: Path) -> None:
+    for name in ("prompts", "tuning"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "app.py", tmp_path)
+    techniques = tmp_path / "prompts" / "techniques"
+    (techniques / "echo.py").write_text(TECHNIQUE)
+    known = (techniques / "__init__.py").read_text()
+    known = known.replace("import chain_of_thought", "import echo, chain_of_thought", 1)
+    (techniques / "__init__.py").write_text(
+        known.replace("    few_shot.TECHNIQUE,\n", "    few_shot.TECHNIQUE,\n    echo.TECHNIQUE,\n")
+    )
+    (tmp_path / "prompts" / "library" / "echo-1-hi.yaml").write_text(
+        "name: Hi\ntechnique: echo\nsettings:\n  task: Say hi.\n"
+    )
+    with serving(home, str(tmp_path / "app.py")) as url:
+        page = opened(browser, url, viewport={"width": 1440, "height": 900})
+        open_tab(page, "Echo")
+        panel = page.get_by_role("tabpanel").filter(visible=True).first
+        panel.get_by_role("button", name="Ask the model").click()
+        panel.get_by_text(re.compile(r"tokens out .* asked with the first row")).wait_for()
+        panel.get_by_role("button", name="Add to Compare").click()
+        page.get_by_text("Added to Compare as 'Echo 1'").wait_for()

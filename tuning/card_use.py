@@ -5,10 +5,8 @@ from typing import Any
 from prompts.home import adapter_folder
 from prompts.kinds import Kind, Labels, read_labels
 from prompts.models import hub_id
-from tuning.kinds import kind_in
+from tuning.kinds import kind_in, loader
 from tuning.run import Run
-
-_CLASSES: dict[Kind, str] = {"causal": "CausalLM", "seq2seq": "Seq2SeqLM", "classifier": "SequenceClassification"}
 
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's --max-lora-rank takes
 
@@ -41,12 +39,9 @@ def python_code(run: Run, repo_id: str, form: str) -> str:
             'print(model.create_chat_completion([{"role": "user", "content": "..."}], temperature=0)["choices"][0]["message"])'
         )
     whole = run.recipe.method == "full" or form == "merged"
-    name = ("AutoModelFor" if whole else "AutoPeftModelFor") + _CLASSES[kind]
+    name, library = loader(kind, whole=whole)
     labels = read_labels(adapter_folder(run.owner, run.id))
     more = "" if whole or labels is None else f", num_labels={len(labels.names)}"
-    library = f"from transformers import {name}, AutoTokenizer" if whole else (
-        f"from peft import {name}\nfrom transformers import AutoTokenizer"
-    )  # fmt: skip
     return (
         f'{library}\n\nmodel = {name}.from_pretrained("{repo_id}"{more})\n'
         f'tokenizer = AutoTokenizer.from_pretrained("{repo_id}")\n{_asking(run, kind, labels)}'

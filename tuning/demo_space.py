@@ -8,10 +8,9 @@ from prompts.home import adapter_folder
 from prompts.kinds import Kind, read_labels
 from prompts.models import hub_id
 from tuning.evaluate import held_rows, input_of
-from tuning.kinds import kind_in
+from tuning.kinds import kind_in, loader
 from tuning.run import Run
 
-_CLASSES: dict[Kind, str] = {"causal": "CausalLM", "seq2seq": "Seq2SeqLM", "classifier": "SequenceClassification"}
 _ASK: dict[Kind, str] = {
     "causal": """    messages = [{"role": "user", "content": asked}]
     inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", return_dict=True)
@@ -46,10 +45,7 @@ def write_space(run: Run, repo: str, form: str, folder: Path) -> None:
 
 def _of_transformers(run: Run, repo: str, kind: Kind, *, whole: bool) -> str:
     labels = read_labels(adapter_folder(run.owner, run.id))
-    name = ("AutoModelFor" if whole else "AutoPeftModelFor") + _CLASSES[kind]
-    library = f"from transformers import {name}, AutoTokenizer" if whole else (
-        f"from peft import {name}\nfrom transformers import AutoTokenizer"
-    )  # fmt: skip
+    name, library = loader(kind, whole=whole)
     more = "" if whole or labels is None else f", num_labels={len(labels.names)}"
     known = f"LABELS = {list(labels.names)!r}\nMANY = {labels.many}  # may a text have several?\n" if labels else ""
     return f'''"""Try {repo}."""

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prompts.answering import answered, keyed
 from prompts.backends import OnDevice, identity
@@ -30,12 +30,13 @@ from prompts.voting import majority, meaning
 from prompts.words import later, say
 from tuning.data.columns import Columns, asking, turn_of
 from tuning.ladder.report import best, snapshot
-from tuning.ladder.rungs import RUNGS, TITLES, Footing
+from tuning.ladder.rungs import RUNGS, TITLES, TUNED, Footing
 from tuning.ladder.work import Ladder, ground_of
 
-Teacher = Literal[
-    "", "zero_shot", "context", "chain_of_thought", "k_shot_random", "k_shot_similar", "refined", "self_consistency", "larger"
-]  # fmt: skip
+if TYPE_CHECKING:
+    Teacher = str
+else:
+    Teacher = Literal["", *(name for name in RUNGS if name not in TUNED)]  # those that learned do not teach
 PAIRS = "preference_pairs.jsonl"
 GOOD = 0.5  # of graded scores (chrF, ROUGE-L); passes are 1
 

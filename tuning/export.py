@@ -21,6 +21,7 @@ from prompts.words import later
 from tuning.base import check as check_base
 from tuning.base import fingerprint
 from tuning.evaluate import held_rows, room
+from tuning.gguf_file import Quantization
 from tuning.kinds import kind_in
 from tuning.run import Run
 
@@ -36,7 +37,7 @@ class Export(Settings):
         "adapter", title="Form", place=10,
         help="adapter: small, needs its base. merged: a whole model. gguf: one file for llama.cpp and Ollama.",
     )  # fmt: skip
-    quantization: Literal["f16", "q8_0"] = knob(
+    quantization: Quantization = knob(
         "f16", title="GGUF precision", place=11, advanced=True,
         help="f16: exact to 16 bits. q8_0: half the size, answers may differ.",
     )  # fmt: skip

@@ -38,8 +38,8 @@ USUAL = 3  # steps on rows as they come; before them one that warms up, and one 
 # Hugging Face Spaces and Jobs: USD per hour (huggingface.co/pricing) and the bf16 matrix peak of the hardware in TFLOP/s. The time
 # on another machine is an estimate: work divided by SHARE of the peak.
 TIERS = {
-    "cpu-basic": (0.0, None), "cpu-upgrade": (0.03, None), "t4-small": (0.40, 65), "l4x1": (0.80, 121), "a10g-small": (1.00, 125),
-    "l40sx1": (1.80, 362), "a100-large": (2.50, 312), "h200": (5.00, 989),
+    "t4-small": (0.40, 65), "l4x1": (0.80, 121), "a10g-small": (1.00, 125), "l40sx1": (1.80, 362), "a100-large": (2.50, 312),
+    "h200": (5.00, 989),
 }  # fmt: skip
 SHARE = 0.3
 
@@ -133,11 +133,10 @@ def tiers(parameters: int, tokens: float) -> list[dict[str, Any]]:
     """Hours and dollars of each GPU tier: 6 operations for each parameter and token, at SHARE of the tier's peak."""
     found = []
     for name, (dollars, peak) in TIERS.items():
-        if peak:
-            hours = 6 * parameters * tokens / (SHARE * peak * 1e12) / 3600
-            found.append(
-                {"tier": name, "hours": round(hours, 4), "dollars": round(hours * dollars, 4), "per_hour": dollars}
-            )
+        hours = 6 * parameters * tokens / (SHARE * peak * 1e12) / 3600
+        found.append(
+            {"tier": name, "hours": round(hours, 4), "dollars": round(hours * dollars, 4), "per_hour": dollars}
+        )
     return found
 
 

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,7 +21,8 @@ from prompts.errors import NotFound, UserError
 from prompts.home import device_lock, home, owner_folder, write_whole
 from prompts.quotas import quotas_here
 from prompts.sharing import at_work
-from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
+from prompts.words import later, say
+from tuning.work import ACTIVE, Work, read_json, write_json
 
 DAY = 86_400.0  # seconds
 TELLING = ("step", "measuring", "evaluating", "rung")  # kinds of event whose "remaining" is that of the work
@@ -52,15 +53,13 @@ class Hold:
 
     def check(self) -> None:
         """Asks the work to stop where its owner's minutes are used up."""
-        if time.time() - self.began >= self._left and not self.work.asked_to_stop():
-            (self.work.folder / CANCEL).write_text(minutes_used(), encoding="utf-8")
+        if time.time() - self.began < self._left or self.work.asked_to_stop():
+            return
+        with suppress(UserError):  # it ended in this very moment
+            self.work.ask_to_stop(say(MINUTES_USED, minutes=quotas_here().minutes))
 
 
-def minutes_used() -> str:
-    """The sentence for an owner who has had the device for as long as is allowed."""
-    return (
-        f"{quotas_here().minutes} minutes of this device in 24 hours are allowed, and they are used up; go on tomorrow"
-    )
+MINUTES_USED = later("{minutes} minutes of this device in 24 hours are allowed, and they are used up; go on tomorrow")
 
 
 @contextmanager
@@ -117,7 +116,7 @@ def check_minutes(owner: str) -> None:
     """Raises UserError where the owner has had the device for as long as is allowed."""
     most = quotas_here().minutes
     if most and used_seconds(owner) >= 60 * most:
-        raise UserError(minutes_used())
+        raise UserError(MINUTES_USED, minutes=quotas_here().minutes)
 
 
 def waiting() -> list[Work]:

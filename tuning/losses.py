@@ -12,7 +12,7 @@ from prompts.leases import Size
 from prompts.loading import Loaded
 from tuning.base import fingerprint
 from tuning.data.encode import EncodedRow
-from tuning.objectives import AfterSoftPrompt, Answers, Classes
+from tuning.objectives import WholeRows, objective_of
 from tuning.trainer import micro_batches
 
 ROWS, TOKENS = 8, 2048  # of one forward pass
@@ -36,17 +36,15 @@ def held_out_losses(
 
 
 def _objective(loaded: Loaded, labels: Labels | None) -> Any:
-    if loaded.kind == "classifier":
-        if labels is None or loaded.labels != labels:
-            raise UserError("the model tells other classes apart", field="model")
-        return Classes(loaded.tokenizer, labels.many)
-    return Answers(loaded.tokenizer) if loaded.kind == "seq2seq" else AfterSoftPrompt(loaded.tokenizer)
+    if loaded.kind == "classifier" and (labels is None or loaded.labels != labels):
+        raise UserError("the model tells other classes apart", field="model")
+    return objective_of(None, loaded.tokenizer, kind=loaded.kind, soft=True, many=bool(labels and labels.many))
 
 
 def text_losses(name: str, owner: str, token: str | None, texts: list[str]) -> Iterator[tuple[float, int]]:
     """(summed loss, tokens) of each text, read by a causal model from its first token on. Runs inside the device's lease."""
     loaded, adapter = opened(name, owner, token)
-    objective = AfterSoftPrompt(loaded.tokenizer)
+    objective = WholeRows(loaded.tokenizer)
     for text in texts:
         row = EncodedRow(tuple(loaded.tokenizer(text)["input_ids"]), 1)
         with loaded.using(adapter) as model, torch.inference_mode():

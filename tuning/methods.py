@@ -6,35 +6,41 @@ al. 2021), prefix tuning (Li and Liang 2021), IA3 (Liu et al. 2022).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prompts.errors import UserError
 from prompts.kinds import Kind
-
-Name = Literal["lora", "rslora", "dora", "qlora", "prompt_tuning", "prefix_tuning", "ia3", "full"]
+from tuning.kinds import PEFT_TASKS
 
 
 @dataclass(frozen=True)
 class Method:
-    """`learning_rate` is used where the recipe names none; `soft`: it learns a prompt, not weights."""
+    """`learning_rate` is used where the recipe names none; `config`: PEFT's class for it, "" where there is no adapter; `soft`: it
+    learns a prompt, not weights.
+    """
 
     learning_rate: float
     when: str
+    config: str = "LoraConfig"
     soft: bool = False
 
 
-METHODS: dict[Name, Method] = {
+METHODS: dict[str, Method] = {
     "lora": Method(5e-4, "the sound default: a small adapter beside every layer"),
     "rslora": Method(5e-4, "LoRA for ranks of 64 and more, whose strength does not fade with the rank"),
     "dora": Method(5e-4, "LoRA that learns size and direction apart: sometimes better at small ranks, a quarter slower"),
     "qlora": Method(2e-4, "LoRA on a base in 4 bits: for bases that do not fit the GPU otherwise"),
-    "prompt_tuning": Method(3e-2, "learns a few virtual words before the input: tiny, needs many steps", soft=True),
-    "prefix_tuning": Method(5e-3, "learns what every layer reads before the input: small, stronger than prompt tuning", soft=True),
-    "ia3": Method(5e-3, "learns to scale what is there: the smallest adapter, for tasks that the base nearly knows"),
-    "full": Method(2e-5, "changes every weight: for small models and many rows; the result is a whole model"),
+    "prompt_tuning": Method(3e-2, "learns a few virtual words before the input: tiny, needs many steps",
+                            "PromptTuningConfig", soft=True),
+    "prefix_tuning": Method(5e-3, "learns what every layer reads before the input: small, stronger than prompt tuning",
+                            "PrefixTuningConfig", soft=True),
+    "ia3": Method(5e-3, "learns to scale what is there: the smallest adapter, for tasks that the base nearly knows", "IA3Config"),
+    "full": Method(2e-5, "changes every weight: for small models and many rows; the result is a whole model", ""),
 }  # fmt: skip
-
-_TASKS = {"causal": "CAUSAL_LM", "seq2seq": "SEQ_2_SEQ_LM", "classifier": "SEQ_CLS"}
+if TYPE_CHECKING:
+    Name = str
+else:
+    Name = Literal[tuple(METHODS)]
 
 
 def learning_rate(recipe: Any) -> float:
@@ -94,19 +100,19 @@ def _config(recipe: Any, kind: Kind, new: Sequence[str] | None = None) -> Any:
     """`new`: modules that the base's checkpoint lacks; they are learned as a whole and saved with the adapter."""
     import peft
 
-    task, kept = _TASKS[kind], list(new or ()) or None
+    task, kept, method = PEFT_TASKS[kind], list(new or ()) or None, METHODS[recipe.method]
+    config = getattr(peft, method.config)
+    if method.soft:
+        return config(task_type=task, num_virtual_tokens=recipe.num_virtual_tokens)
+    if config is not peft.LoraConfig:
+        return config(task_type=task, modules_to_save=kept)
     # None is PEFT's own choice for the architecture: query and value projections
     targets = "all-linear" if recipe.target_modules == "all-linear" else None
-    if recipe.method in ("lora", "rslora", "dora", "qlora"):
-        return peft.LoraConfig(
-            task_type=task, r=recipe.lora_r, lora_alpha=recipe.lora_alpha, lora_dropout=recipe.lora_dropout,
-            use_rslora=recipe.method == "rslora", use_dora=recipe.method == "dora", target_modules=targets,
-            modules_to_save=kept,
-        )  # fmt: skip
-    if recipe.method == "ia3":
-        return peft.IA3Config(task_type=task, modules_to_save=kept)
-    kinds = {"prompt_tuning": peft.PromptTuningConfig, "prefix_tuning": peft.PrefixTuningConfig}
-    return kinds[recipe.method](task_type=task, num_virtual_tokens=recipe.num_virtual_tokens)
+    return config(
+        task_type=task, r=recipe.lora_r, lora_alpha=recipe.lora_alpha, lora_dropout=recipe.lora_dropout,
+        use_rslora=recipe.method == "rslora", use_dora=recipe.method == "dora", target_modules=targets,
+        modules_to_save=kept,
+    )  # fmt: skip
 
 
 def _start_from_text(model: Any, recipe: Any, tokenizer: Any) -> None:

@@ -26,11 +26,12 @@ class Objective(Protocol):
 
 
 def objective_of(model: Any, tokenizer: Any, *, kind: str, soft: bool, many: bool) -> Objective:
+    """`soft`: the model is called as it is, behind virtual tokens or only to be measured."""
     if kind == "classifier":
         return Classes(tokenizer, many)
     if kind == "seq2seq":
         return Answers(tokenizer)
-    return AfterSoftPrompt(tokenizer) if soft else NextTokens(model)
+    return WholeRows(tokenizer) if soft else NextTokens(model)
 
 
 def learned_tokens(rows: Rows) -> int:
@@ -70,8 +71,8 @@ class NextTokens:
         return functional.cross_entropy(logits.float(), inputs["input_ids"][learned], reduction="sum")
 
 
-class AfterSoftPrompt:
-    """A causal model behind virtual tokens, which PEFT puts before every row."""
+class WholeRows:
+    """A causal model that computes every position, also behind virtual tokens, which PEFT puts before every row."""
 
     packed = False
     weight = staticmethod(learned_tokens)

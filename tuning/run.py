@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from prompts.errors import UserError, WorldError
@@ -85,9 +84,9 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, tell: Pro
     columns = resolve(columns, table)
     talks = conversations(table.rows, columns, part(tell, 0.0, 0.2))
     parts = split_table(table, talks, columns, recipe.held_out, recipe.validation, recipe.seed, part(tell, 0.2, 0.5))
-    run = Run(owner, new_id(), Path())
-    folder = owner_folder(owner, "runs", run.id)
-    run = Run(owner, run.id, folder)
+    name = new_id()
+    folder = owner_folder(owner, "runs", name)
+    run = Run(owner, name, folder)
     try:
         folder.mkdir(parents=True)
         used = used_columns(columns)

@@ -8,9 +8,9 @@ owners/<owner>/sweeps/<id>/
 """
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from prompts.backends import OnDevice, identity
@@ -73,8 +73,8 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: S
 def _written(
     owner: str, table: Table, recipe: Recipe, columns: Columns, search: Search, tried: list[dict[str, Any]]
 ) -> Sweep:
-    sweep = Sweep(owner, new_id(), Path())
-    sweep = Sweep(owner, sweep.id, owner_folder(owner, "sweeps", sweep.id))
+    name = new_id()
+    sweep = Sweep(owner, name, owner_folder(owner, "sweeps", name))
     try:
         sweep.folder.mkdir(parents=True)
         used = runs.used_columns(columns)
@@ -86,6 +86,7 @@ def _written(
         write_json(sweep.folder / "sweep.json",
                    {"search": search.to_json(), "recipe": recipe.to_json(), "columns": columns.to_json()})  # fmt: skip
     except OSError as error:
+        shutil.rmtree(sweep.folder, ignore_errors=True)
         raise WorldError(
             "the sweep cannot be written: {strerror}; free some disk space and try again", strerror=error.strerror
         ) from error
@@ -206,9 +207,3 @@ def snapshot(sweep: Sweep) -> dict[str, Any]:
         "chosen_by": say('the lowest validation loss'), "trials": lines, "best": best,
         "evaluation": runs.snapshot(runs.find(sweep.owner, best))["evaluation"] if best else None,
     }  # fmt: skip
-
-
-def sweeps(owner: str) -> list[Sweep]:
-    """This owner's sweeps, the newest first."""
-    found = [find(owner, path.parent.name) for path in owner_folder(owner, "sweeps").glob("*/sweep.json")]
-    return sorted(found, key=lambda sweep: read_json(sweep.folder / "about.json")["created"], reverse=True)

@@ -108,7 +108,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     return None
 
 
-def _with_adapter(base: Any, recipe: Recipe, kind: Kind = "causal", tokenizer: Any = None) -> Any:
+def _with_adapter(base: Any, recipe: Recipe, kind: Kind, tokenizer: Any) -> Any:
     from tuning.fast import speed_up
 
     model = with_method(base, recipe, kind, tokenizer)

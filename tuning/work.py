@@ -1,4 +1,4 @@
-"""A folder that a process works on: its state, its events, and whether that process lives. Runs and sweeps are such folders."""
+"""A folder that a process works on (a run, a sweep, a ladder): its state, its events, and whether that process lives."""
 
 import json
 import os
@@ -93,7 +93,7 @@ class Work:
                 state=state,
                 field=self.what,
             )
-        (self.folder / CANCEL).write_text(reason, encoding="utf-8")
+        (self.folder / CANCEL).write_text(dumps(reason), encoding="utf-8")
 
     def asked_to_stop(self) -> bool:
         return (self.folder / CANCEL).exists()
@@ -101,7 +101,8 @@ class Work:
     def set_cancelled(self) -> None:
         """Its last state, with the reason that `ask_to_stop` was given."""
         file = self.folder / CANCEL
-        self.set_state("cancelled", file.read_text("utf-8") if file.is_file() else "")
+        told = file.read_text("utf-8") if file.is_file() else ""
+        self.set_state("cancelled", loads(told) if told else "")
 
     def delete(self) -> None:
         """Removes the folder. Raises UserError while its process is at work."""

@@ -134,8 +134,8 @@ def read_json(path: Path, tell: Tell) -> Iterator[dict[str, Any]]:
     """A list of objects; a long one is read as a stream."""
     encoding = detect(path)
     if path.stat().st_size <= SMALL:
-        text = _said(encoding, tell, path.read_text(encoding.name))
-        found: Any = _parsed(text, path.name)
+        _tell_of(encoding, tell)
+        found: Any = _parsed(path.read_text(encoding.name), path.name)
         if not isinstance(found, list):
             raise UserError(
                 "{name}: expected a list of objects, [{{...}}, {{...}}]; for one object a line use .jsonl",
@@ -205,15 +205,14 @@ def as_row(found: Any, where: str, kind: type[Any]) -> dict[str, Any]:
 
 def _opened(path: Path, tell: Tell, newline: str | None = "") -> TextIO:
     encoding = detect(path)
-    _said(encoding, tell, "")
+    _tell_of(encoding, tell)
     newline = None if path.suffix.lower() == ".txt" else newline
     return path.open(encoding=encoding.name, newline=newline)
 
 
-def _said(encoding: Encoding, tell: Tell, text: str) -> str:
+def _tell_of(encoding: Encoding, tell: Tell) -> None:
     if encoding.note:
         tell(encoding.note)
-    return text
 
 
 def _parsed(text: str, where: str) -> Any:

@@ -50,10 +50,6 @@ class Tree(Settings):
             raise NotFound("tree {name!r} has no version {number}", name=self.name, number=number, field="version")
         return found
 
-    def settings_of(self, number: int) -> RefinementSettings:
-        """What is asked with a version."""
-        return self.settings.changed(task=self.version(number).task, feedback="", notes=())
-
     def document(self) -> dict[str, Any]:
         return {name: value for name, value in self.to_json().items() if name != "owner"}
 

@@ -47,8 +47,9 @@ class Answer:
 class Technique:
     """A technique: settings and a row -> a prompt; a reply -> its answer.
 
-    `revise`, where a technique has it, makes the next version of the settings before asking and returns notes with it. `fit`
-    leaves out what does not fit the model's window, for one row, and says what.
+    `revise`, where a technique has it, makes the next version of the settings before asking and returns notes with it (the page
+    keeps versions in a tree where the settings are those of the refinement). `fit` leaves out what does not fit the model's
+    window, for one row, and says what.
     """
 
     name: str  # the endpoint, the command's word and the key of files

@@ -128,7 +128,7 @@ def fit(settings: ContextualSettings, row: Mapping[str, Any], backend: Backend) 
     units = _units(settings, row)
     kept = _most_that_fit(lambda n: settings.changed(documents=_kept(settings, units[:n])), len(units), fits)
     what = {
-        "order": "documents",
+        "order": say("documents"),
         "cut": say("words of the documents"),
         "similar": say("passages, those most like the text to work on"),
     }

@@ -34,6 +34,8 @@ LESSON = """Two outputs side by side prove nothing. **Ask every variant the same
 4. "No measurable difference" is a result: take the cheaper prompt.
 5. Rows that you looked at while improving a prompt cannot judge it: set them aside as development rows."""
 
+CLICK = later("Click a reply and give it a thumb: you see how often the scorer, or the judge, agrees with you.")
+
 
 class CompareTab:
     """`variants` is made at once, so that every technique tab can add to it; `build` fills the tab."""
@@ -94,10 +96,7 @@ class CompareTab:
             with gr.Row():
                 self.right = gr.Button("👍 I call it right", size="md", scale=0, min_width=150)
                 self.wrong = gr.Button("👎 I call it wrong", size="md", scale=0, min_width=150)
-            self.agreement = gr.Markdown(
-                "Click a reply and give it a thumb: you see how often the scorer, or the judge, agrees with you.",
-                elem_classes="quiet",
-            )
+            self.agreement = gr.Markdown(CLICK, elem_classes="quiet")
             self.file_out = gr.DownloadButton("Download the result (JSON)", size="md", scale=0, min_width=220)
 
     def _connect(self) -> None:
@@ -111,6 +110,9 @@ class CompareTab:
             self.document,
             self.found,
             self.file_out,
+            self.picked,
+            self.thumbs,
+            self.agreement,
         ]
         going = listen(
             self.go.click, self._compare, self.visitor,
@@ -160,7 +162,7 @@ class CompareTab:
 
         def add(_who: Caller, text: str, *values: Any) -> list[str]:
             known, given = _parsed(text), tab.form.read(values).plain().to_json()
-            names = {variant.get("name") for variant in known}
+            names = [variant.get("name") for variant in known]
             name = next(n for n in (f"{tab.technique.title} {i}" for i in itertools.count(1)) if n not in names)
             made = pretty([*known, {"name": name, "technique": tab.technique.name, "settings": given}])
             gr.Info(say("Added to Compare as {name!r}.", name=name))
@@ -203,6 +205,9 @@ class CompareTab:
             self.matrix: views.matrices(document),
             self.replies: views.replies(document, only),
             self.document: document,
+            self.picked: None,
+            self.thumbs: {},
+            self.agreement: say(CLICK),
             self.found: gr.Column(visible=True),
             self.file_out: file,
         }

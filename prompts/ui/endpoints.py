@@ -73,5 +73,4 @@ def publish_prompt_endpoints(on_device: OnDevice) -> None:
              text="Compare prompt variants on the same rows: scores with 95 % intervals, and a verdict on every pair. Streams "
              "progress; the last document is the result.")  # fmt: skip
     endpoint(Variant, render_prompt, name="render_prompt", extra={"row": (dict[str, Any], {}, "Values for the slots.")},
-            
              text="The exact string and token ids that a model would read, and where each part came from.")  # fmt: skip

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from prompts.errors import UserError
 from prompts.settings import Settings, bounds, build, choices, in_order, label, look, plain_type
 from prompts.ui.calls import like
+from prompts.ui.slider import slider
 from prompts.ui.visitor import caller
 from prompts.words import later, say, spelled
 
@@ -76,7 +77,7 @@ def _lines(names: list[str], fields: Mapping[str, FieldInfo]) -> list[list[str]]
 def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
     """The component that fits a field's type and limits."""
     default = getattr(values, name) if values else (None if info.is_required() else info.default)
-    common = {"label": label(name, info), "info": info.description}
+    common: dict[str, Any] = {"label": label(name, info), "info": info.description}
     kind, (low, high) = plain_type(info.annotation), bounds(info)
     if look(info, "pick"):
         return gr.Dropdown(
@@ -91,7 +92,7 @@ def widget(name: str, info: FieldInfo, values: Settings | None = None) -> Any:
     if kind in (int, float):
         step = look(info, "step") or (1 if kind is int else None)
         if kind is float and low is not None and high is not None and high <= 2 and step and step >= 0.01:
-            return gr.Slider(low, high, value=default, step=step, min_width=280, **common)
+            return slider(low, high, value=default, step=step, **common)
         return gr.Number(value=default, precision=0 if kind is int else None, step=step or 1, min_width=150, **common)
     if get_origin(kind) is tuple:
         return _many(get_args(kind)[0], default, common)

@@ -19,7 +19,7 @@ from prompts.words import say
 
 
 class RowsPicker:
-    """Three ways to name rows; `inputs` are what `table` takes."""
+    """Sample or run, file, pasted; `inputs` are what `picked_table` takes."""
 
     def __init__(self, name: str) -> None:
         titles = [(title, sample) for sample, title in SAMPLE_TITLES.items()]

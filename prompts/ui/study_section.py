@@ -66,7 +66,7 @@ class StudySection:
         return [self.status, self.advice, self.charts, self.table, self.details, self.document, self.file]
 
     @property
-    def first_row_inputs(self) -> list[Any]:
+    def inputs(self) -> list[Any]:
         """What `first_row` takes."""
         return [*self.rows.inputs, *(self.form.widgets[name] for name in SPLIT)]
 

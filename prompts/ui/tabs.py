@@ -45,4 +45,4 @@ def fill_on_load(demo: Any, tabs: list[TechniqueTab], visitor: Any, after: Any) 
     for tab in tabs:
         if tab.tree:
             listen(after, tree_views, visitor, [tab.tree.tree], tab.tree.shown, name="ui_tree", show_progress="hidden")
-    return [tab.study.rows.on_load(demo, visitor, f"ui_rows_{tab.technique.name}") for tab in tabs if tab.study]
+    return [tab.rows.on_load(demo, visitor, f"ui_rows_{tab.technique.name}") for tab in tabs]

@@ -8,15 +8,18 @@ import gradio as gr
 from prompts import library
 from prompts.asking import Asked, ask, rendered_prompt
 from prompts.backends import OnDevice, open_backend
+from prompts.experiment import Rated, first_row
 from prompts.exports import FORMS, export
 from prompts.studies import study_of
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
+from prompts.techniques.refinement import RefinementSettings
 from prompts.ui.feedback_section import FeedbackSection
 from prompts.ui.forms import Form, endpoint, form, listen, stop_button, stops
 from prompts.ui.lens import lens
 from prompts.ui.library_section import LibrarySection
 from prompts.ui.material import fill_documents, fill_examples
+from prompts.ui.rows_picker import RowsPicker, picked_table
 from prompts.ui.study_section import StudySection
 from prompts.ui.study_views import steps
 from prompts.ui.tree_section import TreeSection, tree_views
@@ -45,6 +48,7 @@ class TechniqueTab:
                 self._build_result()
         study = study_of(technique.name)
         self.study = StudySection(study, self) if study else None
+        self.rows = self.study.rows if self.study else self._build_rows()
         if self.tree and self.study:
             FeedbackSection(self, self.tree)
         self._connect()
@@ -93,6 +97,11 @@ class TechniqueTab:
                 listen(files.upload, fill, self.visitor, [files, widget], widget,
                        name=f"ui_{field}_{self.technique.name}")  # fmt: skip
 
+    def _build_rows(self) -> RowsPicker:
+        """What fills the slots where no study has rows."""
+        with gr.Accordion("Rows that fill the slots", open=False):
+            return RowsPicker(self.technique.name)
+
     def _build_result(self) -> None:
         self.reply = gr.Textbox(
             label="Reply",
@@ -108,7 +117,7 @@ class TechniqueTab:
         )
         self.steps = gr.HTML("", visible=reasons)
         self.status = gr.Markdown("Nothing asked yet.", elem_classes="quiet status")
-        if self.technique.revise:
+        if issubclass(self.technique.settings, RefinementSettings):
             self.tree = TreeSection(self)
         with gr.Accordion("The exact prompt", open=False):
             self.exact = gr.HTML("<p>Ask, or press “Show the prompt”.</p>")
@@ -123,7 +132,7 @@ class TechniqueTab:
     def _connect(self) -> None:
         name, visitor = self.technique.name, self.visitor
         shown = [self.reply, self.answer, self.steps, self.status, self.exact, self.plain]
-        inputs = [self.key, *self.form.inputs, *(self.study.first_row_inputs if self.study else ())]
+        inputs = [self.key, *self.form.inputs, *(self.study or self.rows).inputs]
         started = self.form.inputs
         if tree := self.tree:
             extra = [tree.tree, *tree.shown, *(self.form.widgets[field] for field in ("task", "feedback", "notes"))]
@@ -165,7 +174,11 @@ class TechniqueTab:
         """(the settings, what fills their slots: a row of those chosen below; {} where there are no slots)."""
         own = len(self.form.inputs)
         settings = self.form.read(values[:own])
-        return settings, self.study.first_row(who, values[own:]) if self.study and slots(settings) else {}
+        if not slots(settings):
+            return settings, {}
+        if self.study:
+            return settings, self.study.first_row(who, values[own:])
+        return settings, dict(first_row(Rated(), picked_table(who, *values[own:])))
 
     def _asked(
         self, who: Caller, key: str, settings: Any, row: dict[str, Any]

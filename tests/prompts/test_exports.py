@@ -199,6 +199,19 @@ def test_what_promptfoo_keeps_in_other_files_is_listed(tmp_path: Path) -> None:
     assert imports.read(file).document()["not_imported"] == ["test 1: tests in another file are not read"]
 
 
+def test_promptfoo_may_leave_out_the_brackets_of_lists_of_one(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        "prompts: 'Where is {{ town }}?'\ntests: {vars: {town: Bern}, assert: {type: equals, value: Swiss}}\n"
+    )
+    found = imports.read(file).document()
+    assert len(found["experiment"]["variants"]) == 1 and found["not_imported"] == []
+    assert found["rows"] == [{"town": "Bern", "reference": "Swiss"}]
+    file.write_text("prompts: [hi]\ntests: [{vars: {a: b}, assert: [equals]}]\n")
+    found = imports.read(file).document()
+    assert found["rows"] == [{"a": "b"}] and "has no scorer here" in found["not_imported"][0]
+
+
 def test_openai_files_are_read_and_the_rest_is_listed(tmp_path: Path) -> None:
     system_and_user = [{"role": "system", "content": "s"}, {"role": "user", "content": "{{ q }}"}]
     chat = [

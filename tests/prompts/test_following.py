@@ -16,6 +16,7 @@ from prompts.rows import INDEX, LINES
 from prompts.ui.calls import like
 from prompts.ui.intake import Intake
 from prompts.ui.progress import TimeLeft, duration
+from prompts.ui.slider import slider
 from tuning.cli.common import sentence
 from tuning.launch.apart import apart
 from tuning.launch.measure import measured_apart
@@ -140,3 +141,10 @@ def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
     few = {"done": 2_000, "of": 271_000_000, "bytes": True}
     assert TimeLeft().line(few, began + 3) == "0.0 of 271.0 MB…", "a small file tells nothing of a large one"
     assert [duration(seconds) for seconds in (None, 59, 75, 3_700)] == ["?", "59 s", "1 min 15 s", "1 h 1 min"]
+
+
+def test_a_slider_without_a_number_says_what_is_missing() -> None:
+    share = slider(0, 0.9, label="Held-out share")
+    assert share.preprocess(0.5) == 0.5
+    with pytest.raises(gr.Error, match=r"Held-out share: give a number from 0 to 0\.9"):
+        share.preprocess(None)

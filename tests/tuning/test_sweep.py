@@ -19,7 +19,8 @@ from tuning.launch.process import start_sweep
 from tuning.launch.start import start_run
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
-from tuning.work import ACTIVE
+from tuning.ui.views import trial_rows
+from tuning.work import ACTIVE, write_json
 
 
 def test_a_grid_is_every_combination_and_chance_repeats() -> None:
@@ -64,6 +65,12 @@ def sweep(tiny: str, owner: str = "local", **more: Any) -> sweeps.Sweep:
     return sweeps.create(owner, table(), recipe(tiny, num_train_epochs=3, validation=0.2), COLUMNS, Search(**settings))
 
 
+def test_a_trial_whose_run_was_deleted_is_shown_as_such(tiny: str) -> None:
+    found = sweep(tiny)
+    write_json(found.folder / "trials.json", [{"values": {"learning_rate": 1e-5}, "run": "0" * 20}])
+    assert trial_rows(sweeps.snapshot(found))[0][1] == "Deleted"
+
+
 @pytest.mark.slow
 def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> None:
     found = sweep(tiny)
@@ -81,7 +88,7 @@ def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> Non
     with pytest.raises(NotFound):
         sweeps.find("ana", found.id)
     sweeps.find("local", found.id).delete()
-    assert sweeps.sweeps("local") == [] and len(runs.runs("local")) == 2
+    assert not found.folder.exists() and len(runs.runs("local")) == 2
 
 
 @pytest.mark.slow

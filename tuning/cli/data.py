@@ -16,7 +16,7 @@ from tuning.data.columns import Columns, resolve
 from tuning.data.fixes import Fix, fixed, patched
 from tuning.data.fixes import sentence as patch_sentence
 from tuning.data.inspect import examined
-from tuning.data.preview import SHOWN, Shown, preview
+from tuning.data.preview import SHOWN, preview
 from tuning.keeping import forget, my_data
 from tuning.recipe import Reading
 from tuning.usage import usage
@@ -45,8 +45,8 @@ def _inspect(flags: InspectFlags, show: Show) -> Any:
 
 
 def _preview(flags: PreviewFlags, show: Show) -> Any:
-    table, shown = table_of(flags.file), Shown(most=flags.shown)
-    return preview(table, flags.only(Columns), flags.only(Reading), flags.owner, token=hub_token(), shown=shown,
+    table = table_of(flags.file)
+    return preview(table, flags.only(Columns), flags.only(Reading), flags.owner, token=hub_token(), shown=flags.shown,
                    progress=progress(show))  # fmt: skip
 
 

@@ -41,6 +41,10 @@ class ForecastFlags(Flags, Recipe, Columns):
     owner: str = Field(LOCAL, description="Whose run it will be; on your own machine: local.")
 
 
+class ResumeFlags(RunFlags):
+    evaluate: bool = Field(False, description="Measure base against tuned on the held-out rows afterwards.")
+
+
 class CompareFlags(Flags):
     run: tuple[str, ...] = Field(description="The runs' ids: --run A --run B.")
     owner: str = Field(LOCAL, description="Whose runs; on your own machine: local.")
@@ -122,13 +126,17 @@ def _executed(make: Callable[[], runs.Run], owner: str, show: Show, token: str |
     return {key: value for key, value in document.items() if value is not None and value != ""}
 
 
-def _resume(flags: RunFlags, show: Show) -> Any:
+def _resume(flags: ResumeFlags, show: Show) -> Any:
     if runs.find(flags.owner, flags.run).job:
         run = runs.find(flags.owner, flags.run).make_ready()
         begin(run, hub_token())
         return followed(run, show)
     return _executed(
-        lambda: runs.find(flags.owner, flags.run).make_ready(), flags.owner, show, hub_token(), then_evaluate=False
+        lambda: runs.find(flags.owner, flags.run).make_ready(),
+        flags.owner,
+        show,
+        hub_token(),
+        then_evaluate=flags.evaluate,
     )
 
 
@@ -174,6 +182,6 @@ COMMANDS = {
     "follow": Command(RunFlags, _follow, "Follow a run's events until it ends."),
     "status": Command(RunFlags, _status, "Say where a run stands."),
     "cancel": Command(RunFlags, _cancel, "Stop a run after its current step."),
-    "resume": Command(RunFlags, _resume, "Continue a cancelled, failed or dead run from its last checkpoint."),
+    "resume": Command(ResumeFlags, _resume, "Continue a cancelled, failed or dead run from its last checkpoint."),
     "delete": Command(RunFlags, _delete, "Remove a run with its data and adapter."),
 }

@@ -1,1 +1,1 @@
-"""From a file to what the model will learn: upload, columns, split, encode."""
+"""From a table to what the model will learn: sources, columns, doctor and fixes, split, encode."""

@@ -41,11 +41,6 @@ class Groups:
         return np.where(sizes[self.near] > max(TEMPLATE, TEMPLATE_SHARE * len(self.near)), self.exact, self.near)
 
     @property
-    def repeats(self) -> list[int]:
-        """Rows that equal an earlier one."""
-        return [int(at) for at in np.flatnonzero(self.exact != np.arange(len(self.exact)))]
-
-    @property
     def resembling(self) -> list[int]:
         """Rows that resemble an earlier one without equalling it."""
         own = np.arange(len(self.near))

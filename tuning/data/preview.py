@@ -11,7 +11,6 @@ from prompts.following import Progress
 from prompts.home import owner_folder
 from prompts.rendering import has_template
 from prompts.rows import Table
-from prompts.settings import Settings, knob
 from prompts.words import say
 from tuning.data.columns import Columns, conversations, resolve
 from tuning.data.encode import Overlong, Tokens, tokenise, view
@@ -27,16 +26,9 @@ def tokens_folder(owner: str) -> Path:
     return owner_folder(owner, "cache", "tokens")
 
 
-class Shown(Settings):
-    """Which rows to show."""
-
-    rows: tuple[int, ...] = knob((), title="Rows", help="Row numbers to show, from 1; empty: the worst ones.")
-    most: int = knob(SHOWN, title="Rows shown", help="So many rows are shown.", ge=0, le=100)
-
-
 def preview(
     table: Table, columns: Columns, reading: Reading, owner: str, *,
-    token: str | None = None, shown: Shown | None = None, progress: Progress | None = None,
+    token: str | None = None, shown: int = SHOWN, progress: Progress | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """{"model", "rows", "tokens", "longest", "rows_cut", "tokens_lost", "rows_with_nothing_to_learn", "end_of_turn_trained",
     "blocked", "shown": [{"row", "tokens", "spans": [{"text", "kind"}]}]}; kind is context, learned or cut.
@@ -62,7 +54,7 @@ def preview(
         "rows_cut": len(found.cut) + len(found.dropped), "tokens_lost": found.lost,
         "rows_with_nothing_to_learn": len(found.nothing), "end_of_turn_trained": ends_told, "pieces": len(found.rows),
         "blocked": _blocked(tokens, everything, max_length, overlong),
-        "shown": [_row(tokens, at, max_length, overlong, tokenizer) for at in _worst(found, lengths, shown or Shown())],
+        "shown": [_row(tokens, at, max_length, overlong, tokenizer) for at in _worst(found, lengths, shown)],
     }  # fmt: skip
 
 
@@ -85,17 +77,11 @@ def _ends_told(tokens: Tokens, found: Any, tokenizer: Any) -> int:
     )
 
 
-def _worst(found: Any, lengths: Any, shown: Shown) -> list[int]:
-    """Row numbers from 0: those asked for, else those with nothing to learn, the cut ones, then the longest."""
-    if shown.rows:
-        if wrong := [row for row in shown.rows if not 1 <= row <= len(lengths)]:
-            raise UserError(
-                "there is no row {row}; there are {lengths:,}", row=wrong[0], lengths=len(lengths), field="rows"
-            )
-        return [row - 1 for row in shown.rows]
+def _worst(found: Any, lengths: Any, shown: int) -> list[int]:
+    """The numbers of so many rows, from 0: those with nothing to learn, the cut ones, then the longest."""
     bad = [*found.nothing, *sorted((*found.cut, *found.dropped), key=lambda at: -lengths[at])]
-    longest = np.argsort(-lengths, kind="stable")[: shown.most].tolist()
-    return list(dict.fromkeys([*bad, *longest]))[: shown.most]
+    longest = np.argsort(-lengths, kind="stable")[:shown].tolist()
+    return list(dict.fromkeys([*bad, *longest]))[:shown]
 
 
 def _row(tokens: Tokens, at: int, max_length: int, overlong: Overlong, tokenizer: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from prompts.events import Event
 from prompts.replies import key_of
 from prompts.results import Side, by_probability
 from prompts.scoring import Score, score
+from prompts.techniques import Answer
 from tuning.ladder.rungs import Footing, Rung
 
 ALONE = 3  # rows asked one at a time, for the latency
@@ -51,7 +52,7 @@ def _scores(footing: Footing, rung: Rung) -> list[Score]:
     if len(rung.sides) > 1:
         first = rung.sides[0]
         for at, found in enumerate(by_vote(rung.sides, footing.scoring, footing.evalset)):
-            first.answers[at] = type(first.answers[at])(found, first.answers[at].reasoning)
+            first.answers[at] = Answer(found, first.answers[at].reasoning)
             if footing.scoring.scorer != "judge":
                 first.scores[at] = score(found, footing.evalset.references[at], footing.scoring, footing.evalset.labels)
     for _ in by_judge(footing.scoring, footing.evalset, rung.sides[:1], everything, footing.open_model, footing.stop):

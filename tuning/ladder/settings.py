@@ -1,17 +1,16 @@
 """What a ladder asks, with what, and what asking costs."""
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 from prompts.prices import Prices
 from prompts.settings import knob
 from tuning.evaluate import Measure
 from tuning.ladder.rungs import RUNGS
 
-RungName = Literal[
-    "zero_shot", "context", "chain_of_thought", "k_shot_random", "k_shot_similar", "refined", "self_consistency", "lora_short",
-    "lora_best", "larger",
-]  # fmt: skip
-assert get_args(RungName) == tuple(RUNGS)
+if TYPE_CHECKING:
+    RungName = str
+else:
+    RungName = Literal[tuple(RUNGS)]
 
 
 class LadderSettings(Measure, Prices):

@@ -9,9 +9,9 @@ Replies come from the owner's cache (prompts/replies.py), so that an interrupted
 """
 
 import re
+import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -74,8 +74,8 @@ def create(run: runs.Run, settings: LadderSettings) -> Ladder:
     check(settled(settings, held.references))
     for model in filter(None, (settings.model, settings.larger_model)):
         parse(model)
-    ladder = Ladder(run.owner, new_id(), Path())
-    ladder = Ladder(run.owner, ladder.id, owner_folder(run.owner, "ladders", ladder.id))
+    name = new_id()
+    ladder = Ladder(run.owner, name, owner_folder(run.owner, "ladders", name))
     try:
         with may_start(run.owner):
             (ladder.folder / "rungs").mkdir(parents=True)
@@ -85,6 +85,7 @@ def create(run: runs.Run, settings: LadderSettings) -> Ladder:
                     "scorer": settled(settings, held.references).scorer}  # fmt: skip
         write_json(ladder.folder / "ladder.json", document)
     except OSError as error:
+        shutil.rmtree(ladder.folder, ignore_errors=True)
         raise WorldError(
             "the ladder cannot be written: {strerror}; free some disk space", strerror=error.strerror
         ) from error

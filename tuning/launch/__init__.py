@@ -1,1 +1,1 @@
-"""Where a run executes: process.py, a child process of this machine."""
+"""Where work is done: a process of this machine (process.py), a thread of the app (start.py), a Job on Hugging Face (jobs.py)."""

@@ -1,4 +1,4 @@
-"""A process that has imported what a training needs and waits for one: two lines on standard input, the command and the token.
+"""A process that has imported what a training needs and waits for one, as lines on standard input: command, token, a server's key.
 
 It ends when the process that started it does, unless it was given something to do by then.
 """

@@ -80,7 +80,7 @@ class DataSection:
                 self.check = gr.Button("Check the data", size="md", scale=0, min_width=160)
                 self.stop_check = stop_button()
             self.health = gr.Markdown("Nothing was checked yet.", elem_classes="quiet")
-            self.findings = gr.Markdown("", elem_classes="findings")
+            self.findings = gr.Markdown("")
             self.fixes = gr.Dropdown([], label="Fix", info="Nothing is changed unasked, and every fix can be taken back.",
                                      min_width=280)  # fmt: skip
             with gr.Row():

@@ -18,7 +18,7 @@ from tuning.compare import compare_runs, follow
 from tuning.data.columns import Columns
 from tuning.data.fixes import Fix
 from tuning.data.inspect import examined
-from tuning.data.preview import SHOWN, Shown, preview
+from tuning.data.preview import SHOWN, preview
 from tuning.data.sources import fix_source, mapping, open_table, patches
 from tuning.forecast import forecast
 from tuning.launch.begin import begin, begin_job, begin_new
@@ -73,9 +73,8 @@ def preview_tokens(
 ) -> dict[str, Any]:
     source = source_of(who, file, data, dataset)
     columns = mapping(source, settings.only(Columns))
-    shown = Shown(most=settings.shown)
     table, reading, tell = open_table(who.owner, source), settings.only(Reading), told_to_client(*ROWS)
-    found = preview(table, columns, reading, who.owner, token=who.token, shown=shown, progress=tell)
+    found = preview(table, columns, reading, who.owner, token=who.token, shown=settings.shown, progress=tell)
     return {"source": source, **found}
 
 

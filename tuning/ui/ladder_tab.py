@@ -119,14 +119,14 @@ class LadderTab:
     def on_load(self, demo: Any, after: Any) -> None:
         """After a reload: runs, ladders and the one in hand come back."""
 
-        def fill(who: Caller, ladder: str) -> list[Any]:
-            return [_runs(who, None), _mine(who, ladder)]
+        def fill(who: Caller, run: str | None, ladder: str) -> list[Any]:
+            return [_runs(who, run), _mine(who, ladder)]
 
         listen(
             after,
             fill,
             self.visitor,
-            [self.ladder],
+            [self.run, self.ladder],
             [self.run, self.mine],
             name="ui_ladder_fill",
             show_progress="hidden",

@@ -21,7 +21,7 @@ from tuning.ui import views
 
 
 class ResultSection:
-    """Shows one run's result; `values` is what the page shows of a run, in the order of `shown`."""
+    """Shows one run's result; `values` is what the page shows of a run: what goes into each part of `shown`."""
 
     def __init__(self, visitor: Any, on_device: OnDevice) -> None:
         self.visitor, self.on_device = visitor, on_device

@@ -66,7 +66,7 @@ class StartTab:
 
     def __init__(self, visitor: Any) -> None:
         self.visitor = visitor
-        self.line = gr.Markdown(in_hand(first()), elem_classes="quiet task")
+        self.line = gr.Markdown(in_hand(first()), elem_classes="quiet")
 
     def build(self) -> None:
         gr.Markdown(WELCOME)
@@ -100,7 +100,7 @@ class StartTab:
         data, widgets = tune.data, tune.recipe.widgets
         shares = [widgets["held_out"], widgets["validation"]]
         own = [self.instruction, self.inputs, self.output]
-        samples = [tab.study.rows.sample for tab in tabs if tab.study] + [compare.rows.sample]
+        samples = [*(tab.rows.sample for tab in tabs), compare.rows.sample]
         fields = [*(tab.study.form for tab in tabs if tab.study), compare.form]
         references = [one.widgets["reference"] for one in fields]
         self.samples, self.references = samples, references
@@ -123,6 +123,7 @@ class StartTab:
                                   show_progress_on=self.said)  # fmt: skip
         self.intake.stops([events["file"], events["columns"]], "start")
         there = [data.sample.input, data.file.upload, data.load.click, *(box.input for box in data.columns.inputs)]
+        there += [trigger for tab in tabs for trigger in (tab.starter.input, tab.library.load.click)]
         gr.on(there, None, None, None, cancels=[again], api_name="ui_start_overtaken", api_visibility="private")
 
     def _sample(self, name: str) -> Any:

@@ -275,5 +275,5 @@ class TuneTab:
         return ["", self._mine(who, None)]
 
     def _reload(self, who: Caller, run: str) -> list[Any]:
-        run = run if run in {found.id for found in runs.runs(who.owner)} else ""
-        return [self._mine(who, run), run]
+        known = not run or run in {found.id for found in runs.runs(who.owner)}
+        return [self._mine(who, run if known else None), gr.skip() if known else ""]

@@ -20,6 +20,7 @@ STATES = later({
     "loading": "Loading the model and reading the rows…", "training": "Training",
     "evaluating": "Measuring base against tuned on the held-out rows…", "finished": "Finished", "cancelled": "Cancelled",
     "failed": "Failed", "dead": "Stopped without finishing", "waiting": "Waiting",
+    "deleted": "Deleted",
 })  # fmt: skip
 
 MEASURING = later({
