@@ -88,10 +88,12 @@ def answered(
     for at, reply in ask(prompts, extra, stop, plan=batches) if batches else ():
         found[at] = reply
         _take(side, wanted[at], reply, scoring, evalset)
-        for batch, name in [(batch, name) for batch, name in pending if all(row in found for row in batch)]:
+        whole = [(batch, name) for batch, name in pending if all(row in found for row in batch)]
+        for batch, name in whole:
             cache.put([(side.keys[wanted[row]], found[row]) for row in batch], name)
             pending.remove((batch, name))
-        yield done + len(found)
+        if whole:  # a model on this machine answers a batch at once
+            yield done + len(found)
 
 
 def _plan_name(batch: Sequence[int], keys: Sequence[str]) -> str:

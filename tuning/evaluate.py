@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from prompts.backends import Backend, OnDevice, Sampling, identity, open_backend
+from prompts.backends import Backend, OnDevice, Sampling, identity, open_backend, together
 from prompts.errors import UserError
 from prompts.events import Event
 from prompts.following import seconds_left
@@ -124,9 +124,9 @@ def _asked(
     replies = {}
     for side, name in names.items():
         asked: dict[int, Reply] = {}
-        for at, reply in open_model(name).batch([row.prompt for row in held.rows], sampling, threading.Event()):
-            asked[at] = reply
-            yield count.event(1)
+        for done in together(open_model(name), [row.prompt for row in held.rows], sampling, threading.Event()):
+            asked |= done
+            yield count.event(len(done))
         replies[side] = [asked[at] for at in range(len(held.rows))]
     return replies
 

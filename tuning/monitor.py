@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prompts.backends import OnDevice, Sampling, identity, open_backend
+from prompts.backends import OnDevice, Sampling, identity, open_backend, together
 from prompts.errors import UserError
 from prompts.events import Event
 from prompts.held_out import check_unseen, row_keys
 from prompts.home import RUN_PREFIX, owner_folder
+from prompts.messages import Reply
 from prompts.rows import Table
 from prompts.scoring import GRADED, check, settled
 from prompts.settings import knob
@@ -79,9 +80,9 @@ def score_again(
     check(measure)
     open_model = partial(open_backend, owner=owner, token=token, key=key, on_device=on_device)
     backend = open_model(settings.model)
-    sampling, replies = Sampling(max_new_tokens=room(settings.model, owner, references, token)), {}
-    for at, reply in backend.batch([row.prompt for row in rows], sampling, threading.Event()):
-        replies[at] = reply
+    sampling, replies = Sampling(max_new_tokens=room(settings.model, owner, references, token)), dict[int, Reply]()
+    for done in together(backend, [row.prompt for row in rows], sampling, threading.Event()):
+        replies |= done
         yield {"event": "asking", "done": len(replies), "of": len(rows)}
     labels = list(settings.labels) or sorted({reference.strip() for reference in references})
     scores = scores_of(measure, rows, [replies[at] for at in range(len(rows))], labels, open_model)

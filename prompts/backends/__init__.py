@@ -74,6 +74,20 @@ class Backend(Protocol):
         """(position, reply) of every prompt in `plan` (default: all), in the order they are done."""
 
 
+def together(
+    backend: Backend, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
+) -> Iterator[dict[int, Reply]]:
+    """The replies by their positions, those of a batch at once: they are done in the same moment, and so they are counted."""
+    plan = backend.plan(prompts, sampling)
+    batch_of = {at: number for number, batch in enumerate(plan) for at in batch}
+    found: list[dict[int, Reply]] = [{} for _ in plan]
+    for at, reply in backend.batch(prompts, sampling, stop, plan):
+        mine = batch_of[at]
+        found[mine][at] = reply
+        if len(found[mine]) == len(plan[mine]):
+            yield found[mine]
+
+
 def tokens_of(backend: Backend, prompt: Prompt, thinking: Thinking = "default") -> int:
     """Tokens of a prompt as the model reads it; of a server, which does not tell, about so many, by its characters."""
     rendered = backend.render(prompt, thinking)

@@ -82,13 +82,13 @@ class StudySection:
         self._inputs = [*tree, self.tab.key, *self.rows.inputs, *self.tab.form.inputs, *self.form.inputs]
         counting = listen(self.cost.click, self._forecast, self.visitor, self._inputs, self.status, name=f"ui_forecast_{name}",
                           line=self.status)  # fmt: skip
-        going = listen(self.go.click, self._run, self.visitor, self._inputs, self.shown, name=f"ui_{name}",
+        going = listen(self.go.click, self._run, self.visitor, self._inputs, self.shown, name=f"ui_{name}", cancels=[counting],
                        line=self.status, show_progress="minimal")  # fmt: skip
         kept = later("Stopped; what was answered is kept, so that it goes on from here.")
         stops(self.stop, [going, counting], self.status, kept, name=name)
         if self.searches:
             found = listen(self.search.click, self._optimise, self.visitor, self._inputs, [*self.shown, self.tab.tree.tree],
-                           name="ui_optimise", line=self.status, show_progress="minimal")  # fmt: skip
+                           name="ui_optimise", cancels=[counting], line=self.status, show_progress="minimal")  # fmt: skip
             stops(self.stop, found, self.status, kept, name="optimise")
             self.tab.tree.follow(found, self.stop)
 

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prompts.backends import OnDevice, Sampling, identity, open_backend
+from prompts.backends import OnDevice, Sampling, identity, open_backend, together
 from prompts.errors import UserError
 from prompts.events import Event
 from prompts.home import adapter_folder
@@ -188,8 +188,8 @@ def _replies(
     for side in sides:
         said: dict[int, str] = {}
         backend = open_backend(names[side], run.owner, token=token, on_device=on_device)
-        for at, reply in backend.batch(prompts, Sampling(max_new_tokens=tokens), threading.Event()):
-            said[at] = reply.text
+        for done in together(backend, prompts, Sampling(max_new_tokens=tokens), threading.Event()):
+            said |= {at: reply.text for at, reply in done.items()}
             yield len(found) * len(prompts) + len(said), len(sides) * len(prompts)
         found[side] = [said[at] for at in range(len(prompts))]
     return found
