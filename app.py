@@ -96,9 +96,10 @@ def build() -> gr.Blocks:
             tabs = prompt_tabs(visitor, on_device, first(), PAGES, pages)
             others: dict[str, Any] = {"compare": compare, "fine_tune": tune, "ladder": ladder, "monitor": monitor}
             for name, other in others.items():
-                with gr.Tab(dict(PAGES)[name], id=name):
+                with gr.Tab(dict(PAGES)[name], id=name) as page:
                     other.build()
                     next_step(name, PAGES, pages)
+                other.on_opening(page.select)
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)

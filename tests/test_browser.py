@@ -88,8 +88,7 @@ def test_training_survives_a_reload_and_shows_its_result(page: Any, tiny: str) -
 
 
 def climb(page: Any) -> None:
-    """The ladder of the run, from the page: its rungs, the advice, and the same after a reload."""
-    page.reload()
+    """The ladder of the run, which was trained since the page was loaded: its rungs, the advice, and the same after a reload."""
     open_tab(page, "Ladder")
     panel = page.get_by_role("tabpanel").filter(visible=True).first
     expect(panel.get_by_label("Run", exact=True)).to_have_value(re.compile("Customer|support"))

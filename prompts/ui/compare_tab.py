@@ -21,7 +21,7 @@ from prompts.start import Beginning
 from prompts.ui import compare_views as views
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.progress import TimeLeft
-from prompts.ui.rows_picker import RowsPicker, picked_table
+from prompts.ui.rows_picker import RowsPicker, choices_of, picked_table
 from prompts.ui.technique_tab import TechniqueTab, opener
 from prompts.ui.visitor import Caller
 from prompts.words import later, say
@@ -156,6 +156,11 @@ class CompareTab:
             None, self.kept, self.variants, js="text => text", api_name="ui_reload_variants", api_visibility="private"
         )
         return self.rows.on_load(demo, self.visitor, "ui_list_rows")
+
+    def on_opening(self, trigger: Any) -> None:
+        """The rows that there are by now."""
+        listen(trigger, lambda who: gr.Dropdown(choices=choices_of(who)), self.visitor, [], self.rows.sample,
+               name="ui_lists_compare", show_progress="hidden")  # fmt: skip
 
     def add_from(self, tab: TechniqueTab) -> None:
         """Connects a technique tab's button: its settings become one more variant."""

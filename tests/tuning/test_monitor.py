@@ -59,7 +59,9 @@ def test_a_run_is_scored_again_and_compared_with_its_held_out_rows(tiny: str) ->
         "new.csv", ("text", "label"), [{"text": f"new {n}", "label": "red" if n % 2 else "blue"} for n in range(20)]
     )
     *asking, found = score_again("local", Watched(model=name), new)
-    assert asking[-1] == {"event": "asking", "done": 20, "of": 20} and found["rows"] == 20 and found["scorer"] == "label"
+    assert (
+        asking[-1] == {"event": "asking", "done": 20, "of": 20} and found["rows"] == 20 and found["scorer"] == "label"
+    )
     assert found["against"]["rows"] == 8, "the first measurement is that of its held-out rows"
     *_, again = score_again("local", Watched(model=name), new)
     assert again["score"] == found["score"] and len(history("local", name)) == 2

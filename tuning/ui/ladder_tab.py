@@ -116,6 +116,10 @@ class LadderTab:
         listen(tab.climb.click, take, self.visitor, tab.form.inputs, [self.form.widgets["refined"], pages],
                name=f"ui_climb_from_{tab.technique.name}")  # fmt: skip
 
+    def on_opening(self, trigger: Any) -> None:
+        """The runs that there are by now, the newest chosen where none was."""
+        listen(trigger, _runs, self.visitor, [self.run], self.run, name="ui_lists_ladder", show_progress="hidden")
+
     def on_load(self, demo: Any, after: Any) -> None:
         """After a reload: runs, ladders and the one in hand come back."""
 

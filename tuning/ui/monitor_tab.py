@@ -86,13 +86,14 @@ class MonitorTab:
     def on_load(self, after: Any) -> None:
         """After a page load: the models to choose among."""
 
-        def fill(who: Caller) -> Any:
-            known = watched(who.owner)
-            return gr.Dropdown(choices=[*known, *(name for name in adapters(who.owner) if name not in known)])
+        self._fills(after, "ui_fill_monitor")
 
-        listen(
-            after, fill, self.visitor, [], self.form.widgets["model"], name="ui_fill_monitor", show_progress="hidden"
-        )
+    def on_opening(self, trigger: Any) -> None:
+        """The models that there are by now."""
+        self._fills(trigger, "ui_lists_monitor")
+
+    def _fills(self, trigger: Any, name: str) -> None:
+        listen(trigger, _models, self.visitor, [], self.form.widgets["model"], name=name, show_progress="hidden")
 
     def _score(self, who: Caller, sample: str | None, path: str | None, key: str, *values: Any) -> Iterator[Any]:
         settings = self.form.read(values)
@@ -104,6 +105,11 @@ class MonitorTab:
             if event["event"] == "asking":
                 yield {self.status: progress.line(event)}
         yield "", *_shown(who, settings.model)
+
+
+def _models(who: Caller) -> Any:
+    known = watched(who.owner)
+    return gr.Dropdown(choices=[*known, *(name for name in adapters(who.owner) if name not in known)])
 
 
 def _table(who: Caller, sample: str | None, path: str | None) -> Table:

@@ -180,6 +180,11 @@ class TuneTab:
         ]
         listen(trigger, self._tick, self.visitor, [self.run], shown, name=name, show_progress="hidden", **more)
 
+    def on_opening(self, trigger: Any) -> None:
+        """The runs that there are by now, those of commands too."""
+        listen(trigger, lambda who: gr.Dropdown(choices=run_choices(who)), self.visitor, [], self.mine,
+               name="ui_lists_fine_tune", show_progress="hidden")  # fmt: skip
+
     def on_load(self, demo: Any, after: Any) -> None:
         """After a reload: the run in hand comes back. The data do in the Start tab."""
         found = [self.mine, self.run]
