@@ -4,7 +4,7 @@ A setting is written down once, here as a field: type, default, range, unit and 
 JSON file, the API parameters and the README tables are derived from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import reduce
 from types import UnionType
 from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin
@@ -77,26 +77,30 @@ def label(name: str, info: FieldInfo) -> str:
     return f"{info.title or name}{f' ({unit})' if unit else ''}"
 
 
-def build(model: type[S], values: Mapping[str, Any]) -> S:
-    """`model(**values)`. Raises UserError with one sentence per wrong field."""
+def build(model: type[S], values: Mapping[str, Any], called: Callable[[str], str] = str) -> S:
+    """`model(**values)`. Raises UserError with one sentence per wrong field, by the name that it is `called`."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        raise user_error(error) from None
+        raise user_error(error, called) from None
 
 
-def user_error(error: ValidationError) -> UserError:
+def user_error(error: ValidationError, called: Callable[[str], str] = str) -> UserError:
     """Pydantic's findings as sentences: `learning_rate: Input should be less than or equal to 1 (got 7)`."""
     found = []
     for item in error.errors(include_url=False):
-        name = ".".join(str(part) for part in item["loc"])
+        name = ".".join((called if not at else str)(str(part)) for at, part in enumerate(item["loc"]))
         if item["type"] == "missing":
             found.append(say("{name}: a value is needed", name=name))
         elif item["type"] == "extra_forbidden":
             found.append(say("{name}: there is no such setting", name=name))
         else:
             given = item["input"]
-            shown = f" (got {given!r})" if isinstance(given, str | int | float) and len(str(given)) < 60 else ""
+            shown = (
+                say(" (got {given!r})", given=given)
+                if isinstance(given, str | int | float) and len(str(given)) < 60
+                else ""
+            )
             found.append((f"{name}: " if name else "") + _what(item) + (shown if name else ""))
     said = reduce(lambda before, one: before + "; " + one, found)
     return UserError("{said}", said=said)

@@ -20,7 +20,7 @@ USES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "english_spanish": (("english",), "spanish", "Translate into Spanish."),
     "word_problems": (("question",), "answer", ""),
 }
-BETTER = "`Qwen/Qwen2.5-1.5B-Instruct`, or a server as `<url>#<model>`"
+BETTER = later("`Qwen/Qwen2.5-1.5B-Instruct`, or a server as `<url>#<model>`")
 WEAK = {
     "english_spanish": later(
         "The embedded model hardly knows Spanish: expect poor answers, or name a better model, such as {better}."
@@ -87,7 +87,7 @@ def begin(
     name = source.partition(":")[2]
     return Beginning(
         source, say(SAMPLE_TITLES[name]) if name in SAMPLE_TITLES else table.name, instruction, len(table.rows),
-        (_shown(rows[0], inputs), answers[0]), scoring.scorer, say(WEAK[name], better=BETTER) if name in WEAK else "",
+        (_shown(rows[0], inputs), answers[0]), scoring.scorer, say(WEAK[name], better=say(BETTER)) if name in WEAK else "",
         _settings(asked, template_of(inputs), labels, ROOM.get(scoring.scorer, LONG), _examples(rows, inputs, answers, locked)),
     )  # fmt: skip
 

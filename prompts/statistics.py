@@ -230,7 +230,10 @@ def _verdict(first: str, second: str, differences: Sequence[float], p: float, te
     hint = say("nothing points either way")
     if more := more_rows(differences):
         hint = say("about {more:,} more rows like these would be needed", more=more)
-    sentence = say("No measurable difference: {tally}; {hint}.", tally=tally, hint=hint)
+    sides = {"first": first, "second": second}
+    sentence = say(
+        "No measurable difference between {first} and {second}: {tally}; {hint}.", **sides, tally=tally, hint=hint
+    )
     return Verdict(first, second, None, p, wins, losses, ties, sentence)
 
 

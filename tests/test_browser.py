@@ -41,7 +41,6 @@ def test_each_technique_answers_and_shows_its_exact_prompt(page: Any) -> None:
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         panel.get_by_role("button", name="Show the prompt").click()
         panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for()
-        panel.get_by_role("button", name="The exact prompt").click()
         assert "<|im_start|>" in panel.get_by_role("region", name="Exact prompt").inner_text()
         panel.get_by_role("button", name="Ask the model").click()
         panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for()
@@ -217,7 +216,6 @@ def test_markup_of_strangers_is_shown_and_does_not_run(page: Any, tmp_path: Path
     panel.get_by_role("textbox", name="Task What").fill(f"Repeat this: {MARKUP}")
     panel.get_by_role("button", name="Show the prompt").click()
     panel.get_by_text(re.compile(r"The prompt is below: \d+ tokens")).wait_for()
-    panel.get_by_role("button", name="The exact prompt").click()
     assert "onerror=" in panel.get_by_role("region", name="Exact prompt").inner_text(), "it is text"
     panel.get_by_role("button", name="Ask the model").click()
     panel.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).wait_for()

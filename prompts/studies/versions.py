@@ -126,7 +126,7 @@ def _advice(best: dict[str, Any], first: dict[str, Any], seen: dict[Any, Arm], g
     rate = summary(seen[number, "held_out"].values(), graded=ground.graded).said()
     if number == first["number"]:
         return say(
-            "Version {number} is the best so far on the development rows: {rate} held-out rows.",
+            "Version {number} is the best so far by the development rows; on the held-out rows: {rate}.",
             number=number,
             rate=rate,
         )

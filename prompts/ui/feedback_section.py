@@ -122,7 +122,7 @@ def _seen(document: Any, tree: str, version: int | None, settings: RefinementSet
 def _answers(_who: Caller, document: Any, tree: str, version: int | None, only: str) -> Any:
     if not measured(document, tree):
         raise UserError("measure the versions of this tree first")
-    return gr.Dataframe(value=views.answers(document, version or 1, only), headers=ANSWERS)
+    return gr.Dataframe(value=views.answers(document, version or 1, only), headers=[say(name) for name in ANSWERS])
 
 
 def _note(_who: Caller, picked: Any, notes: Any, correct: str, comment: str) -> list[Any]:

@@ -35,9 +35,10 @@ class Form:
 
     def read(self, values: Sequence[Any], **more: Any) -> Any:
         """Widget values, in the order of `inputs`, as settings, with fields that have no widget. Raises UserError."""
-        found = zip(self.widgets, values, strict=True)
-        given = {name: _given(value, self.model.model_fields[name]) for name, value in found}
-        return build(self.model, {**{name: value for name, value in given.items() if value is not _ABSENT}, **more})
+        fields = self.model.model_fields
+        given = {name: _given(value, fields[name]) for name, value in zip(self.widgets, values, strict=True)}
+        given = {name: value for name, value in given.items() if value is not _ABSENT} | more
+        return build(self.model, given, lambda name: say(label(name, fields[name])) if name in fields else name)
 
     def show(self, settings: Settings) -> list[Any]:
         """The inverse: what to put into the widgets."""
@@ -140,7 +141,8 @@ def _given(value: Any, info: FieldInfo) -> Any:
     if kind is not info.annotation and (value is None or _is_empty_number(value, info)):
         return None
     if value is None:
-        return "" if kind is str else _ABSENT if info.is_required() else info.default
+        emptied = None if kind in (int, float) else info.default  # a number that is missing is said to be
+        return "" if kind is str else _ABSENT if info.is_required() else emptied
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -4,18 +4,10 @@ from typing import Any
 
 import gradio as gr
 
-from prompts.words import say
 
-
-def slider(low: float, high: float, *, label: str, **more: Any) -> gr.Slider:
-    """A slider that asks for a number where there is none."""
-    found = gr.Slider(low, high, label=label, min_width=280, **more)
+def slider(low: float, high: float, **more: Any) -> gr.Slider:
+    """A slider that tells of no number as None, as Gradio's number field does."""
+    found = gr.Slider(low, high, min_width=280, **more)
     read = found.preprocess
-
-    def preprocess(value: float | None) -> float:
-        if value is None:
-            raise gr.Error(say("{field}: give a number from {low:g} to {high:g}", field=say(label), low=low, high=high))
-        return read(value)
-
-    found.preprocess = preprocess
+    found.preprocess = lambda payload: None if payload is None else read(payload)
     return found

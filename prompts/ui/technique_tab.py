@@ -119,7 +119,7 @@ class TechniqueTab:
         self.status = gr.Markdown("Nothing asked yet.", elem_classes="quiet status")
         if issubclass(self.technique.settings, RefinementSettings):
             self.tree = TreeSection(self)
-        with gr.Accordion("The exact prompt", open=False):
+        with gr.Accordion("The exact prompt", open=False) as self.below:
             self.exact = gr.HTML("<p>Ask, or press “Show the prompt”.</p>")
         with gr.Accordion("Plain prompt to copy", open=False):
             self.plain = gr.Textbox(label="Plain prompt", lines=4, max_lines=20, interactive=False, buttons=["copy"])
@@ -151,7 +151,7 @@ class TechniqueTab:
             self._preview,
             visitor,
             inputs,
-            [self.exact, self.plain, self.status],
+            [self.exact, self.plain, self.status, self.below],
             name=f"ui_preview_{name}",
         )
         listen(self.export.click, lambda _who, kind, *values: export(self.technique, self.form.read(values), kind),
@@ -229,7 +229,8 @@ class TechniqueTab:
             if asked.rendered
             else say("Nothing was asked.")
         )
-        return lens(asked.rendered, asked.notes), asked.prompt.plain(), say("The prompt is below: {count}", count=count)
+        told = say("The prompt is below: {count}", count=count)
+        return lens(asked.rendered, asked.notes), asked.prompt.plain(), told, gr.Accordion(open=True)
 
     def _start_from(self, who: Caller, name: str) -> list[Any]:
         entry = next(entry for entry in self.starters if entry.name == name)

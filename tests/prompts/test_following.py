@@ -14,12 +14,14 @@ from prompts.errors import UserError
 from prompts.following import paced, seconds_left, told_meanwhile
 from prompts.rows import INDEX, LINES
 from prompts.ui.calls import like
+from prompts.ui.forms import form
 from prompts.ui.intake import Intake
 from prompts.ui.progress import TimeLeft, duration
 from prompts.ui.slider import slider
 from tuning.cli.common import sentence
 from tuning.launch.apart import apart
 from tuning.launch.measure import measured_apart
+from tuning.recipe import Recipe
 
 
 def test_work_tells_how_far_it_is_and_last_what_it_found() -> None:
@@ -145,6 +147,13 @@ def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
 
 def test_a_slider_without_a_number_says_what_is_missing() -> None:
     share = slider(0, 0.9, label="Held-out share")
-    assert share.preprocess(0.5) == 0.5
-    with pytest.raises(gr.Error, match=r"Held-out share: give a number from 0 to 0\.9"):
-        share.preprocess(None)
+    assert share.preprocess(0.5) == 0.5 and share.preprocess(None) is None
+    with gr.Blocks():
+        fields = form(Recipe)
+    values = [
+        None if name in ("held_out", "num_train_epochs") else widget.value for name, widget in fields.widgets.items()
+    ]
+    with pytest.raises(
+        UserError, match="Epochs: Input should be a valid number; Held-out share: Input should be a valid number"
+    ):
+        fields.read(values)

@@ -25,7 +25,9 @@ def test_verdicts_name_the_better_side_only_where_it_is_decided() -> None:
     assert compare("a", "b", [(True, False)] * 10).better == "a"
     undecided = compare("a", "b", [(False, True)] * 6 + [(True, False)] * 2)
     assert undecided.better is None
-    assert undecided.sentence.startswith("No measurable difference: b wins 6, loses 2, ties 0 of 8 rows")
+    assert undecided.sentence.startswith(
+        "No measurable difference between a and b: b wins 6, loses 2, ties 0 of 8 rows"
+    )
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,8 @@ class DataSection:
         return {**chosen, **dict(zip(self.columns.inputs, updates, strict=True)), **self._looked(found, *shares)}
 
     def _looked(self, found: dict[str, Any], *shares: float) -> Shown:
+        if None in shares:
+            raise UserError("the held-out share and the validation share need a number")
         rows = gr.Dataframe(value=views.preview_rows(found), visible=True)
         return {self.found: views.inspected_line(found, *shares), self.rows: rows, self.mapping: found["mapping"]}
 

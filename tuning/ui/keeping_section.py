@@ -83,6 +83,8 @@ class KeepingSection:
             self.owner = gr.Button("Show the use", size="md", scale=0, min_width=140)
         listen(self.owner.click, _usage, visitor, [], self.used, name="ui_usage")
         listen(self.look.click, _looked, visitor, [], [self.said, self.data], name="ui_my_data")
+        listen(self.data.focus, lambda who: gr.Dropdown(choices=uploads(who.owner)), visitor, [], self.data, name="ui_my_uploads",
+               show_progress="hidden")  # fmt: skip
         listen(self.drop.click, _dropped, visitor, [self.data], [self.said, self.data], name="ui_delete_data")
         listen(self.delete.click, self._delete, visitor, [self.sure], [self.said, self.sure], name="ui_delete_my_data")
 
@@ -99,9 +101,10 @@ def _looked(who: Caller) -> list[Any]:
 
 def _dropped(who: Caller, source: str | None) -> list[Any]:
     if not source:
-        raise UserError("look what is kept of you, and choose the data first")
+        raise UserError("choose the data first")
     delete_upload(who.owner, source)
-    return _looked(who)
+    left, choices = _looked(who)
+    return [say("Deleted. If it was your task, choose another in the first tab.") + "\n\n" + left, choices]
 
 
 def _usage(who: Caller) -> str:

@@ -16,6 +16,7 @@ from prompts.rows import SAMPLE_TITLES, Table, read_table
 from prompts.statistics import span
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.progress import TimeLeft
+from prompts.ui.rows_picker import choices_of
 from prompts.ui.visitor import Caller
 from prompts.words import say, spelled
 from tuning.monitor import Watched, history, score_again, watched
@@ -84,16 +85,24 @@ class MonitorTab:
                show_progress="hidden")  # fmt: skip
 
     def on_load(self, after: Any) -> None:
-        """After a page load: the models to choose among."""
+        """After a page load: the models and the rows to choose among."""
 
         self._fills(after, "ui_fill_monitor")
 
     def on_opening(self, trigger: Any) -> None:
-        """The models that there are by now."""
+        """The models and the rows that there are by now."""
         self._fills(trigger, "ui_lists_monitor")
 
     def _fills(self, trigger: Any, name: str) -> None:
-        listen(trigger, _models, self.visitor, [], self.form.widgets["model"], name=name, show_progress="hidden")
+        listen(
+            trigger,
+            _lists,
+            self.visitor,
+            [],
+            [self.form.widgets["model"], self.sample],
+            name=name,
+            show_progress="hidden",
+        )
 
     def _score(self, who: Caller, sample: str | None, path: str | None, key: str, *values: Any) -> Iterator[Any]:
         settings = self.form.read(values)
@@ -107,9 +116,10 @@ class MonitorTab:
         yield "", *_shown(who, settings.model)
 
 
-def _models(who: Caller) -> Any:
+def _lists(who: Caller) -> list[Any]:
     known = watched(who.owner)
-    return gr.Dropdown(choices=[*known, *(name for name in adapters(who.owner) if name not in known)])
+    models = [*known, *(name for name in adapters(who.owner) if name not in known)]
+    return [gr.Dropdown(choices=models), gr.Dropdown(choices=choices_of(who))]
 
 
 def _table(who: Caller, sample: str | None, path: str | None) -> Table:
@@ -127,7 +137,7 @@ def _shown(who: Caller, model: str) -> list[Any]:
     points = [
         (number, one["score"], one["scorer"], one["time"][:16], one["rows"]) for number, one in enumerate(found, 1)
     ]
-    chart = pd.DataFrame(points, columns=["number", "score", "scorer", "when", "rows"])
+    chart = None if len(points) < 2 else pd.DataFrame(points, columns=["number", "score", "scorer", "when", "rows"])
     return [verdict(found[-1]), chart, _listed(found)]
 
 

@@ -116,12 +116,14 @@ class StartTab:
         }
         chosen["file"] = (self.file.upload, self._upload, [self.file, self.instruction, data.source, *shares])
         chosen["columns"] = (self.use.click, self._columns, [data.source, *own, *shares])
+        written = listen(self.instruction.blur, self._instruction, self.visitor, [data.source, data.mapping, *own, *shares], filled,
+                         name="ui_start_instruction", costs=False, cancels=[again], show_progress="hidden")  # fmt: skip
         events = {}
         for name, (trigger, run, inputs) in chosen.items():
             events[name] = listen(trigger, run, self.visitor, inputs, filled, name=f"ui_start_{name}",
-                                  cancels=[again, *listed],  # what was in hand before does not overwrite what is chosen
+                                  cancels=[again, written, *listed],  # what was in hand before does not overwrite what is chosen
                                   show_progress_on=self.said)  # fmt: skip
-        self.intake.stops([events["file"], events["columns"]], "start")
+        self.intake.stops([events["file"], events["columns"], written], "start")
         there = [data.sample.input, data.file.upload, data.load.click, *(box.input for box in data.columns.inputs)]
         there += [trigger for tab in tabs for trigger in (tab.starter.input, tab.library.load.click)]
         gr.on(there, None, None, None, cancels=[again], api_name="ui_start_overtaken", api_visibility="private")
@@ -150,6 +152,13 @@ class StartTab:
             raise UserError("choose a task or upload a file first", field="data")
         columns = Columns(input=tuple(inputs), output=output or "", instruction=instruction or "")
         yield from self.intake.shown(lambda tell: self._fill(who, source, columns, *shares, tell=tell))
+
+    def _instruction(
+        self, who: Caller, source: str, known: dict[str, Any], instruction: str, *rest: Any
+    ) -> Iterator[Shown]:
+        """What is written about one's own rows counts as soon as the field is left."""
+        if source and source not in SAMPLES and (instruction or "") != known.get("instruction", ""):
+            yield from self._columns(who, source, instruction, *rest)
 
     def _reload(self, who: Caller, source: str, columns: dict[str, Any], *shares: float) -> Shown:
         if source != SOURCE or locked_keys(who.owner):
