@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,8 +21,8 @@ from prompts.errors import NotFound, UserError
 from prompts.home import device_lock, home, owner_folder, write_whole
 from prompts.quotas import quotas_here
 from prompts.sharing import at_work
-from prompts.words import later, say
-from tuning.work import ACTIVE, Work, read_json, write_json
+from prompts.words import dumps, later, say
+from tuning.work import ACTIVE, CANCEL, Work, read_json, write_json
 
 DAY = 86_400.0  # seconds
 TELLING = ("step", "measuring", "evaluating", "rung")  # kinds of event whose "remaining" is that of the work
@@ -53,10 +53,9 @@ class Hold:
 
     def check(self) -> None:
         """Asks the work to stop where its owner's minutes are used up."""
-        if time.time() - self.began < self._left or self.work.asked_to_stop():
-            return
-        with suppress(UserError):  # it ended in this very moment
-            self.work.ask_to_stop(say(MINUTES_USED, minutes=quotas_here().minutes))
+        if time.time() - self.began >= self._left and not self.work.asked_to_stop():
+            said = say(MINUTES_USED, minutes=quotas_here().minutes)
+            (self.work.folder / CANCEL).write_text(dumps(said), encoding="utf-8")
 
 
 MINUTES_USED = later("{minutes} minutes of this device in 24 hours are allowed, and they are used up; go on tomorrow")

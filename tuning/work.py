@@ -83,7 +83,7 @@ class Work:
         """When it came into its state."""
         return float(read_json(self.folder / "status.json")["time"])
 
-    def ask_to_stop(self, reason: str = "") -> None:
+    def ask_to_stop(self) -> None:
         """Its process sees it after the current step. Raises UserError where none is at work."""
         if (state := self.status()["state"]) not in ACTIVE:
             raise UserError(
@@ -93,13 +93,13 @@ class Work:
                 state=state,
                 field=self.what,
             )
-        (self.folder / CANCEL).write_text(dumps(reason), encoding="utf-8")
+        (self.folder / CANCEL).touch()
 
     def asked_to_stop(self) -> bool:
         return (self.folder / CANCEL).exists()
 
     def set_cancelled(self) -> None:
-        """Its last state, with the reason that `ask_to_stop` was given."""
+        """Its last state, with the reason that the file may hold."""
         file = self.folder / CANCEL
         told = file.read_text("utf-8") if file.is_file() else ""
         self.set_state("cancelled", loads(told) if told else "")

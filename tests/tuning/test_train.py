@@ -94,13 +94,13 @@ def test_the_fast_path_gives_the_plain_loss_and_gradients(
 
     monkeypatch.setattr(loading, "dtype", lambda: torch.float32)
     base, rows = model_and_rows(tiny)
-    plain = train._with_adapter(base, recipe(tiny))
+    plain = train._with_adapter(base, recipe(tiny), "causal", None)
     for name, parameter in plain.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(len(name)))
     state = {name: p.detach().clone() for name, p in plain.named_parameters()}
     monkeypatch.setattr("tuning.fast.speed_up", lambda model: 0)
-    reference = train._with_adapter(model_and_rows(tiny)[0], recipe(tiny))
+    reference = train._with_adapter(model_and_rows(tiny)[0], recipe(tiny), "causal", None)
     reference.load_state_dict(state, strict=False)
     loss, gradients = plain_loss_and_gradients(reference, rows)
     if layout == "padded":
