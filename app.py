@@ -88,7 +88,7 @@ def build() -> gr.Blocks:
         gr.Markdown(_model_line(), elem_classes="quiet")
         start = StartTab(visitor)
         tune, compare = TuneTab(visitor, on_device), CompareTab(visitor, on_device, first())
-        ladder, monitor = LadderTab(visitor, on_device), MonitorTab(visitor, on_device)
+        ladder, monitor = LadderTab(visitor, on_device, tune.run), MonitorTab(visitor, on_device)
         with gr.Tabs() as pages:
             with gr.Tab("Start", id="start"):
                 start.build()

@@ -32,7 +32,9 @@ NONE = "No ladder yet."
 class LadderTab:
     """Made outside any tab, where the browser restores the ladder in hand; `build` fills the tab."""
 
-    def __init__(self, visitor: Any, on_device: OnDevice) -> None:
+    def __init__(self, visitor: Any, on_device: OnDevice, in_hand: Any) -> None:
+        """`in_hand`: the state that holds the run in hand."""
+        self.in_hand = in_hand
         self.visitor, self.on_device, self.distil = visitor, on_device, DistilSection(visitor, on_device)
         self.ladder = gr.BrowserState("", storage_key="prompt-or-tune-ladder", secret="ladder")
         self.timer = gr.Timer(2, active=False)
@@ -117,8 +119,10 @@ class LadderTab:
                name=f"ui_climb_from_{tab.technique.name}")  # fmt: skip
 
     def on_opening(self, trigger: Any) -> None:
-        """The runs that there are by now, the newest chosen where none was."""
-        listen(trigger, _runs, self.visitor, [self.run], self.run, name="ui_lists_ladder", show_progress="hidden")
+        """The runs that there are by now; the one in hand is chosen, once, so that another choice stays."""
+        followed = gr.State("")
+        listen(trigger, _follow, self.visitor, [self.run, self.in_hand, followed], [self.run, followed],
+               name="ui_lists_ladder", show_progress="hidden")  # fmt: skip
 
     def on_load(self, demo: Any, after: Any) -> None:
         """After a reload: runs, ladders and the one in hand come back."""
@@ -153,14 +157,23 @@ class LadderTab:
         return views.status_line(report.snapshot(found))
 
 
+def _ready(who: Caller) -> list[tuple[str, str]]:
+    return [(label, run) for label, run in run_choices(who) if (runs.find(who.owner, run).folder / "adapter").is_dir()]
+
+
 def _runs(who: Caller, chosen: str | None) -> Any:
-    choices = [
-        (label, run) for label, run in run_choices(who) if (runs.find(who.owner, run).folder / "adapter").is_dir()
-    ]
+    choices = _ready(who)
     known = [run for _, run in choices]
     if chosen in known:  # what is chosen meanwhile stays
         return gr.Dropdown(choices=choices)
     return gr.Dropdown(choices=choices, value=next(iter(known), None))
+
+
+def _follow(who: Caller, chosen: str | None, in_hand: str, followed: str) -> list[Any]:
+    choices = _ready(who)
+    if in_hand != followed and in_hand in dict(choices).values():
+        return [gr.Dropdown(choices=choices, value=in_hand), in_hand]
+    return [_runs(who, chosen), followed]
 
 
 def _mine(who: Caller, chosen: str | None) -> Any:
