@@ -90,3 +90,14 @@ def test_the_main_path_needs_no_mouse(page: Any, tiny: str) -> None:
     choose(page, "Base model", tiny)
     press(page, "Start training")
     page.get_by_text(re.compile("held-out rows, scored by")).first.wait_for()
+
+
+@pytest.mark.parametrize("tab", ["Iterative refinement", "Fine-tune", "Ladder"])
+def test_the_focus_passes_by_and_nothing_happens(page: Any, tab: str) -> None:
+    """Gradio's lists tell of a choice, or of none, whenever they lose the focus."""
+    open_tab(page, tab)
+    page.wait_for_timeout(1500)
+    for _ in range(60):
+        page.keyboard.press("Tab")
+    page.wait_for_timeout(2000)
+    assert page.locator(".toast-body").count() == 0 and not page.faults

@@ -156,7 +156,8 @@ class TechniqueTab:
         )
         listen(self.export.click, lambda _who, kind, *values: export(self.technique, self.form.read(values), kind),
                visitor, [self.export_form, *self.form.inputs], self.exported, name=f"ui_export_{name}")  # fmt: skip
-        listen(self.starter.input, self._start_from, visitor, [self.starter], started, name=f"ui_starter_{name}")
+        self._started = [self.starter, *started]
+        listen(self.starter.input, self._start_from, visitor, [self.starter], self._started, name=f"ui_starter_{name}")
         self.library.connect()
 
     def _publish(self) -> None:
@@ -232,10 +233,13 @@ class TechniqueTab:
         told = say("The prompt is below: {count}", count=count)
         return lens(asked.rendered, asked.notes), asked.prompt.plain(), told, gr.Accordion(open=True)
 
-    def _start_from(self, who: Caller, name: str) -> list[Any]:
+    def _start_from(self, who: Caller, name: str | None) -> list[Any]:
+        """A list also tells of what it holds when the focus only passes by: it is emptied, and nothing happens then."""
+        if not name:
+            return [gr.skip()] * len(self._started)
         entry = next(entry for entry in self.starters if entry.name == name)
         shown = self.form.show(entry.settings)
-        return [*shown, "", *tree_views(who, "")] if self.tree else shown
+        return [None, *shown, *(["", *tree_views(who, "")] if self.tree else ())]
 
 
 def _answer(asked: Asked) -> str:

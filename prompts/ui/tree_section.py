@@ -79,9 +79,12 @@ class TreeSection:
         )
         listen(self.other.input, _compare, visitor, [self.tree, self.version, self.other, self.tab.study.document], self.compared,
                name="ui_version_compare")  # fmt: skip
-        listen(self.mine.input, lambda who, tree: [tree, *tree_views(who, tree)], visitor, [self.mine], [self.tree, *self.shown],
+        listen(self.mine.input, self._choose, visitor, [self.mine], [self.tree, *self.shown],
                name="ui_tree_choose")  # fmt: skip
         listen(self.delete.click, _delete, visitor, [self.tree], [self.tree, *self.shown], name="ui_tree_delete")
+
+    def _choose(self, who: Caller, tree: str | None) -> list[Any]:
+        return [tree, *tree_views(who, tree)] if tree else [gr.skip()] * (1 + len(self.shown))
 
     def follow(self, event: Any, stop: Any) -> None:
         """After an event that makes versions, also one that was stopped, the tree is shown."""
@@ -175,7 +178,9 @@ def drawn(tree: trees.Tree, chosen: int) -> str:
     return f'<nav aria-label="{say("Tree of versions")}">{under(None)}</nav>'
 
 
-def _go_back(who: Caller, tree: str, version: int) -> list[Any]:
+def _go_back(who: Caller, tree: str, version: int | None) -> list[Any]:
+    if not version:  # the focus only passed by
+        return [gr.skip()] * 3
     one = trees.find(who.owner, tree).version(version)
     return [one.task, one.output, one.name]
 

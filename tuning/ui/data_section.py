@@ -142,7 +142,9 @@ class DataSection:
 
     # -- a source
 
-    def _use_sample(self, who: Caller, source: str, *shares: float) -> Shown:
+    def _use_sample(self, who: Caller, source: str | None, *shares: float) -> Shown:
+        if not source:  # the focus only passed by
+            return {self.found: gr.skip()}
         return self.inspected(who, source, mapping(source, Columns()), *shares)
 
     def _use_file(self, who: Caller, path: str, *shares: float) -> Iterator[Shown]:

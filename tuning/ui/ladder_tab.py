@@ -91,7 +91,12 @@ class LadderTab:
         started = listen(self.start.click, self._start, visitor, [self.run, self.key, *self.form.inputs],
                          [self.ladder, self.mine], name="ui_start_ladder")  # fmt: skip
         chosen = listen(
-            self.mine.input, lambda _who, ladder: ladder, visitor, [self.mine], self.ladder, name="ui_choose_ladder"
+            self.mine.input,
+            lambda _who, ladder: ladder or gr.skip(),
+            visitor,
+            [self.mine],
+            self.ladder,
+            name="ui_choose_ladder",
         )
         resumed = listen(
             self.resume.click, self._resume, visitor, [self.ladder, self.key], self.status, name="ui_resume_ladder"

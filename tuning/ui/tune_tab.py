@@ -135,7 +135,9 @@ class TuneTab:
         )  # fmt: skip
         self.reading.stops([started], "start_training")
         self.several.connect(visitor)
-        chosen = listen(self.mine.input, lambda _who, run: run, visitor, [self.mine], self.run, name="ui_choose_run")
+        chosen = listen(
+            self.mine.input, lambda _who, run: run or gr.skip(), visitor, [self.mine], self.run, name="ui_choose_run"
+        )
         resumed = listen(self.resume.click, self._resume, visitor, [self.run], self.progress, name="ui_resume")
         deleted = listen(
             self.delete.click, self._delete, visitor, [self.run], [self.run, self.mine], name="ui_delete_run"
