@@ -30,6 +30,7 @@ from prompts.rows import limits_here  # noqa: E402
 from prompts.sharing import giving_way  # noqa: E402
 from prompts.techniques import TECHNIQUES  # noqa: E402
 from prompts.ui.bodies import BoundedBodies  # noqa: E402
+from prompts.ui.choice import watch_choices  # noqa: E402
 from prompts.ui.compare_tab import CompareTab  # noqa: E402
 from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.glossary import glossary  # noqa: E402
@@ -118,6 +119,7 @@ def build() -> gr.Blocks:
         tune.on_load(demo, greeted.then)
         ladder.on_load(demo, greeted.then)
         monitor.on_load(greeted.then)
+        watch_choices(demo)
         localise(demo)
         keep_quiet(demo)
     return demo

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.screenshots import TABS, open_tab
 
@@ -101,3 +101,20 @@ def test_the_focus_passes_by_and_nothing_happens(page: Any, tab: str) -> None:
         page.keyboard.press("Tab")
     page.wait_for_timeout(2000)
     assert page.locator(".toast-body").count() == 0 and not page.faults
+
+
+def test_what_is_written_stays_when_the_focus_passes_its_list(page: Any) -> None:
+    open_tab(page, "Fine-tune")
+    listed = page.get_by_label("Sample data").filter(visible=True).first
+    written = page.get_by_label("Instruction").filter(visible=True).first
+    expect(listed).to_have_value(re.compile("e-mails"))
+    written.fill("Which desk?")
+    listed.focus()
+    page.keyboard.press("Tab")
+    page.wait_for_timeout(2000)
+    expect(written).to_have_value("Which desk?")
+    listed.focus()  # the same one, chosen: the sample is read anew
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(written).to_have_value("Which team should answer this e-mail?")

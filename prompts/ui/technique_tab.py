@@ -14,6 +14,7 @@ from prompts.studies import study_of
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.techniques.refinement import RefinementSettings
+from prompts.ui.choice import choice
 from prompts.ui.feedback_section import FeedbackSection
 from prompts.ui.forms import Form, endpoint, form, listen, stop_button, stops
 from prompts.ui.lens import lens
@@ -156,8 +157,7 @@ class TechniqueTab:
         )
         listen(self.export.click, lambda _who, kind, *values: export(self.technique, self.form.read(values), kind),
                visitor, [self.export_form, *self.form.inputs], self.exported, name=f"ui_export_{name}")  # fmt: skip
-        self._started = [self.starter, *started]
-        listen(self.starter.input, self._start_from, visitor, [self.starter], self._started, name=f"ui_starter_{name}")
+        choice(self.starter, self._start_from, visitor, [], [self.starter, *started], name=f"ui_starter_{name}")
         self.library.connect()
 
     def _publish(self) -> None:
@@ -233,10 +233,7 @@ class TechniqueTab:
         told = say("The prompt is below: {count}", count=count)
         return lens(asked.rendered, asked.notes), asked.prompt.plain(), told, gr.Accordion(open=True)
 
-    def _start_from(self, who: Caller, name: str | None) -> list[Any]:
-        """A list also tells of what it holds when the focus only passes by: it is emptied, and nothing happens then."""
-        if not name:
-            return [gr.skip()] * len(self._started)
+    def _start_from(self, who: Caller, name: str) -> list[Any]:
         entry = next(entry for entry in self.starters if entry.name == name)
         shown = self.form.show(entry.settings)
         return [None, *shown, *(["", *tree_views(who, "")] if self.tree else ())]

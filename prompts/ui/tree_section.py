@@ -14,6 +14,7 @@ from prompts.statistics import paired
 from prompts.studies.versions import named
 from prompts.techniques.refinement import REFUSED, RefinementSettings, worded
 from prompts.ui.charts import difference
+from prompts.ui.choice import choice
 from prompts.ui.forms import listen
 from prompts.ui.visitor import Caller
 from prompts.words import later, say, says
@@ -57,7 +58,7 @@ class TreeSection:
         """Everything but the feedback."""
         visitor, form = self.visitor, self.tab.form
         task = form.widgets["task"]
-        listen(self.version.input, _go_back, visitor, [self.tree, self.version], [task, self.tab.reply, self.name],
+        choice(self.version, _go_back, visitor, [self.tree], [task, self.tab.reply, self.name],
                name="ui_version_go_back")  # fmt: skip
         listen(self.keep.click, self._keep, visitor, [self.tree, self.version, *form.inputs], [self.tree, *self.shown],
                name="ui_version_keep")  # fmt: skip
@@ -77,14 +78,11 @@ class TreeSection:
             self.shown,
             name="ui_version_name",
         )
-        listen(self.other.input, _compare, visitor, [self.tree, self.version, self.other, self.tab.study.document], self.compared,
+        choice(self.other, _compare, visitor, [self.tree, self.version, self.tab.study.document], self.compared,
                name="ui_version_compare")  # fmt: skip
-        listen(self.mine.input, self._choose, visitor, [self.mine], [self.tree, *self.shown],
+        choice(self.mine, lambda who, tree: [tree, *tree_views(who, tree)], visitor, [], [self.tree, *self.shown],
                name="ui_tree_choose")  # fmt: skip
         listen(self.delete.click, _delete, visitor, [self.tree], [self.tree, *self.shown], name="ui_tree_delete")
-
-    def _choose(self, who: Caller, tree: str | None) -> list[Any]:
-        return [tree, *tree_views(who, tree)] if tree else [gr.skip()] * (1 + len(self.shown))
 
     def follow(self, event: Any, stop: Any) -> None:
         """After an event that makes versions, also one that was stopped, the tree is shown."""
@@ -178,9 +176,7 @@ def drawn(tree: trees.Tree, chosen: int) -> str:
     return f'<nav aria-label="{say("Tree of versions")}">{under(None)}</nav>'
 
 
-def _go_back(who: Caller, tree: str, version: int | None) -> list[Any]:
-    if not version:  # the focus only passed by
-        return [gr.skip()] * 3
+def _go_back(who: Caller, version: int, tree: str) -> list[Any]:
     one = trees.find(who.owner, tree).version(version)
     return [one.task, one.output, one.name]
 
@@ -202,7 +198,7 @@ def _delete(who: Caller, tree: str) -> list[Any]:
     return ["", *tree_views(who, "")]
 
 
-def _compare(who: Caller, tree: str, first: int, second: int, document: Any) -> str:
+def _compare(who: Caller, second: int, tree: str, first: int, document: Any) -> str:
     found = trees.find(who.owner, tree)
     before, after = found.version(second), found.version(first)
     head = say("Version {first} against version {second}:", first=first, second=second)

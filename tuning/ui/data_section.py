@@ -13,6 +13,7 @@ from prompts.following import Progress, told_meanwhile, told_to_nobody
 from prompts.home import scratch_json
 from prompts.rows import SAMPLE_TITLES, SUFFIXES
 from prompts.settings import build
+from prompts.ui.choice import choice
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.intake import Intake, Shown
 from prompts.ui.progress import TimeLeft
@@ -104,9 +105,7 @@ class DataSection:
         """`recipe`: the form whose shares, model and length the data are shown with."""
         visitor, columns, widgets = self.visitor, self.columns.inputs, recipe.widgets
         shares = [widgets["held_out"], widgets["validation"]]
-        used = listen(
-            self.sample.input, self._use_sample, visitor, [self.sample, *shares], self.shown, name="ui_use_sample"
-        )
+        used = choice(self.sample, self._use_sample, visitor, shares, self.shown, name="ui_use_sample")
         read = [*self.shown, *self.intake.parts]
         sent = listen(self.file.upload, self._use_file, visitor, [self.file, *shares], read, name="ui_use_file",
                       show_progress="hidden")  # fmt: skip
@@ -142,9 +141,7 @@ class DataSection:
 
     # -- a source
 
-    def _use_sample(self, who: Caller, source: str | None, *shares: float) -> Shown:
-        if not source:  # the focus only passed by
-            return {self.found: gr.skip()}
+    def _use_sample(self, who: Caller, source: str, *shares: float) -> Shown:
         return self.inspected(who, source, mapping(source, Columns()), *shares)
 
     def _use_file(self, who: Caller, path: str, *shares: float) -> Iterator[Shown]:

@@ -7,6 +7,7 @@ import gradio as gr
 from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.techniques import prompt_words
+from prompts.ui.choice import choice
 from prompts.ui.forms import Form, form, listen
 from prompts.ui.technique_tab import TechniqueTab
 from prompts.ui.visitor import Caller
@@ -90,14 +91,7 @@ class LadderTab:
         self.distil.connect(self.ladder, self.key)
         started = listen(self.start.click, self._start, visitor, [self.run, self.key, *self.form.inputs],
                          [self.ladder, self.mine], name="ui_start_ladder")  # fmt: skip
-        chosen = listen(
-            self.mine.input,
-            lambda _who, ladder: ladder or gr.skip(),
-            visitor,
-            [self.mine],
-            self.ladder,
-            name="ui_choose_ladder",
-        )
+        chosen = choice(self.mine, lambda _who, ladder: ladder, visitor, [], self.ladder, name="ui_choose_ladder")
         resumed = listen(
             self.resume.click, self._resume, visitor, [self.ladder, self.key], self.status, name="ui_resume_ladder"
         )

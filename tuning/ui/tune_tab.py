@@ -11,6 +11,7 @@ from prompts.backends import OnDevice
 from prompts.errors import NotFound, UserError
 from prompts.following import Progress, told_meanwhile
 from prompts.techniques import prompt_words
+from prompts.ui.choice import choice
 from prompts.ui.forms import Form, form, listen, stop_button, stops
 from prompts.ui.intake import Intake, Shown
 from prompts.ui.progress import TimeLeft, duration, time_left
@@ -135,9 +136,7 @@ class TuneTab:
         )  # fmt: skip
         self.reading.stops([started], "start_training")
         self.several.connect(visitor)
-        chosen = listen(
-            self.mine.input, lambda _who, run: run or gr.skip(), visitor, [self.mine], self.run, name="ui_choose_run"
-        )
+        chosen = choice(self.mine, lambda _who, run: run, visitor, [], self.run, name="ui_choose_run")
         resumed = listen(self.resume.click, self._resume, visitor, [self.run], self.progress, name="ui_resume")
         deleted = listen(
             self.delete.click, self._delete, visitor, [self.run], [self.run, self.mine], name="ui_delete_run"
