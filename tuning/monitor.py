@@ -24,7 +24,7 @@ from prompts.settings import knob
 from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
 from prompts.words import dumps, later, say
 from tuning import run as runs
-from tuning.data.columns import Columns, Conversation, conversations, resolve
+from tuning.data.columns import Columns, conversations, resolve
 from tuning.evaluate import Measure, room, scores_of
 from tuning.work import json_line
 
@@ -89,12 +89,12 @@ def score_again(
     found = summary([one.value for one in scores], graded=measure.scorer in GRADED)
     record: Record = {
         "model": settings.model, "time": datetime.now(UTC).isoformat(timespec="seconds"), "rows": len(rows), "data": table.name,
-        "fingerprint": _fingerprint(rows), "scorer": measure.scorer,
+        "scorer": measure.scorer,
         "labels": labels if measure.scorer == "label" else [], "score": round(found.value, 4),
         "interval": [round(found.low, 4), round(found.high, 4)], "unparsed": sum(one.unparsed for one in scores),
         "tokens_in": _sum(replies, "tokens_in"), "tokens_out": _sum(replies, "tokens_out"),
         "seconds": round(sum(reply.seconds for reply in replies.values()), 3), "of": backend.fingerprint()[-200:],
-        "values": [round(one.value, 4) for one in scores],
+        **_by_row([(row.prompt.plain(), row.answer) for row in rows], [round(one.value, 4) for one in scores]),
     }  # fmt: skip
     record |= dropped([*_at_publication(owner, settings.model), *history(owner, settings.model)], record)
     _append(owner, record)
@@ -127,9 +127,11 @@ def _at_publication(owner: str, model: str) -> list[Record]:
     found = runs.evaluation(run) if run else None
     if run is None or not found or "scorer" not in found or found["scorer"] in ("regex", "json_schema", "judge"):
         return []  # those need a pattern, which is given anew
+    examples = found["examples"]
     return [{
         "time": run.about["created"], "rows": found["rows"], "scorer": found["scorer"], "score": found["tuned"]["score"],
-        "fingerprint": "held out", "labels": found.get("labels", []), "values": [row["tuned_score"] for row in found["examples"]],
+        "labels": found.get("labels", []),
+        **_by_row([(row["input"], row["reference"]) for row in examples], [row["tuned_score"] for row in examples]),
     }]  # fmt: skip
 
 
@@ -156,9 +158,14 @@ def _sum(replies: dict[int, Any], name: str) -> int | None:
     return None if None in found else sum(found)
 
 
-def _fingerprint(rows: list[Conversation]) -> str:
-    text = json.dumps([[row.prompt.as_dicts(), row.answer] for row in rows], ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _by_row(rows: list[tuple[str, str]], scores: list[float]) -> Record:
+    """{"fingerprint", "values"}: which rows (what is asked, what is right), and their scores, in whatever order they came."""
+    ordered = sorted(zip(rows, scores, strict=True))
+    text = json.dumps([row for row, _score in ordered], ensure_ascii=False)
+    return {
+        "fingerprint": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "values": [score for _row, score in ordered],
+    }
 
 
 def dropped(earlier: list[Record], now: Record) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from prompts import hub_adapters
 from prompts.errors import UserError
+from prompts.held_out import named_table
 from prompts.rows import Table
 from tests.hub_server import Repo
 from tests.serving import answers, free_port
@@ -63,9 +64,12 @@ def test_a_run_is_scored_again_and_compared_with_its_held_out_rows(tiny: str) ->
         asking[-1] == {"event": "asking", "done": 20, "of": 20} and found["rows"] == 20 and found["scorer"] == "label"
     )
     assert found["against"]["rows"] == 8, "the first measurement is that of its held-out rows"
+    assert found["against"]["how"] == "other rows"
+    *_, same = score_again("local", Watched(model=name), named_table(name, "local"))
+    assert same["against"]["how"] == "the same rows" and same["score"] == same["against"]["score"]
     *_, again = score_again("local", Watched(model=name), new)
-    assert again["score"] == found["score"] and len(history("local", name)) == 2
-    assert watched("local") == [name] and len(document("local", name)["measurements"]) == 2
+    assert again["score"] == found["score"] and len(history("local", name)) == 3
+    assert watched("local") == [name] and len(document("local", name)["measurements"]) == 3
     with pytest.raises(UserError, match="was trained on"):
         list(score_again("local", Watched(model=name), table()))
     with pytest.raises(UserError, match="was not measured yet"):
