@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 import threading
+from contextlib import suppress
 
 from prompts.home import lent_here
 
@@ -21,10 +22,11 @@ from starlette.middleware import Middleware  # noqa: E402
 
 from prompts.addresses import guard  # noqa: E402
 from prompts.backends import OnDevice  # noqa: E402
+from prompts.errors import AppError  # noqa: E402
 from prompts.home import clear_scratch, on_space, shared_here, told_to_share  # noqa: E402
 from prompts.leases import LONGEST, Leases, Size  # noqa: E402
 from prompts.loading import warm_up as warm_libraries  # noqa: E402
-from prompts.models import EMBEDDED_COMMAND, embedded_installed  # noqa: E402
+from prompts.models import EMBEDDED_COMMAND, embedded_folder, embedded_installed  # noqa: E402
 from prompts.quotas import expire, quotas_here  # noqa: E402
 from prompts.rows import limits_here  # noqa: E402
 from prompts.sharing import giving_way  # noqa: E402
@@ -136,6 +138,9 @@ def _model_line() -> str:
 def warm_up() -> None:
     """Loads what the first answer and the first training need, after the page is up."""
     warm_libraries()
+    if embedded_installed():
+        with suppress(AppError, OSError):  # said to whoever asks it
+            embedded_folder()
     if not lent_here():  # there nothing trains in a process of its own
         warm()
 

@@ -156,7 +156,7 @@ def _held_out(
     kept = [at for at, inner in enumerate(inside) if inner == development]
     notes = []
     if (aside := len(texts) - len(kept)) and not development:
-        notes.append(say("{aside} development rows are not scored.", aside=aside))
+        notes.append(say("{aside} development rows are not among the held-out rows.", aside=aside))
     examples = {normal(text) for one in settings for text in shown_texts(one, every=True) if text.strip()}
     shown = [at for at in kept if examples & _read_as(table.rows[at], column, settings)] if examples else []
     if shown:

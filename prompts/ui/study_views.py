@@ -1,6 +1,6 @@
 """What the studies look like on the page: plain functions from a document to text, charts and tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -68,6 +68,17 @@ def _change(low: float, high: float) -> str:
     return say("{low:+.1%} to {high:+.1%}", low=low, high=high)
 
 
+def _table(headers: Sequence[str], rows: list[list[str]]) -> Any:
+    """Columns as wide as their longest word or short cell asks; on a wide page they fill the column beside the form."""
+    heads = [say(one) for one in headers]
+    wide = [
+        max(9 * max(map(len, head.split())), 7 * min(24, max(map(len, cells), default=0))) + 26
+        for head, *cells in zip(heads, *rows, strict=True)
+    ]
+    more = max(0, 650 - sum(wide)) // len(wide)
+    return gr.Dataframe(value=rows, headers=heads, column_widths=[f"{one + more}px" for one in wide], visible=True)
+
+
 def ledger(found: dict[str, Any]) -> Shown:
     """Each card's change of the score, around 0."""
     dots = []
@@ -85,12 +96,7 @@ def ledger(found: dict[str, Any]) -> Shown:
         for c in found["cards"]
     ]  # fmt: skip
     details = _listed([f"{c['card']}: {c['verdict']}" for c in found["cards"]])
-    return (
-        found["advice"],
-        chart,
-        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
-        details,
-    )
+    return found["advice"], chart, _table(headers, rows), details
 
 
 def grid(found: dict[str, Any]) -> Shown:
@@ -117,12 +123,7 @@ def grid(found: dict[str, Any]) -> Shown:
         for c in cells
     ]  # fmt: skip
     details = _listed([c["verdict"] for c in cells if c["verdict"]]) + _reasonings(found["answers"][:20])
-    return (
-        found["advice"],
-        chart,
-        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
-        details,
-    )
+    return found["advice"], chart, _table(headers, rows), details
 
 
 def _reasonings(answers: list[dict[str, Any]]) -> str:
@@ -196,12 +197,7 @@ def risk(found: dict[str, Any]) -> Shown:
         ]
         for p in found["k"]
     ]
-    return (
-        found["advice"],
-        chart,
-        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
-        _listed(said),
-    )
+    return found["advice"], chart, _table(headers, rows), _listed(said)
 
 
 def versions(found: dict[str, Any]) -> Shown:
@@ -237,12 +233,7 @@ def versions(found: dict[str, Any]) -> Shown:
             *(say("Refused, {one}", one=one) for one in found["refused"]),
         ]
         parts.append(_listed(said))
-    return (
-        found["advice"],
-        chart,
-        gr.Dataframe(value=rows, headers=[say(one) for one in headers], visible=True),
-        "".join(parts),
-    )
+    return found["advice"], chart, _table(headers, rows), "".join(parts)
 
 
 def _named(node: dict[str, Any]) -> str:

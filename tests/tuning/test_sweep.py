@@ -15,6 +15,8 @@ from tests.test_architecture import ROOT
 from tests.tuning.test_train import COLUMNS, command, recipe, table
 from tuning import run as runs
 from tuning import sweep as sweeps
+from tuning.launch import process
+from tuning.launch.begin import begin
 from tuning.launch.process import start_sweep
 from tuning.launch.start import start_run
 from tuning.recipe import Recipe
@@ -69,6 +71,18 @@ def test_a_trial_whose_run_was_deleted_is_shown_as_such(tiny: str) -> None:
     found = sweep(tiny)
     write_json(found.folder / "trials.json", [{"values": {"learning_rate": 1e-5}, "run": "0" * 20}])
     assert trial_rows(sweeps.snapshot(found))[0][1] == "Deleted"
+
+
+def test_a_trial_that_is_begun_by_itself_does_not_meet_the_held_out_rows(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    monkeypatch.setattr(process, "start", lambda run, token, evaluate: measured.append(evaluate))
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    begin(run)
+    (run.folder / "part_of").write_text("0" * 20)
+    begin(run)
+    assert measured == [True, False]
 
 
 @pytest.mark.slow

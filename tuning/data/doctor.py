@@ -211,7 +211,11 @@ class _Look:
         if associations and not decisive(associations):
             dimensions = ", ".join(say(name) for name in sorted({found["dimension"] for found in associations}))
             count = len(associations)
-            yield finding("no_bias", [], say("{count} comparisons: {dimensions}", count=count, dimensions=dimensions))
+            yield finding(
+                "no_bias",
+                [],
+                say("looked at by {dimensions}; comparisons: {count}", count=count, dimensions=dimensions),
+            )
 
 
 def plain_label(text: str) -> str:

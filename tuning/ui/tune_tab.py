@@ -110,7 +110,7 @@ class TuneTab:
             self.samples = gr.Dataframe(
                 headers=["Epoch", "Answer", "Reference", "Given"], datatype="str", interactive=False, wrap=True, max_height=320,
                 show_search="none", label="Rows that it does not learn from, after each epoch", elem_classes="rows",
-                column_widths=["80px", "30%", "22%", "34%"],
+                column_widths=["80px", "205px", "140px", "225px"],
             )  # fmt: skip
         self.mine = gr.Dropdown([], label="My runs", info="Choose an earlier run to look at it again.", min_width=280)
         self.delete = gr.Button("Delete this run", size="md", scale=0, min_width=140)
