@@ -124,7 +124,8 @@ def _asked(
     replies = {}
     for side, name in names.items():
         asked: dict[int, Reply] = {}
-        for done in together(open_model(name), [row.prompt for row in held.rows], sampling, threading.Event()):
+        prompts = [row.prompt for row in held.rows]
+        for done in filter(None, together(open_model(name), prompts, sampling, threading.Event())):
             asked |= done
             yield count.event(len(done))
         replies[side] = [asked[at] for at in range(len(held.rows))]

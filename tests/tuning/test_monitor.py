@@ -60,6 +60,7 @@ def test_a_run_is_scored_again_and_compared_with_its_held_out_rows(tiny: str) ->
         "new.csv", ("text", "label"), [{"text": f"new {n}", "label": "red" if n % 2 else "blue"} for n in range(20)]
     )
     *asking, found = score_again("local", Watched(model=name), new)
+    assert asking[0]["done"] == 0, "told as soon as the model is there"
     assert (
         asking[-1] == {"event": "asking", "done": 20, "of": 20} and found["rows"] == 20 and found["scorer"] == "label"
     )
