@@ -77,8 +77,8 @@ class Backend(Protocol):
 def together(
     backend: Backend, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
 ) -> Iterator[dict[int, Reply]]:
-    """The replies by their positions, those of a batch at once: they are done in the same moment, and so they are counted. First, as
-    soon as the model is there, come none.
+    """The replies by their positions, those of a batch at once: they are done in the same moment, and so they are counted. First,
+    as soon as the model is there, come none.
     """
     plan = backend.plan(prompts, sampling)
     yield {}
