@@ -135,16 +135,20 @@ class _Trials:
                 with device(self._sweep) as hold:
                     self._sweep.set_state("evaluating")
                     yield from evaluate(run, token=self._token, on_device=self._on_device) if hold.mine else ()
-        self._sweep.set_state("finished", self._left_out(best))
+        self._sweep.set_state("finished", self._left_out())
         yield {"event": "finished", "best": best}
 
-    def _left_out(self, best: str | None) -> str:
-        """What there was no time for, in words."""
-        if best is None:
-            return say("no trial ended in time; give it more minutes")
-        left = sum(trial["status"] in ("waiting", "cancelled") for trial in snapshot(self._sweep)["trials"])
-        trials = len(self._sweep.trials)
-        return say("the time ended before {left} of {trials} trials did", left=left, trials=trials) if left else ""
+    def _left_out(self) -> str:
+        """What failed and what there was no time for, in words."""
+        trials = snapshot(self._sweep)["trials"]
+        failed = [trial["reason"] for trial in trials if trial["status"] == "failed"]
+        left = sum(trial["status"] in ("waiting", "cancelled") for trial in trials)
+        about = {"failed": len(failed), "left": left, "trials": len(trials), "reason": next(iter(failed), "")}
+        late = say("the time ended before {left} of {trials} trials did", **about) if left else ""
+        if not failed:
+            return late
+        said = say("{failed} of {trials} trials failed; the first: {reason}", **about)
+        return late + "; " + said if late else said
 
     def _trial(self, trials: list[dict[str, Any]], at: int) -> Iterator[Event]:
         """Starts the trial's run, or takes up one that was interrupted, and waits for its end, or for the end of the time."""
@@ -184,19 +188,18 @@ class _Trials:
 
 
 def snapshot(sweep: Sweep) -> dict[str, Any]:
-    """{"sweep", "status", "reason", "vary", "trials": [{"trial", "run", "status", settings ..., losses}], "best", "evaluation"}.
+    """{"sweep", "status", "reason", "vary", "trials": [{"trial", "run", "status", "reason", settings ..., losses}], "best",
+    "evaluation"}.
 
     `best` is the finished run of the lowest validation loss; returns at once.
     """
     status, lines = sweep.status(), []
     for at, trial in enumerate(sweep.trials, 1):
-        line = {"trial": at, "run": trial["run"], "status": "waiting", "values": trial["values"], "validation_loss": None,
-                "train_loss": None, "remaining": None}  # fmt: skip
+        line = {"trial": at, "run": trial["run"], "status": "waiting", "reason": "", "values": trial["values"],
+                "validation_loss": None, "train_loss": None, "remaining": None}  # fmt: skip
         try:
             state = runs.snapshot(runs.find(sweep.owner, trial["run"])) if trial["run"] else {}
-            line |= {
-                name: state[name] for name in ("status", "validation_loss", "train_loss", "remaining") if name in state
-            }
+            line |= {name: state[name] for name in line if name in state and name != "run"}
         except NotFound:
             line["status"] = "deleted"
         lines.append(line)

@@ -85,6 +85,17 @@ def test_a_trial_that_is_begun_by_itself_does_not_meet_the_held_out_rows(
     assert measured == [True, False]
 
 
+def test_a_sweep_whose_trials_fail_says_why(tiny: str) -> None:
+    found = sweep(tiny)
+    run = runs.create("local", table(), recipe(tiny), COLUMNS)
+    run.set_state("failed", "max_length: 5 rows are longer")
+    write_json(found.folder / "trials.json", [{"values": {"learning_rate": rate}, "run": run.id} for rate in (1, 2)])
+    list(sweeps.sweep_events(found))
+    document = sweeps.snapshot(found)
+    assert document["reason"] == "2 of 2 trials failed; the first: max_length: 5 rows are longer"
+    assert document["best"] is None and document["trials"][1]["reason"] == "max_length: 5 rows are longer"
+
+
 @pytest.mark.slow
 def test_the_lowest_validation_loss_wins_and_alone_is_measured(tiny: str) -> None:
     found = sweep(tiny)
