@@ -10,7 +10,7 @@ owners/<owner>/sweeps/<id>/
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prompts.backends import OnDevice, identity
@@ -189,9 +189,9 @@ class _Trials:
 
 def snapshot(sweep: Sweep) -> dict[str, Any]:
     """{"sweep", "status", "reason", "vary", "trials": [{"trial", "run", "status", "reason", settings ..., losses}], "best",
-    "evaluation"}.
+    "remaining", "evaluation"}.
 
-    `best` is the finished run of the lowest validation loss; returns at once.
+    `best` is the finished run of the lowest validation loss; `remaining`: as `_remaining`; returns at once.
     """
     status, lines = sweep.status(), []
     for at, trial in enumerate(sweep.trials, 1):
@@ -208,5 +208,17 @@ def snapshot(sweep: Sweep) -> dict[str, Any]:
     return {
         "sweep": sweep.id, "status": status["state"], "reason": status.get("reason", ""), **sweep.search.to_json(),
         "chosen_by": say('the lowest validation loss'), "trials": lines, "best": best,
+        "remaining": _remaining(sweep.events(), lines) if status["state"] == "training" else None,
         "evaluation": runs.snapshot(runs.find(sweep.owner, best))["evaluation"] if best else None,
     }  # fmt: skip
+
+
+def _remaining(events: Sequence[Event], trials: Sequence[dict[str, Any]]) -> float | None:
+    """Seconds until all are tried, each as long as those before took, or as the first will take; None where that is not known."""
+    began = {event["trial"]: event["time"] for event in events if event["event"] == "trial"}
+    took = {event["trial"]: event["time"] - began[event["trial"]] for event in events if event["event"] == "tried"}
+    at_work = sum(time.time() - began[trial] for trial in began.keys() - took.keys())
+    first = next((at_work + trial["remaining"] for trial in trials if trial["remaining"] is not None), None)
+    each = sum(took.values()) / len(took) if took else first
+    left = 0.0 if each is None else each * (len(trials) - len(took)) - at_work
+    return round(left, 1) if left > 0 else None

@@ -21,6 +21,7 @@ from tuning.launch.process import start_sweep
 from tuning.launch.start import start_run
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
+from tuning.sweep import _remaining
 from tuning.ui.views import trial_rows
 from tuning.work import ACTIVE, write_json
 
@@ -94,6 +95,17 @@ def test_a_sweep_whose_trials_fail_says_why(tiny: str) -> None:
     document = sweeps.snapshot(found)
     assert document["reason"] == "2 of 2 trials failed; the first: max_length: 5 rows are longer"
     assert document["best"] is None and document["trials"][1]["reason"] == "max_length: 5 rows are longer"
+
+
+def test_what_is_left_is_as_long_as_the_trials_before_took() -> None:
+    now = time.time()
+    begun = [{"event": "trial", "trial": 1, "time": now - 30}]
+    lines: list[dict[str, Any]] = [{"remaining": 10.0}, {"remaining": None}, {"remaining": None}]
+    assert _remaining([], lines[1:]) is None
+    assert _remaining(begun, lines[1:]) is None
+    assert 85 < (_remaining(begun, lines) or 0) < 91, "10 s of the first, and two of 40 s"
+    ended = [*begun, {"event": "tried", "trial": 1, "time": now - 10}, {"event": "trial", "trial": 2, "time": now - 5}]
+    assert 33 < (_remaining(ended, lines) or 0) < 36, "15 s of the second, and one of 20 s"
 
 
 @pytest.mark.slow

@@ -264,9 +264,7 @@ def swept(found: dict[str, Any]) -> str:
     text = say("**{state}**: {ended} of {trials} trials", state=state, ended=ended, trials=len(trials))
     if found["reason"]:
         text += f" · {found['reason']}"
-    current = next((trial for trial in trials if trial["status"] == "training"), None)
-    if current and (left := current["remaining"]) is not None:
-        text += say(" · trial {trial}: {duration} left", trial=current["trial"], duration=duration(left))
+    text += time_left(found["remaining"])
     if best := next((trial for trial in trials if trial["run"] == found["best"]), None) if found["best"] else None:
         about = {"loss": best["validation_loss"], "values": _settings(best["values"]), "run": best["run"][:6]}
         text += "\n\n" + say("Best by validation loss, {loss:.4f}: {values} (run {run}).", **about)
