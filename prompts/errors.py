@@ -8,7 +8,7 @@ AppError
 Anything else is a bug and keeps its traceback.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -25,9 +25,9 @@ class AppError(Exception):
         self.values = {name: plain(value) for name, value in values.items()}
         super().__init__(self.sentence())
 
-    def sentence(self) -> str:
-        """What happened, in the language of whoever is listening now."""
-        named = f"{self.field}: " if self.field else ""
+    def sentence(self, called: Callable[[str], str] = str) -> str:
+        """What happened, in the language of whoever is listening now, with the field by the name that it is `called`."""
+        named = f"{called(self.field)}: " if self.field else ""
         return again(self.before) + named + say(self.key, **self.values)
 
     def after(self, what: str) -> Self:

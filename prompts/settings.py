@@ -77,6 +77,16 @@ def label(name: str, info: FieldInfo) -> str:
     return f"{info.title or name}{f' ({unit})' if unit else ''}"
 
 
+def titled(name: str) -> str:
+    """What the page calls a setting where it is known by one name alone; else the name itself."""
+    found = {label(name, model.model_fields[name]) for model in _below(Settings) if name in model.model_fields}
+    return say(found.pop()) if len(found) == 1 else name
+
+
+def _below(model: type[Settings]) -> list[type[Settings]]:
+    return [model, *(one for under in model.__subclasses__() for one in _below(under))]
+
+
 def build(model: type[S], values: Mapping[str, Any], called: Callable[[str], str] = str) -> S:
     """`model(**values)`. Raises UserError with one sentence per wrong field, by the name that it is `called`."""
     try:

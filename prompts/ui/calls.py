@@ -21,20 +21,22 @@ READ_IN, SEEN_IN = 30, 10  # seconds that a message stays on the page, and one t
 
 
 @contextmanager
-def spoken() -> Iterator[None]:
-    """Expected failures as messages on the page and to API callers, in the caller's language; anything else keeps its traceback."""
+def spoken(called: Callable[[str], str] = str) -> Iterator[None]:
+    """Expected failures as messages on the page and to API callers, in the caller's language, with settings by the names that they
+    are `called`; anything else keeps its traceback.
+    """
     try:
         yield
     except AppError as error:
-        raise _shown(error) from None
+        raise _shown(error, called) from None
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise _shown(WorldError("out of memory; ask shorter prompts or a smaller model")) from None
+        raise _shown(WorldError("out of memory; ask shorter prompts or a smaller model"), called) from None
 
 
-def _shown(error: AppError) -> gr.Error:
-    return gr.Error(str(error.sentence()), duration=READ_IN, print_exception=False)
+def _shown(error: AppError, called: Callable[[str], str]) -> gr.Error:
+    return gr.Error(str(error.sentence(called)), duration=READ_IN, print_exception=False)
 
 
 def told_to_client(what: str, unit: str) -> Progress:
@@ -87,15 +89,17 @@ def _paid(owner: str, do: Callable[[], Iterator[Any]], costs: bool) -> Iterator[
 Call = Callable[[tuple[Any, ...]], tuple[str, Callable[[], Any]]]  # values -> (owner, what to do)
 
 
-def like(run: Callable[..., Any], call: Call, *, costs: bool, line: Any = None) -> Callable[..., Any]:
+def like(
+    run: Callable[..., Any], call: Call, *, costs: bool, line: Any = None, called: Callable[[str], str] = str
+) -> Callable[..., Any]:
     """A function of positional values around `call`; a generator where `run` is one, which Gradio has to see. `line`: the output
-    that says how far it is, and what it failed of.
+    that says how far it is, and what it failed of. `called`: as of `spoken`.
     """
     if inspect.isgeneratorfunction(run):
 
         def streaming(*values: Any) -> Iterator[Any]:
             try:
-                with spoken():
+                with spoken(called):
                     owner, do = call(values)
                     yield from _told(_paid(owner, do, costs))
             except gr.Error as failure:
@@ -107,7 +111,7 @@ def like(run: Callable[..., Any], call: Call, *, costs: bool, line: Any = None) 
         return streaming
 
     def plain(*values: Any) -> Any:
-        with spoken(), told_to(_fetched), loading_told_to(_loading):
+        with spoken(called), told_to(_fetched), loading_told_to(_loading):
             owner, do = call(values)
             with allowed(owner) if costs else nullcontext():
                 return do()

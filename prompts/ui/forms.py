@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from prompts.errors import UserError
-from prompts.settings import Settings, bounds, build, choices, in_order, label, look, plain_type
+from prompts.settings import Settings, bounds, build, choices, in_order, label, look, plain_type, titled
 from prompts.ui.calls import like
 from prompts.ui.slider import slider
 from prompts.ui.visitor import caller
@@ -236,7 +236,7 @@ def listen(
             raise UserError("this page's calls need the page: use the public endpoints")
         return who.owner, partial(run, who, *rest)
 
-    function = like(run, call, costs=costs, line=line)
+    function = like(run, call, costs=costs, line=line, called=titled)
     function.__name__ = name
     _sign(function, annotations, dict.fromkeys([*_SPECIAL, "profile"]), None)
     return trigger(function, [visitor, *inputs], outputs, api_name=name, api_visibility=PRIVATE, **more)

@@ -93,7 +93,7 @@ class TechniqueTab:
         ):  # fmt: skip
             if field in self.form.widgets:
                 with gr.Accordion(label, open=False):
-                    files = gr.File(label=label, type="filepath", file_count="multiple", height=130)
+                    files = gr.File(label=label, type="filepath", file_count="multiple", height=150)
                 widget = self.form.widgets[field]
                 listen(files.upload, fill, self.visitor, [files, widget], widget,
                        name=f"ui_{field}_{self.technique.name}")  # fmt: skip

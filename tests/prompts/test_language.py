@@ -13,6 +13,7 @@ from gradio.context import LocalContext
 
 import app
 from prompts.errors import UserError
+from prompts.settings import titled
 from prompts.statistics import compare
 from prompts.techniques import TECHNIQUES, Technique
 from prompts.techniques.chain_of_thought import Worked
@@ -147,6 +148,16 @@ def test_names_of_choices_and_heads_of_tables_are_said_in_spanish_and_values_sta
     scorer = next(one for one in updates if one.label and ("exact match", "exact_match") in getattr(one, "choices", ()))
     assert ("coincidencia exacta", "exact_match") in updates[scorer]["choices"]
     assert any("Puntos" in update.get("headers", ()) for update in updates.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "named"), [("agree", "Of which agree (m): "), ("model", "model: "), ("data", "data: ")]
+)
+def test_the_page_calls_a_setting_as_its_form_does(field: str, named: str) -> None:
+    with pytest.raises(gr.Error, match=re.escape(f"'{named}none")), spoken(titled):
+        raise UserError("none", field=field)
+    with pytest.raises(gr.Error, match=f"'{field}: none"), spoken():
+        raise UserError("none", field=field)
 
 
 def test_memory_that_runs_out_is_a_sentence_and_other_faults_keep_their_traceback() -> None:

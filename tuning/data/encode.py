@@ -184,7 +184,8 @@ def fit(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overl
         first, worst = min(long), int(max(lengths[at] for at in long))
         raise UserError(
             "{long} of {numbers} rows are longer than {max_length} tokens (row {first} has {tokens}; "
-            "the longest {worst}). Raise max_length to {worst}, or set overlong to drop, cut or split",
+            "the longest {worst}). Raise the longest row (max_length) to {worst}, or say what becomes of rows too long "
+            "(overlong): drop, cut or split",
             long=len(long),
             numbers=len(numbers),
             max_length=max_length,

@@ -34,7 +34,7 @@ class DistilSection:
                 "data with the short prompt. Rows that a run holds out are left aside.", elem_classes="quiet",
             )  # fmt: skip
             self.rows = gr.File(label="Rows to ask, with the run's input columns; none: its training rows", type="filepath",
-                                height=120, elem_id="distil-file")  # fmt: skip
+                                height=150, elem_id="distil-file")  # fmt: skip
             self.form: Form = form(Distil)
             with gr.Row():
                 self.start = gr.Button("Distil", size="md", scale=0, min_width=140)

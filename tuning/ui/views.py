@@ -243,7 +243,9 @@ def _score(line: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return "" if value is None else str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def compared_losses(found: dict[str, Any]) -> pd.DataFrame:
