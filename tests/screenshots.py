@@ -39,6 +39,16 @@ def open_tab(page: Page, name: str) -> None:
         page.locator(".overflow-dropdown button", has_text=name).click()
 
 
+def unfold(page: Page) -> None:
+    """Opens every accordion in sight."""
+    closed = page.locator("button.label-wrap:not(.open)").filter(visible=True)
+    for _ in range(40):
+        if not closed.count():
+            return
+        closed.first.click()
+    raise AssertionError("accordions do not open")
+
+
 def opened(browser: Browser, url: str, **look: Any) -> Any:
     """The page of a visitor of its own, in a window that looks so; `faults` are its console's."""
     page: Any = browser.new_context(**look).new_page()

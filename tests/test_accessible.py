@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.screenshots import TABS, open_tab
+from tests.screenshots import TABS, open_tab, unfold
 
 pytestmark = pytest.mark.slow
 
@@ -15,16 +15,6 @@ GRADIOS = {  # what Gradio's own markup lacks, and no style of ours can mend
     ("scrollable-region-focusable", "virtual-table-viewport"),
     ("scrollable-region-focusable", "cm-scroller"),
 }
-
-
-def unfold(page: Page) -> None:
-    """Opens every accordion in sight."""
-    closed = page.locator("button.label-wrap:not(.open)").filter(visible=True)
-    for _ in range(40):
-        if not closed.count():
-            return
-        closed.first.click()
-    raise AssertionError("accordions do not open")
 
 
 def serious(page: Page) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.screenshots import TABS, open_tab, opened
+from tests.screenshots import TABS, open_tab, opened, unfold
 from tests.serving import ROOT, serving
 
 pytestmark = pytest.mark.slow
@@ -129,6 +129,9 @@ def test_nothing_overflows_and_nothing_is_logged_as_an_error(page: Any, width: i
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         for column in page.locator(".beside").filter(visible=True).all():
             assert column.evaluate("it => it.scrollWidth <= it.clientWidth"), name
+        unfold(page)
+        fields = page.locator(".form > .block").filter(visible=True)
+        assert fields.evaluate_all("all => all.filter(it => it.clientWidth < 130).map(it => it.innerText)") == [], name
     assert not page.faults
 
 

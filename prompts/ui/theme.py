@@ -53,6 +53,7 @@ html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 @media (max-width: 600px) {.row.actions {display: grid; grid-template-columns: 1fr 1fr}}
 .next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
+.form > .block:has(> .checkbox-container) {min-width: min(280px, 100%) !important}
 .gr-group .block.rows {padding: 8px 12px}
 .label-wrap {text-align: left}
 .gradio-container :focus-visible {outline: 2px solid var(--color-accent) !important; outline-offset: 1px}

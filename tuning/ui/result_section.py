@@ -38,7 +38,7 @@ class ResultSection:
             self.examples = gr.Dataframe(
                 headers=["#", "Tuned", "Base", "Reference", "Tuned says", "Base says", "Given"], datatype="str", interactive=False,
                 wrap=True, max_height=420, show_search="none", label="Held-out rows, those lost first", elem_classes="rows",
-                column_widths=["50px", "70px", "70px", "130px", "150px", "220px", "640px"],
+                column_widths=["50px", "85px", "70px", "130px", "150px", "220px", "625px"],
             )  # fmt: skip
             self.matrix = gr.HTML("")
         with gr.Accordion("Harm and forgetting", open=False):

@@ -43,7 +43,7 @@ class SweepSection:
             self.trials = gr.Dataframe(
                 headers=["#", "State", "Settings", "Validation loss", "Training loss", "Run"], datatype="str", interactive=False,
                 wrap=True, max_height=320, show_search="none", label="Trials, best first", elem_classes="rows", visible=False,
-                column_widths=["44px", "90px", "230px", "95px", "95px", "90px"],
+                column_widths=["44px", "95px", "170px", "95px", "125px", "124px"],
             )  # fmt: skip
 
     def connect(self, data: Any, recipe: Form, listed: Any, list_runs: Any) -> None:
