@@ -138,11 +138,11 @@ def _model_line() -> str:
 def warm_up() -> None:
     """Loads what the first answer and the first training need, after the page is up."""
     warm_libraries()
+    if not lent_here():  # there nothing trains in a process of its own
+        warm()
     if embedded_installed():
         with suppress(AppError, OSError):  # said to whoever asks it
             embedded_folder()
-    if not lent_here():  # there nothing trains in a process of its own
-        warm()
 
 
 def tidy_up() -> None:

@@ -78,8 +78,11 @@ def label(name: str, info: FieldInfo) -> str:
 
 
 def titled(name: str) -> str:
-    """What the page calls a setting where it is known by one name alone; else the name itself."""
-    found = {label(name, model.model_fields[name]) for model in _below(Settings) if name in model.model_fields}
+    """What the page calls a setting where it is known by one name alone; else the name itself, also of a switch: whose message is
+    of `data` does not mean whether they are published.
+    """
+    fields = (model.model_fields[name] for model in _below(Settings) if name in model.model_fields)
+    found = {label(name, info) for info in fields if plain_type(info.annotation) is not bool}
     return say(found.pop()) if len(found) == 1 else name
 
 

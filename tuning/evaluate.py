@@ -95,9 +95,9 @@ def evaluate(
     replies = {"base": [Reply(commonest(run), 0, 0, 0.0, "stop")] * len(held.rows)} if classes else {}
     replies |= yield from _asked(names, held, sampling, open_model, count)
     if classes and classes.many:  # several classes are a set: their order says nothing
-        held = replace(held, rows=[replace(row, answer=_in_order(row.answer)) for row in held.rows])
+        held = replace(held, rows=[replace(row, answer=in_order(row.answer)) for row in held.rows])
         replies = {
-            side: [replace(reply, text=_in_order(reply.text)) for reply in said] for side, said in replies.items()
+            side: [replace(reply, text=in_order(reply.text)) for reply in said] for side, said in replies.items()
         }
     scores = {side: scores_of(measure, held.rows, replies[side], held.labels, open_model) for side in SIDES}
     document = _document(run, measure, held, replies, scores, COMMONEST if classes else BASE)
@@ -148,7 +148,8 @@ def held_rows(run: Run, classes: Labels | None = None) -> Held:
     return Held(rows, run.numbers("held_out"), known)
 
 
-def _in_order(classes: str) -> str:
+def in_order(classes: str) -> str:
+    """Several classes as the set that they are."""
     return BETWEEN.join(sorted(split_classes(classes)))
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from prompts.backends import OnDevice, Sampling, identity, open_backend, togethe
 from prompts.errors import UserError
 from prompts.events import Event
 from prompts.held_out import check_unseen, row_keys
-from prompts.home import RUN_PREFIX, owner_folder
+from prompts.home import RUN_PREFIX, adapter_folder, owner_folder
+from prompts.kinds import read_labels
 from prompts.messages import Reply
 from prompts.rows import Table
 from prompts.scoring import GRADED, check, settled
@@ -25,7 +27,7 @@ from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpair
 from prompts.words import dumps, later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, conversations, resolve
-from tuning.evaluate import Measure, room, scores_of
+from tuning.evaluate import Measure, in_order, room, scores_of
 from tuning.work import json_line
 
 Record = dict[str, Any]
@@ -75,7 +77,10 @@ def score_again(
         [row_keys(row, columns.output) for row in table.rows],
         range(len(rows)),
     )
-    references = [row.answer for row in rows]
+    classes = read_labels(adapter_folder(owner, run.id)) if run else None
+    read = in_order if classes and classes.many else str
+    references = [read(row.answer) for row in rows]
+    rows = [replace(row, answer=reference) for row, reference in zip(rows, references, strict=True)]
     measure = settled(settings, references)
     check(measure)
     open_model = partial(open_backend, owner=owner, token=token, key=key, on_device=on_device)
@@ -85,7 +90,8 @@ def score_again(
         replies |= done
         yield {"event": "asking", "done": len(replies), "of": len(rows)}
     labels = list(settings.labels) or sorted({reference.strip() for reference in references})
-    scores = scores_of(measure, rows, [replies[at] for at in range(len(rows))], labels, open_model)
+    said = [replace(replies[at], text=read(replies[at].text)) for at in range(len(rows))]
+    scores = scores_of(measure, rows, said, labels, open_model)
     found = summary([one.value for one in scores], graded=measure.scorer in GRADED)
     record: Record = {
         "model": settings.model, "time": datetime.now(UTC).isoformat(timespec="seconds"), "rows": len(rows), "data": table.name,

@@ -47,7 +47,7 @@ def combinations(search: Search, recipe: Recipe) -> list[dict[str, Any]]:
         count = math.prod(len(values) for values in known.values())
         if count > search.trials:
             raise UserError(
-                "the grid has {count} combinations and trials is {trials}; or choose random",
+                "the grid has {count} combinations, and at most {trials} are tried (trials); allow more, or choose random",
                 count=count,
                 trials=search.trials,
                 field="vary",

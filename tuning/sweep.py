@@ -30,6 +30,7 @@ from tuning.recipe import Recipe
 from tuning.search import Search, combinations
 from tuning.work import ACTIVE, CANCEL, Work, durable, read_json, write_json
 
+FAILED = ("failed", "dead")  # how a trial may have ended
 _ID = re.compile(r"[0-9a-f]{20}")
 
 
@@ -59,7 +60,9 @@ class Sweep(Work):
 def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: Search) -> Sweep:
     """Checks every recipe that will be tried, and writes the folder. Raises UserError, WorldError."""
     if not recipe.validation:
-        raise UserError("a sweep chooses by the validation loss; set validation above 0", field="validation")
+        raise UserError(
+            "a sweep chooses by the validation loss; set the validation share (validation) above 0", field="validation"
+        )
     if recipe.hub_model_id:
         raise UserError("a sweep publishes nothing by itself; publish its best run afterwards", field="hub_model_id")
     columns = resolve(columns, table)
@@ -141,7 +144,7 @@ class _Trials:
     def _left_out(self) -> str:
         """What failed and what there was no time for, in words."""
         trials = snapshot(self._sweep)["trials"]
-        failed = [trial["reason"] for trial in trials if trial["status"] == "failed"]
+        failed = [trial["reason"] for trial in trials if trial["status"] in FAILED]
         left = sum(trial["status"] in ("waiting", "cancelled") for trial in trials)
         about = {"failed": len(failed), "left": left, "trials": len(trials), "reason": next(iter(failed), "")}
         late = say("the time ended before {left} of {trials} trials did", **about) if left else ""
@@ -208,17 +211,29 @@ def snapshot(sweep: Sweep) -> dict[str, Any]:
     return {
         "sweep": sweep.id, "status": status["state"], "reason": status.get("reason", ""), **sweep.search.to_json(),
         "chosen_by": say('the lowest validation loss'), "trials": lines, "best": best,
-        "remaining": _remaining(sweep.events(), lines) if status["state"] == "training" else None,
+        "remaining": _remaining(sweep.events(), lines, status["time"] + 60 * sweep.search.minutes)
+        if status["state"] == "training" else None,
         "evaluation": runs.snapshot(runs.find(sweep.owner, best))["evaluation"] if best else None,
     }  # fmt: skip
 
 
-def _remaining(events: Sequence[Event], trials: Sequence[dict[str, Any]]) -> float | None:
-    """Seconds until all are tried, each as long as those before took, or as the first will take; None where that is not known."""
-    began = {event["trial"]: event["time"] for event in events if event["event"] == "trial"}
-    took = {event["trial"]: event["time"] - began[event["trial"]] for event in events if event["event"] == "tried"}
-    at_work = sum(time.time() - began[trial] for trial in began.keys() - took.keys())
-    first = next((at_work + trial["remaining"] for trial in trials if trial["remaining"] is not None), None)
+def _remaining(events: Sequence[Event], trials: Sequence[dict[str, Any]], ends: float) -> float | None:
+    """Seconds until all are tried, each as long as those before took, or as the first will take, but not after `ends`; None where
+    that is not known.
+    """
+    began: dict[int, float] = {}
+    took: dict[int, float] = {}
+    for event in events:
+        if event["event"] == "trial":
+            began[event["trial"]] = event["time"]
+        elif event["event"] == "tried" and event["status"] == "finished":
+            took[event["trial"]] = event["time"] - began[event["trial"]]
+    now = time.time()
+    open_ = [trial for trial in trials if trial["status"] in (*ACTIVE, "waiting", "cancelled")]
+    at_work = sum(
+        now - began[trial["trial"]] for trial in open_ if trial["status"] in ACTIVE and trial["trial"] in began
+    )
+    first = next((at_work + trial["remaining"] for trial in open_ if trial["remaining"] is not None), None)
     each = sum(took.values()) / len(took) if took else first
-    left = 0.0 if each is None else each * (len(trials) - len(took)) - at_work
+    left = 0.0 if each is None else min(each * len(open_) - at_work, ends - now)
     return round(left, 1) if left > 0 else None

@@ -32,7 +32,7 @@ class LibrarySection:
         mine = [self.saved, self.tags, self.version]
         listen(self.search.change, self._search, visitor, [self.search], mine, name=f"ui_search_{name}",
                show_progress="hidden")  # fmt: skip
-        listen(self.saved.input, self._chosen, visitor, [self.saved], [self.tags, self.version], name=f"ui_saved_{name}",
+        listen(self.saved.change, self._chosen, visitor, [self.saved], [self.tags, self.version], name=f"ui_saved_{name}",
                show_progress="hidden")  # fmt: skip
         listen(
             self.save.click, self._save, visitor, [self.saved, self.tags, *form.inputs], mine, name=f"ui_save_{name}"

@@ -10,6 +10,7 @@ import pytest
 
 from prompts.backends import Sampling, open_backend
 from prompts.errors import UserError
+from prompts.held_out import named_table
 from prompts.home import adapter_folder, adapters
 from prompts.kinds import read_labels
 from prompts.messages import message, prompt
@@ -20,6 +21,7 @@ from tuning import run as runs
 from tuning.data.columns import Columns
 from tuning.evaluate import evaluate
 from tuning.methods import METHODS
+from tuning.monitor import Watched, score_again
 from tuning.publish import Publish, publish
 
 FAMILIES = {"gpt2": tiny_gpt2, "bert": tiny_bert, "t5": tiny_t5}
@@ -96,12 +98,16 @@ def test_a_causal_model_can_classify_and_a_t5_cannot(tiny: str, tmp_path: Path) 
 def test_several_classes_at_once(tmp_path: Path) -> None:
     bert = str(tiny_bert(tmp_path / "bert"))
     rows = [{"text": "a" * (n % 2 * 9) + " " + "b" * (n % 3 * 9) + f" {n}", "label": "; ".join(
-        [name for name, there in (("long a", n % 2), ("long b", n % 3)) if there] or ["none"])} for n in range(60)]  # fmt: skip
+        [name for name, there in (("long a", n % 2), ("long b", n % 3))[:: -1 if n % 3 == 1 else 1] if there] or ["none"])}
+        for n in range(60)]  # fmt: skip
     data = Table("t", ("text", "label"), rows)
-    run = executed(runs.create("local", data, recipe(bert, num_train_epochs=4), COLUMNS))
+    run = executed(runs.create("local", data, recipe(bert, num_train_epochs=4), COLUMNS), then=evaluate)
     labels = read_labels(adapter_folder("local", run.id))
     assert labels and labels.many and labels.names == ("long a", "long b", "none")
     assert all(set(answer.split("; ")) <= {*labels.names, ""} for answer in asked(f"run:{run.id}", "aaaa", "bbbb"))
+    name = f"run:{run.id}"
+    *_, again = score_again("local", Watched(model=name), named_table(name, "local"))
+    assert again["against"]["how"] == "the same rows" and again["score"] == again["against"]["score"]
 
 
 def test_an_encoder_that_is_no_classifier_yet_cannot_be_asked(tmp_path: Path) -> None:

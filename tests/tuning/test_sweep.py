@@ -54,7 +54,7 @@ def test_a_grid_is_every_combination_and_chance_repeats() -> None:
         ("learning_rate = 3, 1e-4", "grid", "learning_rate: "),
         ("lora_r = 4 .. 8", "grid", "a grid needs values"),
         ("lora_r = a .. b", "random", "two numbers"),
-        ("lora_r = 1,2,3; lora_alpha = 1,2,3", "grid", "9 combinations and trials is 8"),
+        ("lora_r = 1,2,3; lora_alpha = 1,2,3", "grid", "9 combinations, and at most 8 are tried"),
         (" ; ", "grid", "at least one setting"),
     ],
 )
@@ -99,13 +99,27 @@ def test_a_sweep_whose_trials_fail_says_why(tiny: str) -> None:
 
 def test_what_is_left_is_as_long_as_the_trials_before_took() -> None:
     now = time.time()
+
+    def left(events: list[dict[str, Any]], *states: str, first: float | None = None, ends: float = 999) -> float | None:
+        lines = [{"trial": at, "status": state, "remaining": None} for at, state in enumerate(states, 1)]
+        lines[0]["remaining"] = first
+        return _remaining(events, lines, now + ends)
+
     begun = [{"event": "trial", "trial": 1, "time": now - 30}]
-    lines: list[dict[str, Any]] = [{"remaining": 10.0}, {"remaining": None}, {"remaining": None}]
-    assert _remaining([], lines[1:]) is None
-    assert _remaining(begun, lines[1:]) is None
-    assert 85 < (_remaining(begun, lines) or 0) < 91, "10 s of the first, and two of 40 s"
-    ended = [*begun, {"event": "tried", "trial": 1, "time": now - 10}, {"event": "trial", "trial": 2, "time": now - 5}]
-    assert 33 < (_remaining(ended, lines) or 0) < 36, "15 s of the second, and one of 20 s"
+    assert left([], "waiting", "waiting") is None
+    assert left(begun, "training", "waiting", "waiting") is None
+    assert left(begun, "training", "waiting", "waiting", first=10.0) == pytest.approx(90, abs=1), (
+        "10 s, and two of 40 s"
+    )
+    assert left(begun, "training", "waiting", "waiting", first=10.0, ends=50) == pytest.approx(50, abs=1), (
+        "its time ends"
+    )
+    ended = [*begun, {"event": "tried", "trial": 1, "status": "finished", "time": now - 10},
+             {"event": "trial", "trial": 2, "time": now - 5}]  # fmt: skip
+    assert left(ended, "finished", "training", "waiting") == pytest.approx(35, abs=1), "15 s, and one of 20 s"
+    again = [*ended, {"event": "tried", "trial": 2, "status": "cancelled", "time": now - 4},
+             {"event": "trial", "trial": 2, "time": now - 1}]  # fmt: skip
+    assert left(again, "finished", "training", "cancelled") == pytest.approx(39, abs=1), "19 s, and one of 20 s"
 
 
 @pytest.mark.slow
@@ -170,7 +184,7 @@ def wait(condition: Any, seconds: float = 120) -> None:
 
 
 def test_a_sweep_needs_rows_to_choose_by(tiny: str) -> None:
-    with pytest.raises(UserError, match="validation above 0"):
+    with pytest.raises(UserError, match=r"validation\) above 0"):
         sweeps.create("local", table(), recipe(tiny, validation=0), COLUMNS, Search())
 
 

@@ -197,7 +197,7 @@ def fit(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overl
     if found.nothing:
         raise UserError(
             "{nothing} rows would teach nothing (row {row}): their input alone fills {max_length} "
-            "tokens. Raise max_length or set overlong to drop or split",
+            "tokens. Raise the longest row (max_length), or let rows too long (overlong) be dropped or split",
             nothing=len(found.nothing),
             row=found.nothing[0] + 1,
             max_length=max_length,
@@ -205,7 +205,9 @@ def fit(tokens: Tokens, numbers: Sequence[int], max_length: int, overlong: Overl
         )
     if not len(found.rows):
         raise UserError(
-            "every row is longer than {max_length} tokens; raise max_length", max_length=max_length, field="max_length"
+            "every row is longer than {max_length} tokens; raise the longest row (max_length)",
+            max_length=max_length,
+            field="max_length",
         )
     return found
 

@@ -19,8 +19,8 @@ from tuning.work import Work
 
 
 def begin(run: Run, token: str | None = None, on_device: OnDevice = identity) -> None:
-    """Starts a new run, or one made ready to be resumed, and returns at once; a sweep's trial is not measured: its sweep measures
-    the best. Raises UserError where a Job has no token.
+    """Starts a new run, or one made ready to be resumed, and returns at once; a sweep's trial is not measured: that is for its
+    sweep to do. Raises UserError where a Job has no token.
     """
     if run.job is None:
         start_run(run, token, on_device, measure=not run.part_of())

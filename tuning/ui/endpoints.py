@@ -149,7 +149,8 @@ def _sweep_endpoints(on_device: OnDevice) -> None:
         what="sweep", find=sweeps.find, snapshot=sweeps.snapshot,
         begin=lambda who, sweep: begin_sweep(sweep, who.token, on_device),
         id="The sweep's id, as /start_sweep returns it.",
-        status="Where a sweep stands: its trials with their losses, and the best one's scores. Returns at once.",
+        status="Where a sweep stands: its trials with their losses or why they failed, the seconds left, and the best one's "
+        "scores. Returns at once.",
         cancel="Stop a sweep after the current step of its current trial.",
         resume="Go on with a cancelled, failed or dead sweep: what was interrupted is resumed.",
         delete="Remove a sweep; its runs stay.",

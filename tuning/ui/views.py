@@ -13,6 +13,7 @@ from prompts.words import later, say, spelled
 from tuning.data.columns import Columns
 from tuning.evaluate import BASE, SIDES
 from tuning.recipe import Recipe
+from tuning.sweep import FAILED
 from tuning.ui.words import line_words
 
 STATES = later({
@@ -261,7 +262,7 @@ def compared_losses(found: dict[str, Any]) -> pd.DataFrame:
 def swept(found: dict[str, Any]) -> str:
     """Where a sweep stands, and what its best trial came to, as Markdown."""
     trials = found["trials"]
-    ended = sum(trial["status"] in ("finished", "failed") for trial in trials)
+    ended = sum(trial["status"] in ("finished", *FAILED) for trial in trials)
     state = say(STATES[found["status"]])
     text = say("**{state}**: {ended} of {trials} trials", state=state, ended=ended, trials=len(trials))
     if found["reason"]:
