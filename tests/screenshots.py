@@ -122,7 +122,7 @@ def tuned(page: Page) -> None:
     open_tab(page, "Fine-tune")
     page.get_by_label("Epochs").first.fill("2")
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text("held-out rows, scored by").first.wait_for()
+    page.get_by_text("held-out rows, scored by").first.wait_for(timeout=3 * PATIENCE)
     to_top(page, page.get_by_role("heading", name="3 · Training"))
 
 
