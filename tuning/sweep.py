@@ -229,11 +229,11 @@ def _remaining(events: Sequence[Event], trials: Sequence[dict[str, Any]], ends: 
         elif event["event"] == "tried" and event["status"] == "finished":
             took[event["trial"]] = event["time"] - began[event["trial"]]
     now = time.time()
-    open_ = [trial for trial in trials if trial["status"] in (*ACTIVE, "waiting", "cancelled")]
+    untried = [trial for trial in trials if trial["status"] in (*ACTIVE, "waiting", "cancelled")]
     at_work = sum(
-        now - began[trial["trial"]] for trial in open_ if trial["status"] in ACTIVE and trial["trial"] in began
+        now - began[trial["trial"]] for trial in untried if trial["status"] in ACTIVE and trial["trial"] in began
     )
-    first = next((at_work + trial["remaining"] for trial in open_ if trial["remaining"] is not None), None)
+    first = next((at_work + trial["remaining"] for trial in untried if trial["remaining"] is not None), None)
     each = sum(took.values()) / len(took) if took else first
-    left = 0.0 if each is None else min(each * len(open_) - at_work, ends - now)
+    left = 0.0 if each is None else min(each * len(untried) - at_work, ends - now)
     return round(left, 1) if left > 0 else None
