@@ -38,6 +38,7 @@ from prompts.ui.endpoints import publish_prompt_endpoints  # noqa: E402
 from prompts.ui.glossary import glossary  # noqa: E402
 from prompts.ui.headers import SafeHeaders  # noqa: E402
 from prompts.ui.language import localise, translations  # noqa: E402
+from prompts.ui.names import name_fields  # noqa: E402
 from prompts.ui.next_step import next_step  # noqa: E402
 from prompts.ui.quiet import keep_quiet  # noqa: E402
 from prompts.ui.study_endpoints import publish_study_endpoints  # noqa: E402
@@ -122,6 +123,7 @@ def build() -> gr.Blocks:
         ladder.on_load(demo, greeted.then)
         monitor.on_load(greeted.then)
         watch_choices(demo)
+        name_fields(demo)
         localise(demo)
         keep_quiet(demo)
     return demo

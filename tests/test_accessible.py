@@ -43,6 +43,21 @@ def test_axe_finds_nothing_serious_in_any_tab(page: Any) -> None:
     assert not any(found.values()), found
 
 
+def test_every_field_has_the_name_that_it_shows(page: Any) -> None:
+    nameless = """() => [...document.querySelectorAll("input, textarea, select")].filter(field =>
+        field.checkVisibility() && !field.ariaLabel && ![...field.labels].some(label => label.textContent.trim())
+        && !field.getAttribute("aria-labelledby") && !field.title).map(field => field.outerHTML.slice(0, 200))"""
+    found = {}
+    for name in TABS:
+        open_tab(page, name)
+        unfold(page)
+        page.wait_for_timeout(300)
+        found[name] = page.evaluate(nameless)
+    assert not any(found.values()), found
+    open_tab(page, "Zero- and few-shot")
+    assert page.get_by_role("textbox", name="Reply", exact=True).is_visible()
+
+
 def reach(page: Page, label: str) -> None:
     """Presses Tab until what has the focus is called `label`, and is seen to have it."""
     called = """() => { const e = document.activeElement;

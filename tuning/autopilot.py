@@ -51,10 +51,10 @@ def check_losses(losses: Sequence[float], gradients: Sequence[float], learning_r
 class Relief:
     """What is done, one after the other, when memory runs out: half the rows of a pass, then gradient checkpointing."""
 
-    def __init__(self, rows: int, tokens: int) -> None:
-        self.rows, self.tokens, self.checkpointing = rows, tokens, False
+    def __init__(self, rows: int, tokens: int, *, checkpointing: bool, can_checkpoint: bool = True) -> None:
+        self.rows, self.tokens, self.checkpointing, self._can_checkpoint = rows, tokens, checkpointing, can_checkpoint
 
-    def next(self, longest: int, *, checkpointing: bool) -> str:
+    def next(self, longest: int) -> str:
         """The next measure, in words; `rows`, `tokens` and `checkpointing` are changed. Raises UserError when none is left."""
         if self.rows > 1 and self.tokens > longest:
             self.rows, self.tokens = max(1, self.rows // 2), max(longest, self.tokens // 2)
@@ -63,14 +63,17 @@ class Relief:
                 rows=self.rows,
                 tokens=self.tokens,
             )
-        if not (self.checkpointing or checkpointing):
+        if self._can_checkpoint and not self.checkpointing:
             self.checkpointing = True
             return say(
                 "out of memory with one row at a time: gradient checkpointing is on now, which is a third slower"
             )
         raise UserError(
-            "out of memory even with one row at a time and gradient checkpointing: the longest row "
-            "has {longest:,} tokens. Lower max_length to {half:,}, or choose a smaller model",
+            "out of memory even with {least}: the longest row has {longest:,} tokens. Lower max_length to {half:,}, or choose a "
+            "smaller model",
+            least=say("one row at a time and gradient checkpointing")
+            if self.checkpointing
+            else say("one row at a time"),
             longest=longest,
             half=longest // 2,
             field="max_length",

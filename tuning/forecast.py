@@ -36,12 +36,15 @@ from tuning.work import write_json
 USUAL = 3  # steps on rows as they come; before them one that warms up, and one on the longest rows
 
 # Hugging Face Spaces and Jobs: USD per hour (huggingface.co/pricing) and the bf16 matrix peak of the hardware in TFLOP/s. The time
-# on another machine is an estimate: work divided by SHARE of the peak.
+# on another machine is an estimate: work divided by SHARE of the peak, but LAUNCHES for each layer of a pass at least.
 TIERS = {
     "t4-small": (0.40, 65), "l4x1": (0.80, 121), "a10g-small": (1.00, 125), "l40sx1": (1.80, 362), "a100-large": (2.50, 312),
     "h200": (5.00, 989),
 }  # fmt: skip
 SHARE = 0.3
+LAUNCHES = (
+    0.008  # seconds: measured with LoRA on an H200, where small models wait for the processor that starts their kernels
+)
 
 
 def forecast(
@@ -125,15 +128,18 @@ def steps_measured(run: Run, token: str | None, tell: Progress = told_to_nobody)
         "seconds_per_step": round(tokens / rate / steps, 2), "longest_step_seconds": round(longest["seconds"], 2),
         "seconds": round(loading + tokens / rate + watching + sampling, 1), "peak_memory_gb": peak_memory_gb(),
         "measured_steps": USUAL + 2, "loading_seconds": round(loading, 1),
-        "tiers": tiers(work.parameters, tokens), "fingerprint": run.about["fingerprint"],
+        "tiers": tiers(work.parameters, tokens, steps * recipe.gradient_accumulation_steps * work.layers),
+        "fingerprint": run.about["fingerprint"],
     }  # fmt: skip
 
 
-def tiers(parameters: int, tokens: float) -> list[dict[str, Any]]:
-    """Hours and dollars of each GPU tier: 6 operations for each parameter and token, at SHARE of the tier's peak."""
+def tiers(parameters: int, tokens: float, layers: float) -> list[dict[str, Any]]:
+    """Hours and dollars of each GPU tier: 6 operations for each parameter and token at SHARE of the tier's peak, or LAUNCHES for
+    each of the `layers` of all passes where that is longer.
+    """
     found = []
     for name, (dollars, peak) in TIERS.items():
-        hours = 6 * parameters * tokens / (SHARE * peak * 1e12) / 3600
+        hours = max(6 * parameters * tokens / (SHARE * peak * 1e12), LAUNCHES * layers) / 3600
         found.append(
             {"tier": name, "hours": round(hours, 4), "dollars": round(hours * dollars, 4), "per_hour": dollars}
         )
@@ -171,6 +177,8 @@ class _Steps:
         self.trainer, _ = prepared(run.recipe, task, parts, run.folder / "scratch", self._watch, run.owner, token)
         self.trainer.create_optimizer_and_scheduler(num_training_steps=100)
         self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
+        config = self.trainer.model.config
+        self.layers = config.num_hidden_layers + (getattr(config, "num_decoder_layers", None) or 0)
 
     def sampling(self) -> float:
         """Seconds of the sample answers after an epoch."""
@@ -180,8 +188,11 @@ class _Steps:
 
     def timed(self, rows: list[Any]) -> dict[str, float]:
         """One step: its seconds, and its real tokens."""
+        import torch
+
         started = time.perf_counter()
         self.trainer.training_step(self.trainer.model, {"rows": rows})
         self.trainer.optimizer.step()
         self.trainer.model.zero_grad(set_to_none=True)
+        torch.get_device_module().synchronize()  # a GPU is asked first and computes later
         return {"seconds": time.perf_counter() - started, "tokens": sum(len(row.ids) for row in rows)}

@@ -16,13 +16,14 @@ from tuning.kinds import PEFT_TASKS
 @dataclass(frozen=True)
 class Method:
     """`learning_rate` is used where the recipe names none; `config`: PEFT's class for it, "" where there is no adapter; `soft`: it
-    learns a prompt, not weights.
+    learns a prompt, not weights; `checkpoints`: its passes can be computed again, as gradient checkpointing does.
     """
 
     learning_rate: float
     when: str
     config: str = "LoraConfig"
     soft: bool = False
+    checkpoints: bool = True
 
 
 METHODS: dict[str, Method] = {
@@ -33,7 +34,7 @@ METHODS: dict[str, Method] = {
     "prompt_tuning": Method(3e-2, "learns a few virtual words before the input: tiny, needs many steps",
                             "PromptTuningConfig", soft=True),
     "prefix_tuning": Method(5e-3, "learns what every layer reads before the input: small, stronger than prompt tuning",
-                            "PrefixTuningConfig", soft=True),
+                            "PrefixTuningConfig", soft=True, checkpoints=False),
     "ia3": Method(5e-3, "learns to scale what is there: the smallest adapter, for tasks that the base nearly knows", "IA3Config"),
     "full": Method(2e-5, "changes every weight: for small models and many rows; the result is a whole model", ""),
 }  # fmt: skip
@@ -47,6 +48,16 @@ def learning_rate(recipe: Any) -> float:
     """The recipe's learning rate, or its method's."""
     given: float | None = recipe.learning_rate
     return METHODS[recipe.method].learning_rate if given is None else given
+
+
+def check_method(recipe: Any) -> None:
+    """Raises UserError where the recipe asks of its method what that cannot do."""
+    if recipe.gradient_checkpointing and not METHODS[recipe.method].checkpoints:
+        raise UserError(
+            "{method} does not work with gradient checkpointing; switch that off, or choose lora",
+            method=recipe.method,
+            field="gradient_checkpointing",
+        )
 
 
 def with_method(base: Any, recipe: Any, kind: Kind, tokenizer: Any) -> Any:

@@ -31,6 +31,7 @@ from tuning.data.columns import Columns, Conversation, Conversations, conversati
 from tuning.data.lock import lock
 from tuning.data.split import fingerprint, split_table
 from tuning.line import FORECAST, in_line
+from tuning.methods import check_method
 from tuning.recipe import Recipe
 from tuning.work import ACTIVE, Work, durable, read_json, write_json
 
@@ -81,6 +82,7 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, tell: Pro
     """
     if parse(recipe.model).kind in ("run", "server"):
         raise UserError("train on a base model: embedded, a Hub id or a folder", field="model")
+    check_method(recipe)
     columns = resolve(columns, table)
     talks = conversations(table.rows, columns, part(tell, 0.0, 0.2))
     parts = split_table(table, talks, columns, recipe.held_out, recipe.validation, recipe.seed, part(tell, 0.2, 0.5))

@@ -20,6 +20,7 @@ from prompts.kinds import Kind
 from prompts.loading import device, dtype, read_model
 from prompts.models import BASE_FILE, hub_id, locate
 from tuning import ranks
+from tuning.autopilot import Relief
 from tuning.base import fingerprint, keep
 from tuning.data.encode import Encoded
 from tuning.methods import METHODS, learning_rate, quantized, with_method
@@ -161,8 +162,12 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watc
 
     watched = watched_part(parts)
     best = watched == "validation" and recipe.num_train_epochs >= 2  # of one epoch there is one checkpoint
-    from tuning.trainer import MicroBatchTrainer
+    from tuning.trainer import MICRO_TOKENS, MicroBatchTrainer
 
+    relief = Relief(
+        recipe.per_device_train_batch_size, MICRO_TOKENS[device()], checkpointing=recipe.gradient_checkpointing,
+        can_checkpoint=METHODS[recipe.method].checkpoints,
+    )  # fmt: skip
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=recipe.num_train_epochs,
@@ -193,7 +198,7 @@ def _trainer(model: Any, recipe: Recipe, parts: Parts, folder: Path, watch: Watc
         log_level="error",
     )
     trainer = MicroBatchTrainer(
-        model, arguments, recipe.per_device_train_batch_size, objective, train_dataset=parts["train"].rows,
+        model, arguments, relief, objective, train_dataset=parts["train"].rows,
         eval_dataset=parts[watched].rows if watched else None, callbacks=[watch.callback()],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)

@@ -16,7 +16,6 @@ from transformers import Trainer
 
 from prompts.errors import is_out_of_memory
 from prompts.following import Progress, told_to_nobody
-from prompts.loading import device
 from tuning import ranks
 from tuning.autopilot import Relief
 from tuning.data.encode import EncodedRow
@@ -52,11 +51,11 @@ def checkpointed(model: Any) -> None:
 
 
 class MicroBatchTrainer(Trainer):
-    """Trains on batches {"rows": [EncodedRow, ...]}; `micro_rows` is the most rows of one forward pass."""
+    """Trains on batches {"rows": [EncodedRow, ...]}; `relief` holds the most rows and tokens of one forward pass."""
 
-    def __init__(self, model: Any, args: Any, micro_rows: int, objective: Objective, **more: Any) -> None:
+    def __init__(self, model: Any, args: Any, relief: Relief, objective: Objective, **more: Any) -> None:
         super().__init__(model, args, data_collator=lambda rows: {"rows": rows}, **more)
-        self.relief, self.objective = Relief(micro_rows, MICRO_TOKENS[device()]), objective
+        self.relief, self.objective = relief, objective
         self.tokens_seen = 0
         self.tell: Callable[[str], None] = lambda _: None  # what the autopilot did
         self.measuring: Callable[[], Progress] = lambda: told_to_nobody  # told rows while the watched part is measured
@@ -99,8 +98,9 @@ class MicroBatchTrainer(Trainer):
             if not is_out_of_memory(error) or ranks.count() > 1:  # the others have gone on
                 raise
         longest = max(len(row.ids) for row in rows)
-        self.tell(self.relief.next(longest, checkpointing=getattr(model, "is_gradient_checkpointing", False)))
-        if self.relief.checkpointing:
+        before = self.relief.checkpointing
+        self.tell(self.relief.next(longest))
+        if self.relief.checkpointing and not before:
             checkpointed(model)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -423,6 +423,31 @@ def test_when_no_memory_is_left_the_run_says_what_to_change(tiny: str, monkeypat
         executed(run)
     assert any("gradient checkpointing is on now" in event.get("did", "") for event in run.events())
     assert run.status()["state"] == "failed"
+    monkeypatch.setattr("tuning.trainer.MicroBatchTrainer._step", full)
+    run = runs.create("local", table(), recipe(tiny, method="prefix_tuning"), COLUMNS)
+    with pytest.raises(UserError, match=r"even with one row at a time: the longest row.*Lower max_length"):
+        executed(run)
+    with pytest.raises(UserError, match="prefix_tuning does not work with gradient checkpointing; switch that off"):
+        runs.create("local", table(), recipe(tiny, method="prefix_tuning", gradient_checkpointing=True), COLUMNS)
+
+
+def test_every_method_but_prefix_tuning_computes_its_passes_again(tiny: str) -> None:
+    from tuning.methods import METHODS
+
+    for method in set(METHODS) - {"qlora", "prefix_tuning"}:
+        plain, again = (
+            executed(runs.create("local", table(), recipe(tiny, method=method, gradient_checkpointing=on), COLUMNS))
+            for on in (False, True)
+        )
+        assert losses(again) == pytest.approx(losses(plain), rel=1e-3), method
+
+
+def test_a_gpu_tier_takes_its_time_for_every_layer_of_a_small_model() -> None:
+    from tuning.forecast import LAUNCHES, TIERS, tiers
+
+    small, large = tiers(10**6, 10**4, 300), tiers(10**9, 10**9, 300)
+    assert {tier["hours"] for tier in small} == {round(LAUNCHES * 300 / 3600, 4)}
+    assert len({tier["hours"] for tier in large}) == len(TIERS) and min(tier["hours"] for tier in large) > 1
 
 
 @pytest.mark.parametrize(

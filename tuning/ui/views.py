@@ -195,7 +195,7 @@ def foreseen(found: dict[str, Any]) -> str:
     text = say(
         "**About {duration}** here: {steps} steps of {seconds_per_step:.1f} s, {tokens_per_second:.0f} tokens/s, peak memory "
         "{peak_memory_gb:.1f} GB. Measured on {measured_steps} real steps, the longest rows among them.\n\nElsewhere, the steps "
-        "alone, at 30 % of the hardware's peak (estimated): {tiers}.",
+        "alone, estimated from the hardware's peak and the layers of the model: {tiers}.",
         **{**found, "duration": duration(found["seconds"]), "tiers": tiers},
     )
     return text + (f"\n\n{found['allowance']['sentence']}" if "allowance" in found else "")
