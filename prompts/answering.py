@@ -1,11 +1,12 @@
 """Sides at work: prompts -> replies from the cache or the model, read and scored. An experiment and a ladder are made of sides."""
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prompts.asking import Open
-from prompts.backends import Backend, Sampling
+from prompts.backends import Backend, Sampling, answers
 from prompts.errors import UserError, about
 from prompts.events import Event
 from prompts.experiment import EvalSet
@@ -17,6 +18,7 @@ from prompts.scoring import Score, Scoring, score
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
+from prompts.usual import remember_each, usual_each
 from prompts.voting import majority
 from prompts.words import say
 
@@ -60,7 +62,7 @@ def _key(side: Side, scoring: Scoring, evalset: EvalSet, asked: Any) -> str:
 def answered(
     side: Side, wanted: Sequence[int], cache: Replies, scoring: Scoring, evalset: EvalSet, stop: threading.Event
 ) -> Iterator[int]:
-    """Fills the side's answers and scores for the wanted rows; yields how many are done.
+    """Fills the side's answers and scores for the wanted rows; yields how many are done, the same now and then.
 
     The plan is made from all wanted rows, so that a resumed experiment repeats the very batches that were interrupted.
     """
@@ -80,12 +82,17 @@ def answered(
             pending.append((batch, name))
     done = len(wanted) - sum(len(batch) for batch, _ in pending)
     yield done
+    began = time.monotonic()
     batches = [batch for batch, _ in pending]
     found: dict[int, Reply] = {}
     backend: Any = side.backend
     ask = backend.labels if by_probability(side, scoring) else backend.batch
     extra: Any = evalset.labels if by_probability(side, scoring) else side.settings
-    for at, reply in ask(prompts, extra, stop, plan=batches) if batches else ():
+    for one in ask(prompts, extra, stop, plan=batches) if batches else ():
+        if one is None:
+            yield done
+            continue
+        at, reply = one
         found[at] = reply
         _take(side, wanted[at], reply, scoring, evalset)
         whole = [(batch, name) for batch, name in pending if all(row in found for row in batch)]
@@ -93,7 +100,27 @@ def answered(
             cache.put([(side.keys[wanted[row]], found[row]) for row in batch], name)
             pending.remove((batch, name))
         if whole:  # a model on this machine answers a batch at once
-            yield done + len(found)
+            done += sum(len(batch) for batch, _ in whole)
+            yield done
+    remember_each(time.monotonic() - began, len(found), *_named(side, scoring))
+
+
+def foreseen(sides: Sequence[Side], cache: Replies, scoring: Scoring) -> float | None:
+    """The seconds until all rows of the sides are answered, by how long such answers took here the last time; None where that is
+    not known.
+    """
+    seconds = 0.0
+    for side in sides:
+        unknown = len(side.keys) - len(cache.get(side.keys))
+        each = usual_each(*_named(side, scoring)) if unknown else 0.0
+        if each is None:
+            return None
+        seconds += each * unknown
+    return round(seconds, 1)
+
+
+def _named(side: Side, scoring: Scoring) -> tuple[object, ...]:
+    return answers(side.backend, side.settings, by_probability(side, scoring))
 
 
 def _plan_name(batch: Sequence[int], keys: Sequence[str]) -> str:

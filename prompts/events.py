@@ -9,7 +9,8 @@ from typing import Any
 Event = dict[str, Any]
 
 KINDS = {
-    "asking": "done of variant rung",  # rows, of which so many are answered; by which variant, or for which rung
+    # rows, of which so many are answered; by which variant, or for which rung; the seconds that all were to take, or None
+    "asking": "done of variant rung foreseen",
     "proposed": "tree version how score refused",  # a search for a better prompt: what it found, or why that was refused
     "compared": "...",  # an experiment is done
     "studied": "study rows scorer model seed labels notes ...",  # a technique's study is done

@@ -54,12 +54,15 @@ def followed(
             thread.join()
 
 
-def paced(events: Iterable[Event], seconds: float = 0.25) -> Iterator[Event]:
+def paced(events: Iterable[Event], seconds: float = 0.25, *, still: bool = False) -> Iterator[Event]:
     """The events for somebody to look at: of those that only count ("done", "of", or the seconds "passed"), one every so many
-    seconds.
+    seconds; what stands `still` is told only where that is asked for.
     """
-    kind, told = "", 0.0
+    kind, told, last = "", 0.0, None
     for event in events:
+        if event == last and not still:
+            continue
+        last = event
         now = time.monotonic()
         counts = {"done", "of"} <= event.keys() or "passed" in event
         if not counts or event["event"] != kind or now - told >= seconds:

@@ -15,8 +15,9 @@ def judged(
 ) -> Iterator[tuple[int, Score]]:
     """(place, score) of every (question, answer, reference), in the order they are judged."""
     asked = [to_judge(scoring.pattern, *one) for one in answers]
-    for at, reply in judge.batch(asked, SAID, stop or threading.Event()):
-        yield at, score(reply.text, "", scoring)
+    for one in judge.batch(asked, SAID, stop or threading.Event()):
+        if one:
+            yield one[0], score(one[1].text, "", scoring)
 
 
 def to_judge(rubric: str, question: Prompt, answer: str, reference: str = "") -> Prompt:

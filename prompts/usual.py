@@ -20,6 +20,7 @@ from prompts.following import followed
 from prompts.home import home, write_whole
 
 KEPT = 500  # durations that are remembered
+MANY = 1000  # what is short is remembered by so many
 Tell = Callable[[Event], None]  # {"passed", "remaining"} is told to it
 
 
@@ -41,6 +42,18 @@ def remember(seconds: float, *what: object) -> None:
         known = {name: known for name, known in _known().items() if name != key}
         known[key] = round(seconds, 1)  # the newest is last
         write_whole(_file(), json.dumps(dict(list(known.items())[-KEPT:])))
+
+
+def usual_each(*what: object) -> float | None:
+    """As `usual`, of each of many."""
+    seconds = usual("many", *what)
+    return None if seconds is None else seconds / MANY
+
+
+def remember_each(seconds: float, count: int, *what: object) -> None:
+    """As `remember`, of `count` that took so long together."""
+    if count:
+        remember(seconds / count * MANY, "many", *what)
 
 
 def _file() -> Path:

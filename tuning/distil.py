@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prompts.answering import answered, keyed
+from prompts.answering import answered, foreseen, keyed
 from prompts.backends import OnDevice, identity
 from prompts.errors import UserError
 from prompts.events import Event
@@ -114,12 +114,15 @@ def distil(
         scorer="exact_match"
     )  # so that the teacher writes, and its answers can differ
     first, total = rung.sides[0], settings.samples * len(rows)
+    sides = []
     for number in range(settings.samples):
         drawn = first.settings.changed(temperature=settings.temperature, seed=footing.settings.seed + number)
-        side = Side(f"answer {number + 1}", first.technique, drawn, first.backend, first.prompts)
-        keyed(side, plain, teacher_footing.evalset)
+        sides.append(Side(f"answer {number + 1}", first.technique, drawn, first.backend, first.prompts))
+        keyed(sides[-1], plain, teacher_footing.evalset)
+    left = foreseen(sides, footing.cache, plain)
+    for number, side in enumerate(sides):
         for done in answered(side, range(len(rows)), footing.cache, plain, teacher_footing.evalset, footing.stop):
-            yield {"event": "asking", "done": number * len(rows) + done, "of": total}
+            yield {"event": "asking", "done": number * len(rows) + done, "of": total, "foreseen": left}
         for at in range(len(rows)):
             answers[at].append(side.answers[at].text)
     for at, said in enumerate(answers):

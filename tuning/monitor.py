@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prompts.backends import OnDevice, Sampling, identity, open_backend, together
+from prompts.backends import OnDevice, Sampling, answers, identity, open_backend, together
 from prompts.errors import UserError
 from prompts.events import Event
 from prompts.held_out import check_unseen, row_keys
@@ -24,6 +24,7 @@ from prompts.rows import Table
 from prompts.scoring import GRADED, check, settled
 from prompts.settings import knob
 from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
+from prompts.usual import usual_each
 from prompts.words import dumps, later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, conversations, resolve
@@ -86,9 +87,11 @@ def score_again(
     open_model = partial(open_backend, owner=owner, token=token, key=key, on_device=on_device)
     backend = open_model(settings.model)
     sampling, replies = Sampling(max_new_tokens=room(settings.model, owner, references, token)), dict[int, Reply]()
+    each = usual_each(*answers(backend, sampling))
+    left = None if each is None else round(each * len(rows), 1)
     for done in together(backend, [row.prompt for row in rows], sampling, threading.Event()):
         replies |= done
-        yield {"event": "asking", "done": len(replies), "of": len(rows)}
+        yield {"event": "asking", "done": len(replies), "of": len(rows), "foreseen": left}
     labels = list(settings.labels) or sorted({reference.strip() for reference in references})
     said = [replace(replies[at], text=read(replies[at].text)) for at in range(len(rows))]
     scores = scores_of(measure, rows, said, labels, open_model)

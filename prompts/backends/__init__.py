@@ -1,12 +1,14 @@
 """Where a prompt is answered: local.py (transformers) and remote.py (OpenAI-compatible servers)."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 from prompts.backends.plan import Batch
 from prompts.messages import CHARACTERS, Prompt, Rendered, Reply
 from prompts.settings import Settings, knob
+from prompts.usual import remember_each
 
 Thinking = Literal["default", "on", "off"]
 OnDevice = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -70,25 +72,37 @@ class Backend(Protocol):
 
     def batch(
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
-    ) -> Iterator[tuple[int, Reply]]:
-        """(position, reply) of every prompt in `plan` (default: all), in the order they are done."""
+    ) -> Iterator[tuple[int, Reply] | None]:
+        """(position, reply) of every prompt in `plan` (default: all), in the order they are done; None now and then, so that
+        whoever waits is heard of.
+        """
 
 
 def together(
     backend: Backend, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
 ) -> Iterator[dict[int, Reply]]:
-    """The replies by their positions, those of a batch at once: they are done in the same moment, and so they are counted. First,
-    as soon as the model is there, come none.
+    """The replies by their positions, those of a batch at once: they are done in the same moment, and so they are counted. None
+    come first, as soon as the model is there, and now and then.
     """
     plan = backend.plan(prompts, sampling)
     yield {}
+    began = time.monotonic()
     batch_of = {at: number for number, batch in enumerate(plan) for at in batch}
     found: list[dict[int, Reply]] = [{} for _ in plan]
-    for at, reply in backend.batch(prompts, sampling, stop, plan):
-        mine = batch_of[at]
-        found[mine][at] = reply
+    for one in backend.batch(prompts, sampling, stop, plan):
+        if one is None:
+            yield {}
+            continue
+        mine = batch_of[one[0]]
+        found[mine][one[0]] = one[1]
         if len(found[mine]) == len(plan[mine]):
             yield found[mine]
+    remember_each(time.monotonic() - began, len(prompts), *answers(backend, sampling))
+
+
+def answers(backend: Backend, sampling: Sampling, labelled: bool = False) -> tuple[object, ...]:
+    """What the time of a model's answers is remembered by; `labelled`: of the likeliest of some labels, which are not written."""
+    return ("answers", backend.name, labelled or sampling.max_new_tokens)
 
 
 def tokens_of(backend: Backend, prompt: Prompt, thinking: Thinking = "default") -> int:

@@ -66,11 +66,10 @@ class LocalBackend:
 
     def batch(
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
-    ) -> Iterator[tuple[int, Reply]]:
+    ) -> Iterator[tuple[int, Reply] | None]:
         batches = plan if plan is not None else self.plan(prompts, sampling)
         for found in self._batch(*self._who, list(prompts), list(batches), sampling):
-            if found is not None:
-                yield found
+            yield found
             if stop.is_set():
                 return
 
@@ -85,12 +84,11 @@ class LocalBackend:
         labels: Sequence[str],
         stop: threading.Event,
         plan: Sequence[Batch] | None = None,
-    ) -> Iterator[tuple[int, Reply]]:
-        """(position, the label that is likeliest as the whole reply) of every prompt, by log-probability."""
+    ) -> Iterator[tuple[int, Reply] | None]:
+        """(position, the label that is likeliest as the whole reply) of every prompt, by log-probability; None as in `batch`."""
         batches = plan if plan is not None else self.plan(prompts, Sampling(max_new_tokens=64))
         for found in self._labels(*self._who, list(prompts), list(batches), list(labels)):
-            if found is not None:
-                yield found
+            yield found
             if stop.is_set():
                 return
 

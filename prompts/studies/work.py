@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from prompts.answering import answered, by_judge, keyed
+from prompts.answering import answered, by_judge, foreseen, keyed
 from prompts.asking import Open
 from prompts.backends import tokens_of
 from prompts.errors import UserError, about
@@ -119,7 +119,7 @@ def _seconds_of(pending: Pending, ground: Ground) -> float | None:
         prompts = [side.prompts[at] for at in some]
         labelled = by_probability(side, ground.scoring)
         ask, extra = (backend.labels, ground.evalset.labels) if labelled else (backend.batch, side.settings)
-        replies = [reply for _, reply in ask(prompts, extra, ground.stop)]
+        replies = [one[1] for one in ask(prompts, extra, ground.stop) if one]
         asked, spent = asked + len(replies), spent + sum(reply.seconds for reply in replies)
     return spent / asked * sum(len(rows) for _, rows in waiting) if asked else 0.0
 
@@ -150,12 +150,13 @@ def asking(arms: list[Arm], ground: Ground) -> Iterator[Event]:
     """Asks every row of every arm, from the cache where it is known, and scores it."""
     total = sum(len(side.prompts) for arm in arms for side in arm.sides)
     cache, done = Replies(ground.owner), 0
+    left = foreseen([side for arm in arms for side in arm.sides], cache, ground.scoring)
     for arm in arms:
         rows = range(len(arm.evalset.rows))
         for side in arm.sides:
             with about(f"{arm.name}: "):
                 for count in answered(side, rows, cache, ground.scoring, arm.evalset, ground.stop):
-                    yield {"event": "asking", "variant": arm.name, "done": done + count, "of": total}
+                    yield {"event": "asking", "variant": arm.name, "done": done + count, "of": total, "foreseen": left}
             if ground.stop.is_set():
                 return
             done += len(rows)

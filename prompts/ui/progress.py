@@ -31,10 +31,13 @@ class TimeLeft:
 
     def __init__(self) -> None:
         self._began = self._at = time.monotonic()
-        self._done = 0
+        self._before = self._done = 0
+        self._end: float | None = None  # when it was to be over
 
     def line(self, event: Mapping[str, Any], now: float | None = None) -> str:
-        """Of an event with "done" and "of" (0: not known), maybe the "variant" that is at work, or that "bytes" are counted."""
+        """Of an event with "done" and "of" (0: not known), maybe the "variant" that is at work, or that "bytes" are counted, or the
+        seconds "foreseen" for all (None: not known); then the first event says what was done before.
+        """
         done, of = event["done"], event["of"]
         if "bytes" in event:
             text = say("{done:,.1f} of {of:,.1f} MB", done=done / 1e6, of=of / 1e6)
@@ -43,9 +46,14 @@ class TimeLeft:
         if "variant" in event:
             text = say("{variant}: {done}", variant=event["variant"], done=text)
         now = time.monotonic() if now is None else now
+        if done < self._done or ("foreseen" in event and self._end is None):
+            self._began, self._before = now, done
+            self._end = now + (event.get("foreseen") or 0.0)
         if done != self._done:
             self._done, self._at = done, now
-        if not done or now - self._began < TOLD_AFTER or ("bytes" in event and done < of * FEW):
-            return text + "…"
-        left = (self._at - self._began) / done * (of - done) - (now - self._at)
+        counted = done - self._before
+        if not counted or now - self._began < TOLD_AFTER or ("bytes" in event and done < of * FEW):
+            left = (self._end or now) - now
+        else:
+            left = (self._at - self._began) / counted * (of - done) - (now - self._at)
         return text + (time_left(left) or "…")

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,34 @@ def compared(settings: Experiment, answer: Any = right, rows: Table | None = Non
 
     *_, last = run(settings, rows or table(), owner, opened)
     return last, [asked for backend in backends for asked in backend.asked]
+
+
+def test_the_second_comparison_is_foreseen_by_the_first_without_what_is_known() -> None:
+    def slowly(asked: Any) -> str:
+        time.sleep(0.005)
+        return right(asked)
+
+    def told(*tasks: str) -> list[Any]:
+        settings = experiment(*(variant(task, task) for task in tasks))
+        *asking, _ = run(settings, table(), "local", lambda _: ScriptedBackend(slowly))
+        assert [event["done"] for event in asking] == sorted(event["done"] for event in asking)
+        assert (asking[-1]["done"], asking[-1]["of"]) == (40 * len(tasks), 40 * len(tasks))
+        return [event["foreseen"] for event in asking]
+
+    assert set(told("a")) == {None}, "never asked before"
+    (two,) = set(told("b", "c"))
+    (one,) = set(told("b", "d"))
+    assert 2 * 40 * 0.005 <= two < 3 and 40 * 0.005 <= one < two
+    assert set(told("b", "c")) == {0.0}
+
+
+def test_while_a_batch_is_written_whoever_waits_is_heard_of(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from functools import partial
+
+    monkeypatch.setattr("prompts.backends.batching.heartbeats", partial(heartbeats, every=0.01))
+    settings = experiment(variant("a", max_new_tokens=64, model=tiny), scorer="exact_match")
+    *asking, _ = run(settings, table(), "local", lambda name: open_backend(name, "local"))
+    assert len([event for event in asking if event["done"] == 0]) > 2
 
 
 def test_a_comparison_has_scores_intervals_and_a_verdict() -> None:

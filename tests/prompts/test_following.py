@@ -130,8 +130,8 @@ def test_seconds_left_are_those_of_the_pace_so_far() -> None:
 
 def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
     began = time.monotonic()
+    assert TimeLeft().line({"done": 3, "of": 1000, "variant": "a"}, began + 1) == "a: 3 of 1,000…"
     left = TimeLeft()
-    assert left.line({"done": 3, "of": 1000, "variant": "a"}, began + 1) == "a: 3 of 1,000…"
     assert left.line({"done": 0, "of": 10}, began + 9) == "0 of 10…"
     assert left.line({"done": 10, "of": 100}, began + 10).startswith("10 of 100 · about 1 min 30 s left")
     assert left.line({"done": 10, "of": 100}, began + 40).endswith("about 1 min 0 s left"), (
@@ -140,6 +140,14 @@ def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
     assert left.line({"done": 10, "of": 100}, began + 100) == "10 of 100…", "and then nobody knows"
     assert left.line({"done": 20, "of": 100}, began + 100).endswith("about 6 min 40 s left")
     assert left.line({"done": 100, "of": 100}, began + 100) == "100 of 100…"
+    known = TimeLeft()
+    assert known.line({"done": 5, "of": 45, "foreseen": 20.0}, began) == "5 of 45 · about 20 s left"
+    assert known.line({"done": 5, "of": 45, "foreseen": 20.0}, began + 8) == "5 of 45 · about 12 s left"
+    assert known.line({"done": 25, "of": 45, "foreseen": 20.0}, began + 16) == "25 of 45 · about 16 s left", (
+        "five were known before"
+    )
+    assert known.line({"done": 2, "of": 45}, began + 30) == "2 of 45…", "another count"
+    assert TimeLeft().line({"done": 5, "of": 45, "foreseen": None}, began + 9) == "5 of 45…"
     few = {"done": 2_000, "of": 271_000_000, "bytes": True}
     assert TimeLeft().line(few, began + 3) == "0.0 of 271.0 MB…", "a small file tells nothing of a large one"
     assert [duration(seconds) for seconds in (None, 59, 75, 3_700)] == ["?", "59 s", "1 min 15 s", "1 h 1 min"]

@@ -61,9 +61,9 @@ def test_a_run_is_scored_again_and_compared_with_its_held_out_rows(tiny: str) ->
     )
     *asking, found = score_again("local", Watched(model=name), new)
     assert asking[0]["done"] == 0, "told as soon as the model is there"
-    assert (
-        asking[-1] == {"event": "asking", "done": 20, "of": 20} and found["rows"] == 20 and found["scorer"] == "label"
-    )
+    assert asking[-1] == {"event": "asking", "done": 20, "of": 20, "foreseen": asking[0]["foreseen"]}
+    assert asking[0]["foreseen"] > 0, "by the measurement of the held-out rows"
+    assert found["rows"] == 20 and found["scorer"] == "label"
     assert found["against"]["rows"] == 8, "the first measurement is that of its held-out rows"
     assert found["against"]["how"] == "other rows"
     *_, same = score_again("local", Watched(model=name), named_table(name, "local"))

@@ -16,10 +16,12 @@ ALONE = 3  # rows asked one at a time, for the latency
 
 def asked(footing: Footing, rung: Rung, stopped: Callable[[], bool]) -> Iterator[Event]:
     """Events "asking" (done, of), and last "answered" with the rung's document; none comes last where it was stopped."""
-    total, done = len(footing.evalset.rows), 0
+    total, done, told = len(footing.evalset.rows), 0, -1
     for side in rung.sides:
         for count in answered(side, range(total), footing.cache, footing.scoring, footing.evalset, footing.stop):
-            yield {"event": "asking", "rung": rung.name, "done": done + count, "of": total * len(rung.sides)}
+            if done + count != told:
+                told = done + count
+                yield {"event": "asking", "rung": rung.name, "done": told, "of": total * len(rung.sides)}
             if stopped():
                 footing.stop.set()
                 return
@@ -76,7 +78,7 @@ def _latency(footing: Footing, side: Side) -> float:
             backend: Any = side.backend
             ask = backend.labels if by_probability(side, footing.scoring) else backend.batch
             extra: Any = footing.evalset.labels if by_probability(side, footing.scoring) else side.settings
-            reply = dict(ask([side.prompts[at]], extra, footing.stop))[0]
+            reply = dict(filter(None, ask([side.prompts[at]], extra, footing.stop)))[0]
             footing.cache.put([(name, reply)], "alone")
             known = footing.cache.get([name])
         seconds.append(known[name][0].seconds)
