@@ -89,8 +89,8 @@ def answered(
     ask = backend.labels if by_probability(side, scoring) else backend.batch
     extra: Any = evalset.labels if by_probability(side, scoring) else side.settings
     for one in ask(prompts, extra, stop, plan=batches) if batches else ():
-        if one is None:
-            yield done
+        if one is None:  # rows of a batch whose others are still asked are counted too
+            yield done + sum(row in found for batch, _ in pending for row in batch)
             continue
         at, reply = one
         found[at] = reply

@@ -5,6 +5,7 @@ another. Imported on first use: it needs torch.
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from prompts.backends.plan import Batch
 from prompts.loading import Loaded
 
 LOGITS = 256  # positions whose logits over the whole vocabulary are held at once
+AT_ONCE = 1024  # tokens of packed rows in one pass: more are no faster, and what is done is counted later
 
 
 class _Tree:
@@ -49,7 +51,7 @@ def label_scores(
     labels: Sequence[Sequence[int]],
     stop: threading.Event,
 ) -> Iterator[tuple[Batch, list[list[float]], float]]:
-    """(batch, log-probability of each label as the whole reply, seconds).
+    """(rows of a batch, log-probability of each label as their whole reply, seconds), a part of the batch at a time.
 
     `labels`: token ids of each label with its end token. A prompt is read once; all labels follow it as branches of a tree
     that do not see one another.
@@ -57,12 +59,18 @@ def label_scores(
     with torch.inference_mode():
         reader, tree = Reader(loaded, model, prompts), _Tree(labels, model.device)
         score = _packed_scores if packs(model) else _padded_scores
-        for batch in batches:
+        for part in (part for batch in batches for part in (_parts(batch, prompts) if packs(model) else [batch])):
             if stop.is_set():
                 return
             started = time.perf_counter()
-            found = score(reader, tree, [prompts[at] for at in batch])
-            yield batch, found.tolist(), time.perf_counter() - started
+            found = score(reader, tree, [prompts[at] for at in part])
+            yield part, found.tolist(), time.perf_counter() - started
+
+
+def _parts(batch: Batch, prompts: Sequence[Sequence[int]]) -> list[Batch]:
+    """The rows of a batch in turn, about AT_ONCE tokens a part."""
+    ends = list(accumulate(len(prompts[at]) for at in batch))
+    return [[at for at, _ in rows] for _, rows in groupby(zip(batch, ends, strict=True), lambda row: row[1] // AT_ONCE)]
 
 
 def _packed_scores(reader: Reader, tree: _Tree, rows: Sequence[Sequence[int]]) -> Any:

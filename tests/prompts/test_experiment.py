@@ -67,6 +67,23 @@ def test_the_second_comparison_is_foreseen_by_the_first_without_what_is_known() 
     assert set(told("b", "c")) == {0.0}
 
 
+def test_rows_of_a_large_batch_are_counted_before_it_is_done(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from functools import partial
+
+    from prompts.backends import labels
+
+    monkeypatch.setattr("prompts.backends.batching.heartbeats", partial(heartbeats, every=0.001))
+    settings = experiment(variant("a", model=tiny), scorer="label")
+    counts, found = [], {}
+    for tokens in (10**6, 100):
+        monkeypatch.setattr(labels, "AT_ONCE", tokens)
+        *asking, last = run(settings, table(), f"owner{tokens}", lambda name: open_backend(name, "local"))
+        counts.append(len({event["done"] for event in asking}))
+        found[tokens] = last["replies"]
+    assert counts[1] > counts[0]
+    assert len(found[100]) == 40 and found[100] == found[10**6]
+
+
 def test_while_a_batch_is_written_whoever_waits_is_heard_of(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from functools import partial
 
