@@ -62,7 +62,7 @@ def _key(side: Side, scoring: Scoring, evalset: EvalSet, asked: Any) -> str:
 def answered(
     side: Side, wanted: Sequence[int], cache: Replies, scoring: Scoring, evalset: EvalSet, stop: threading.Event
 ) -> Iterator[int]:
-    """Fills the side's answers and scores for the wanted rows; yields how many are done, the same now and then.
+    """Fills the side's answers and scores for the wanted rows; yields how many are done, now and then as many as before.
 
     The plan is made from all wanted rows, so that a resumed experiment repeats the very batches that were interrupted.
     """

@@ -60,11 +60,11 @@ def paced(events: Iterable[Event], seconds: float = 0.25, *, still: bool = False
     """
     kind, told, last = "", 0.0, None
     for event in events:
-        if event == last and not still:
-            continue
-        last = event
         now = time.monotonic()
         counts = {"done", "of"} <= event.keys() or "passed" in event
+        if counts and event == last and not still:
+            continue
+        last = event
         if not counts or event["event"] != kind or now - told >= seconds:
             kind, told = event["event"], now
             yield event

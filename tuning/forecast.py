@@ -42,9 +42,7 @@ TIERS = {
     "h200": (5.00, 989),
 }  # fmt: skip
 SHARE = 0.3
-LAUNCHES = (
-    0.008  # seconds: measured with LoRA on an H200, where small models wait for the processor that starts their kernels
-)
+LAUNCHES = 0.008  # seconds, LoRA on an H200: a small model waits for the processor that starts its kernels
 
 
 def forecast(

@@ -59,7 +59,8 @@ def label_scores(
     with torch.inference_mode():
         reader, tree = Reader(loaded, model, prompts), _Tree(labels, model.device)
         score = _packed_scores if packs(model) else _padded_scores
-        for part in (part for batch in batches for part in (_parts(batch, prompts) if packs(model) else [batch])):
+        width = [len(prompt) - len(reader.prefix) + len(tree.tokens) for prompt in prompts]
+        for part in (part for batch in batches for part in (_parts(batch, width) if packs(model) else [batch])):
             if stop.is_set():
                 return
             started = time.perf_counter()
@@ -67,9 +68,9 @@ def label_scores(
             yield part, found.tolist(), time.perf_counter() - started
 
 
-def _parts(batch: Batch, prompts: Sequence[Sequence[int]]) -> list[Batch]:
-    """The rows of a batch in turn, about AT_ONCE tokens a part."""
-    ends = list(accumulate(len(prompts[at]) for at in batch))
+def _parts(batch: Batch, tokens: Sequence[int]) -> list[Batch]:
+    """The rows of a batch in turn, about AT_ONCE of their tokens a part."""
+    ends = list(accumulate(tokens[at] for at in batch))
     return [[at for at, _ in rows] for _, rows in groupby(zip(batch, ends, strict=True), lambda row: row[1] // AT_ONCE)]
 
 

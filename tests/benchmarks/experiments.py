@@ -65,8 +65,8 @@ def measure(table: Table, name: str, given: dict[str, Any]) -> None:
     rounds = [
         (
             pace(lambda: one_by_one(loaded, prompts[:ALONE], settings.max_new_tokens), ALONE),
-            pace(lambda: dict(backend.batch(prompts, settings, stop)), len(prompts)),
-            pace(lambda: dict(backend.labels(prompts, ["positive", "negative"], stop)), len(prompts)),
+            pace(lambda: dict(filter(None, backend.batch(prompts, settings, stop))), len(prompts)),
+            pace(lambda: dict(filter(None, backend.labels(prompts, ["positive", "negative"], stop))), len(prompts)),
         )
         for _ in range(ROUNDS + 1)
     ][1:]  # the first one warms up

@@ -34,7 +34,9 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def asked(model: str, *texts: str, room: int = 8) -> list[str]:
     prompts = [prompt(message("user", (text, "input"))) for text in texts]
-    replies = dict(open_backend(model, "local").batch(prompts, Sampling(max_new_tokens=room), threading.Event()))
+    replies = dict(
+        filter(None, open_backend(model, "local").batch(prompts, Sampling(max_new_tokens=room), threading.Event()))
+    )
     return [replies[at].text for at in range(len(texts))]
 
 
