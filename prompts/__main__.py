@@ -75,7 +75,7 @@ def _compare(flags: CompareFlags, show: Show) -> Any:
     experiment = read_experiment(Path(flags.experiment))
     table = table_of(flags.rows, flags.owner)
     document: dict[str, Any] = {}
-    for document in paced(run(experiment, table, flags.owner, opener(flags.owner)), seconds=2):
+    for document in paced(run(experiment, table, flags.owner, opener(flags.owner)), seconds=2, moved=True):
         if document["event"] == "asking":
             show(f"{document['variant']}: {document['done']} of {document['of']}")
     return {key: value for key, value in document.items() if key != "event" and (key != "replies" or flags.replies)}

@@ -1,5 +1,6 @@
 """Sides at work: prompts -> replies from the cache or the model, read and scored. An experiment and a ladder are made of sides."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from prompts.scoring import Score, Scoring, score
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
-from prompts.usual import remember_each, usual_each
+from prompts.usual import Pace, remember_each, usual_each
 from prompts.voting import majority
 from prompts.words import say
 
@@ -102,21 +103,19 @@ def answered(
         if whole:  # a model on this machine answers a batch at once
             done += sum(len(batch) for batch, _ in whole)
             yield done
-    remember_each(time.monotonic() - began, len(found), *_named(side, scoring))
+    if not stop.is_set():
+        remember_each(time.monotonic() - began, len(found), *_named(side, scoring))
 
 
-def foreseen(sides: Sequence[Side], cache: Replies, scoring: Scoring) -> float | None:
-    """The seconds until all rows of the sides are answered, by how long such answers took here the last time; None where that is
-    not known.
-    """
-    seconds = 0.0
+def pace_of(sides: Sequence[Side], cache: Replies, scoring: Scoring) -> Pace:
+    """Of the rows that are not known, which at first are to take as long as such answers took here the last time."""
+    rows, seconds = 0, 0.0
     for side in sides:
-        unknown = len(side.keys) - len(cache.get(side.keys))
-        each = usual_each(*_named(side, scoring)) if unknown else 0.0
-        if each is None:
-            return None
-        seconds += each * unknown
-    return round(seconds, 1)
+        known = cache.get(set(side.keys))
+        if unknown := sum(key not in known for key in side.keys):
+            rows += unknown
+            seconds += unknown * (usual_each(*_named(side, scoring)) or math.nan)
+    return Pace(rows, None if math.isnan(seconds) else seconds)
 
 
 def _named(side: Side, scoring: Scoring) -> tuple[object, ...]:
@@ -157,7 +156,15 @@ def by_judge(
         rows = [at for at in wanted if side.answers[at].text is not None]
         for at in wanted:
             side.scores[at] = Score(0.0, None)
-        answers = [(side.prompts[at], side.answers[at].text or "", evalset.references[at]) for at in rows]
-        for done, (at, found) in enumerate(judged(scoring, judge, answers, stop), 1):
-            side.scores[rows[at]] = found
-            yield {"event": "asking", "variant": say("judge of {name}", name=side.name), "done": done, "of": len(rows)}
+        for told in Pace(len(rows), None).told(_judged(side, rows, scoring, evalset, judge, stop)):
+            yield {"event": "asking", "variant": say("judge of {name}", name=side.name), **told, "of": len(rows)}
+
+
+def _judged(
+    side: Side, rows: Sequence[int], scoring: Scoring, evalset: EvalSet, judge: Backend, stop: threading.Event
+) -> Iterator[int]:
+    answers = [(side.prompts[at], side.answers[at].text or "", evalset.references[at]) for at in rows]
+    yield 0
+    for done, (at, found) in enumerate(judged(scoring, judge, answers, stop), 1):
+        side.scores[rows[at]] = found
+        yield done

@@ -11,7 +11,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from prompts.answering import answered, by_judge, foreseen, keyed, side_of
+from prompts.answering import answered, by_judge, keyed, pace_of, side_of
 from prompts.asking import Open
 from prompts.errors import UserError, about
 from prompts.events import Event
@@ -32,7 +32,7 @@ LOOK_EVERY = 10  # rows between two looks of "run until decided"
 def run(
     experiment: Experiment, table: Table, owner: str, open_model: Open, *, stop: threading.Event | None = None
 ) -> Iterator[Event]:
-    """Events "asking" (variant; of all variants together done, of, and the seconds foreseen) and last "compared" (the document,
+    """Events "asking" (variant; of all variants together done, of and the seconds remaining) and last "compared" (the document,
     with a row for each scored row).
 
     Raises UserError naming variant, slot, column or row; what was answered so far is kept in the cache.
@@ -50,21 +50,16 @@ def run(
     evalset, sides = _fitting(experiment, evalset, sides)
     folder = _folder(owner, experiment, evalset)
     cache = Replies(owner)
-    total, left = len(evalset.rows), foreseen(sides, cache, experiment)
+    total, pace = len(evalset.rows), pace_of(sides, cache, experiment)
     looks = [*range(LOOK_EVERY, total, LOOK_EVERY), total] if experiment.until_decided else [total]
     asked = 0
     for look in looks:
         wanted = list(range(asked, look))
         for number, side in enumerate(sides):
             before = asked * len(sides) + len(wanted) * number
-            for done in answered(side, wanted, cache, experiment, evalset, stop):
-                yield {
-                    "event": "asking",
-                    "variant": side.name,
-                    "done": before + done,
-                    "of": total * len(sides),
-                    "foreseen": left,
-                }
+            for told in pace.told(answered(side, wanted, cache, experiment, evalset, stop)):
+                told["done"] += before
+                yield {"event": "asking", "variant": side.name, **told, "of": total * len(sides)}
             if stop.is_set():
                 return
         yield from by_judge(experiment, evalset, sides, wanted, open_model, stop)

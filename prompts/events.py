@@ -9,8 +9,8 @@ from typing import Any
 Event = dict[str, Any]
 
 KINDS = {
-    # rows, of which so many are answered; by which variant, or for which rung; the seconds that all were to take, or None
-    "asking": "done of variant rung foreseen",
+    # rows, of which so many are answered; by which variant, or for which rung; seconds, or None
+    "asking": "done of variant rung remaining",
     "proposed": "tree version how score refused",  # a search for a better prompt: what it found, or why that was refused
     "compared": "...",  # an experiment is done
     "studied": "study rows scorer model seed labels notes ...",  # a technique's study is done

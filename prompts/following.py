@@ -54,19 +54,19 @@ def followed(
             thread.join()
 
 
-def paced(events: Iterable[Event], seconds: float = 0.25, *, still: bool = False) -> Iterator[Event]:
+def paced(events: Iterable[Event], seconds: float = 0.25, *, moved: bool = False) -> Iterator[Event]:
     """The events for somebody to look at: of those that only count ("done", "of", or the seconds "passed"), one every so many
-    seconds; what stands `still` is told only where that is asked for.
+    seconds; with `moved`, only those that say another count than the last one.
     """
     kind, told, last = "", 0.0, None
     for event in events:
         now = time.monotonic()
         counts = {"done", "of"} <= event.keys() or "passed" in event
-        if counts and event == last and not still:
+        count = {name: value for name, value in event.items() if name not in ("remaining", "time")}
+        if counts and moved and count == last:
             continue
-        last = event
         if not counts or event["event"] != kind or now - told >= seconds:
-            kind, told = event["event"], now
+            kind, told, last = event["event"], now, count
             yield event
 
 

@@ -94,7 +94,7 @@ def _optimise(flags: Any, show: Show) -> Any:
 
 def _last(events: Any, flags: Any, show: Show) -> Any:
     event: dict[str, Any] = {}
-    for event in paced(events, seconds=2):
+    for event in paced(events, seconds=2, moved=True):
         if event["event"] == "asking":
             show(f"{event['variant']}: {event['done']} of {event['of']}")
         elif event["event"] == "proposed":

@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from pathlib import Path
@@ -21,6 +21,8 @@ from prompts.home import home, write_whole
 
 KEPT = 500  # durations that are remembered
 MANY = 1000  # what is short is remembered by so many
+FEW = 16  # fewer tell little of how long each of many takes
+SOON = 2.0  # seconds after which it is seen how fast it goes
 Tell = Callable[[Event], None]  # {"passed", "remaining"} is told to it
 
 
@@ -51,9 +53,42 @@ def usual_each(*what: object) -> float | None:
 
 
 def remember_each(seconds: float, count: int, *what: object) -> None:
-    """As `remember`, of `count` that took so long together."""
-    if count:
+    """As `remember`, of `count` that took so long together; of FEW, each of which takes longer, only where nothing is known."""
+    if count >= FEW or (count and usual("many", *what) is None):
         remember(seconds / count * MANY, "many", *what)
+
+
+class Pace:
+    """How long so many things still take: by those that are done; at first by what all were to take, where that is known."""
+
+    def __init__(self, of: int, foreseen: float | None) -> None:
+        self._of, self._foreseen, self._done, self._spent = of, foreseen, 0, 0.0
+
+    def told(self, counts: Iterable[int]) -> Iterator[Event]:
+        """{"done", "remaining": seconds, None where nobody knows} of each count, the first of which is of what was done before;
+        several counts may come one after the other.
+        """
+        last = None
+        for count in counts:
+            now = time.monotonic()
+            if last is None:
+                last, at = count, now
+            elif count != last:
+                self._done += count - last
+                self._spent += now - at
+                last, at = count, now
+            yield {"done": count, "remaining": self._left(now - at)}
+
+    def _left(self, waited: float) -> float | None:
+        if self._done >= self._of:
+            return None
+        if self._done and self._spent >= SOON:
+            left = self._spent / self._done * (self._of - self._done) - waited
+        elif self._foreseen is not None:
+            left = self._foreseen - self._spent - waited
+        else:
+            return None
+        return round(left, 1) if left > 0 else None  # of what is late nobody knows when it comes
 
 
 def _file() -> Path:

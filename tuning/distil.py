@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from prompts.answering import answered, foreseen, keyed
+from prompts.answering import answered, keyed, pace_of
 from prompts.backends import OnDevice, identity
 from prompts.errors import UserError
 from prompts.events import Event
@@ -119,10 +119,13 @@ def distil(
         drawn = first.settings.changed(temperature=settings.temperature, seed=footing.settings.seed + number)
         sides.append(Side(f"answer {number + 1}", first.technique, drawn, first.backend, first.prompts))
         keyed(sides[-1], plain, teacher_footing.evalset)
-    left = foreseen(sides, footing.cache, plain)
+    pace = pace_of(sides, footing.cache, plain)
     for number, side in enumerate(sides):
-        for done in answered(side, range(len(rows)), footing.cache, plain, teacher_footing.evalset, footing.stop):
-            yield {"event": "asking", "done": number * len(rows) + done, "of": total, "foreseen": left}
+        for told in pace.told(
+            answered(side, range(len(rows)), footing.cache, plain, teacher_footing.evalset, footing.stop)
+        ):
+            told["done"] += number * len(rows)
+            yield {"event": "asking", **told, "of": total}
         for at in range(len(rows)):
             answers[at].append(side.answers[at].text)
     for at, said in enumerate(answers):

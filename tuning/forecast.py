@@ -16,6 +16,7 @@ from prompts.backends import OnDevice, identity
 from prompts.errors import WorldError
 from prompts.following import Progress, told_to_nobody
 from prompts.home import device_lock, models_folder, owner_folder
+from prompts.loading import device
 from prompts.models import locate
 from prompts.rows import Table, store
 from prompts.weights import fetch
@@ -176,7 +177,8 @@ class _Steps:
         self.trainer.create_optimizer_and_scheduler(num_training_steps=100)
         self.parameters = sum(p.numel() for p in self.trainer.model.parameters())
         config = self.trainer.model.config
-        self.layers = config.num_hidden_layers + (getattr(config, "num_decoder_layers", None) or 0)
+        writing = getattr(config, "num_decoder_layers", None) or getattr(config, "decoder_layers", None) or 0
+        self.layers = writing + (getattr(config.get_text_config(), "num_hidden_layers", None) or 0)
 
     def sampling(self) -> float:
         """Seconds of the sample answers after an epoch."""
@@ -192,5 +194,5 @@ class _Steps:
         self.trainer.training_step(self.trainer.model, {"rows": rows})
         self.trainer.optimizer.step()
         self.trainer.model.zero_grad(set_to_none=True)
-        torch.get_device_module().synchronize()  # a GPU is asked first and computes later
+        torch.get_device_module(device()).synchronize()  # a GPU is asked first and computes later
         return {"seconds": time.perf_counter() - started, "tokens": sum(len(row.ids) for row in rows)}

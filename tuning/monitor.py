@@ -24,7 +24,7 @@ from prompts.rows import Table
 from prompts.scoring import GRADED, check, settled
 from prompts.settings import knob
 from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
-from prompts.usual import usual_each
+from prompts.usual import Pace, usual_each
 from prompts.words import dumps, later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, conversations, resolve
@@ -88,10 +88,14 @@ def score_again(
     backend = open_model(settings.model)
     sampling, replies = Sampling(max_new_tokens=room(settings.model, owner, references, token)), dict[int, Reply]()
     each = usual_each(*answers(backend, sampling))
-    left = None if each is None else round(each * len(rows), 1)
-    for done in together(backend, [row.prompt for row in rows], sampling, threading.Event()):
-        replies |= done
-        yield {"event": "asking", "done": len(replies), "of": len(rows), "foreseen": left}
+
+    def counted() -> Iterator[int]:
+        for done in together(backend, [row.prompt for row in rows], sampling, threading.Event()):
+            replies.update(done)
+            yield len(replies)
+
+    for told in Pace(len(rows), None if each is None else each * len(rows)).told(counted()):
+        yield {"event": "asking", **told, "of": len(rows)}
     labels = list(settings.labels) or sorted({reference.strip() for reference in references})
     said = [replace(replies[at], text=read(replies[at].text)) for at in range(len(rows))]
     scores = scores_of(measure, rows, said, labels, open_model)

@@ -26,6 +26,7 @@ from tuning.evaluate import evaluate
 from tuning.keeping import check_steps, may_start
 from tuning.launch.start import start_run
 from tuning.line import device
+from tuning.methods import check_method
 from tuning.recipe import Recipe
 from tuning.search import Search, combinations
 from tuning.work import ACTIVE, CANCEL, Work, durable, read_json, write_json
@@ -68,6 +69,7 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: S
     columns = resolve(columns, table)
     tried = combinations(search, recipe)
     for values in tried:
+        check_method(recipe.changed(**values))
         check_steps(recipe.changed(**values), len(table.rows))
     with may_start(owner):
         return _written(owner, table, recipe, columns, search, tried)

@@ -23,7 +23,7 @@ from tuning import ranks
 from tuning.autopilot import Relief
 from tuning.base import fingerprint, keep
 from tuning.data.encode import Encoded
-from tuning.methods import METHODS, learning_rate, quantized, with_method
+from tuning.methods import METHODS, check_method, learning_rate, quantized, with_method
 from tuning.recipe import Recipe
 from tuning.task import Task
 from tuning.watch import COMPLETE, Watch
@@ -82,6 +82,7 @@ def prepared(
     """(the trainer of a fresh model, its tokenizer)."""
     from tuning.objectives import objective_of
 
+    check_method(recipe)
     source, _ = locate(recipe.model, owner)
     base, tokenizer = read_model(source, token, task.kind, task.labels, **quantized(recipe))
     before = None if quantized(recipe) else fingerprint(base, tokenizer, task.kind)

@@ -73,8 +73,8 @@ class Backend(Protocol):
     def batch(
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
     ) -> Iterator[tuple[int, Reply] | None]:
-        """(position, reply) of every prompt in `plan` (default: all), in the order they are done; None now and then, so that
-        whoever waits is heard of.
+        """(position, reply) of every prompt in `plan` (default: all), in the order they are done; of a model on this machine,
+        None now and then, so that whoever waits is heard of.
         """
 
 

@@ -176,6 +176,7 @@ def batch_labels(
         for at, row in zip(batch, scores, strict=True):
             best = max(range(len(labels)), key=row.__getitem__)
             yield at, Reply(labels[best], len(ids[at]), len(tokens[best]), seconds / len(batch), "stop", row)
+        yield None  # so that these are counted, where others of their batch are still read
 
 
 def located(model: str, owner: str, token: str | None) -> tuple[str, Path | None]:

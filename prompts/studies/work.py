@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from prompts.answering import answered, by_judge, foreseen, keyed
+from prompts.answering import answered, by_judge, keyed, pace_of
 from prompts.asking import Open
 from prompts.backends import tokens_of
 from prompts.errors import UserError, about
@@ -150,13 +150,14 @@ def asking(arms: list[Arm], ground: Ground) -> Iterator[Event]:
     """Asks every row of every arm, from the cache where it is known, and scores it."""
     total = sum(len(side.prompts) for arm in arms for side in arm.sides)
     cache, done = Replies(ground.owner), 0
-    left = foreseen([side for arm in arms for side in arm.sides], cache, ground.scoring)
+    pace = pace_of([side for arm in arms for side in arm.sides], cache, ground.scoring)
     for arm in arms:
         rows = range(len(arm.evalset.rows))
         for side in arm.sides:
             with about(f"{arm.name}: "):
-                for count in answered(side, rows, cache, ground.scoring, arm.evalset, ground.stop):
-                    yield {"event": "asking", "variant": arm.name, "done": done + count, "of": total, "foreseen": left}
+                for told in pace.told(answered(side, rows, cache, ground.scoring, arm.evalset, ground.stop)):
+                    told["done"] += done
+                    yield {"event": "asking", "variant": arm.name, **told, "of": total}
             if ground.stop.is_set():
                 return
             done += len(rows)

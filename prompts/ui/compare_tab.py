@@ -197,7 +197,7 @@ class CompareTab:
         settings = self.form.read(values, variants=made)
         table = picked_table(who, sample, path, pasted)
         progress = TimeLeft()
-        for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key)), still=True):
+        for event in paced(run(settings, table, who.owner, opener(who, self.on_device, key))):
             if event["event"] == "asking":
                 yield {self.status: progress.line(event)}
         document = {name: value for name, value in event.items() if name != "event"}

@@ -63,7 +63,8 @@ def publish_prompt_endpoints(on_device: OnDevice) -> None:
     def compare_prompts(
         who: Caller, settings: Experiment, file: Any = None, rows: Any = None, sample: str = ""
     ) -> Iterator[dict[str, Any]]:
-        yield from paced(run(settings, given_table(who, file, rows or [], sample), who.owner, opener(who, on_device)))
+        table = given_table(who, file, rows or [], sample)
+        yield from paced(run(settings, table, who.owner, opener(who, on_device)), moved=True)
 
     def render_prompt(who: Caller, settings: Variant, row: dict[str, Any]) -> dict[str, Any]:
         found = technique(settings.technique)

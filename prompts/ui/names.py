@@ -6,10 +6,10 @@ from prompts.ui.forms import PRIVATE
 
 # A label names the first control in it, which is the copy button where a field has one.
 NAMED = """() => {
-    const nameless = () => document.querySelectorAll("label textarea:not([aria-label])").forEach(field => {
+    const nameless = () => document.querySelectorAll("label textarea").forEach(field => {
         const label = field.closest("label");
         const words = label.querySelector("[data-testid=block-info]");
-        if (words && label.control !== field) field.setAttribute("aria-label", words.textContent.trim());
+        if (words && label.control !== field) field.ariaLabel = words.textContent.trim();
     });
     let waits = false;
     new MutationObserver(() => {

@@ -31,12 +31,11 @@ class TimeLeft:
 
     def __init__(self) -> None:
         self._began = self._at = time.monotonic()
-        self._before = self._done = 0
-        self._end: float | None = None  # when it was to be over
+        self._done = 0
 
     def line(self, event: Mapping[str, Any], now: float | None = None) -> str:
         """Of an event with "done" and "of" (0: not known), maybe the "variant" that is at work, or that "bytes" are counted, or the
-        seconds "foreseen" for all (None: not known); then the first event says what was done before.
+        seconds "remaining" (None: not known).
         """
         done, of = event["done"], event["of"]
         if "bytes" in event:
@@ -45,15 +44,12 @@ class TimeLeft:
             text = say("{done:,} of {of:,}", done=done, of=of) if of else say("{done:,} so far", done=done)
         if "variant" in event:
             text = say("{variant}: {done}", variant=event["variant"], done=text)
+        if "remaining" in event:
+            return text + (time_left(event["remaining"]) or "…")
         now = time.monotonic() if now is None else now
-        if done < self._done or ("foreseen" in event and self._end is None):
-            self._began, self._before = now, done
-            self._end = now + (event.get("foreseen") or 0.0)
         if done != self._done:
             self._done, self._at = done, now
-        counted = done - self._before
-        if not counted or now - self._began < TOLD_AFTER or ("bytes" in event and done < of * FEW):
-            left = (self._end or now) - now
-        else:
-            left = (self._at - self._began) / counted * (of - done) - (now - self._at)
+        if not done or now - self._began < TOLD_AFTER or ("bytes" in event and done < of * FEW):
+            return text + "…"
+        left = (self._at - self._began) / done * (of - done) - (now - self._at)
         return text + (time_left(left) or "…")

@@ -61,7 +61,7 @@ def _publish(study: Study, on_device: OnDevice) -> None:
         if only_forecast:
             yield forecast(*given)
             return
-        yield from paced(run(*given))
+        yield from paced(run(*given), moved=True)
 
     endpoint(request_of(study), measure, name=study.name, extra={**ROWS, "only_forecast": ONLY}, personal=True,
              text=f"{about.title}. {study.help} Streams progress; the last document is the result.")  # fmt: skip

@@ -138,7 +138,7 @@ class StudySection:
     def _follow(self, events: Iterator[Event]) -> Iterator[dict[Any, Any]]:
         progress = TimeLeft()
         event: Event = {}
-        for event in paced(events, still=True):
+        for event in paced(events):
             if event["event"] == "proposed":
                 yield {self.status: views.proposed(event)}
             elif event["event"] == "asking":

@@ -3,7 +3,9 @@
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -18,6 +20,7 @@ from prompts.ui.forms import form
 from prompts.ui.intake import Intake
 from prompts.ui.progress import TimeLeft, duration
 from prompts.ui.slider import slider
+from prompts.usual import Pace
 from tuning.cli.common import sentence
 from tuning.launch.apart import apart
 from tuning.launch.measure import measured_apart
@@ -130,8 +133,8 @@ def test_seconds_left_are_those_of_the_pace_so_far() -> None:
 
 def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
     began = time.monotonic()
-    assert TimeLeft().line({"done": 3, "of": 1000, "variant": "a"}, began + 1) == "a: 3 of 1,000…"
     left = TimeLeft()
+    assert left.line({"done": 3, "of": 1000, "variant": "a"}, began + 1) == "a: 3 of 1,000…"
     assert left.line({"done": 0, "of": 10}, began + 9) == "0 of 10…"
     assert left.line({"done": 10, "of": 100}, began + 10).startswith("10 of 100 · about 1 min 30 s left")
     assert left.line({"done": 10, "of": 100}, began + 40).endswith("about 1 min 0 s left"), (
@@ -140,17 +143,41 @@ def test_a_line_says_what_is_left_once_that_can_be_known() -> None:
     assert left.line({"done": 10, "of": 100}, began + 100) == "10 of 100…", "and then nobody knows"
     assert left.line({"done": 20, "of": 100}, began + 100).endswith("about 6 min 40 s left")
     assert left.line({"done": 100, "of": 100}, began + 100) == "100 of 100…"
-    known = TimeLeft()
-    assert known.line({"done": 5, "of": 45, "foreseen": 20.0}, began) == "5 of 45 · about 20 s left"
-    assert known.line({"done": 5, "of": 45, "foreseen": 20.0}, began + 8) == "5 of 45 · about 12 s left"
-    assert known.line({"done": 25, "of": 45, "foreseen": 20.0}, began + 16) == "25 of 45 · about 16 s left", (
-        "five were known before"
-    )
-    assert known.line({"done": 2, "of": 45}, began + 30) == "2 of 45…", "another count"
-    assert TimeLeft().line({"done": 5, "of": 45, "foreseen": None}, began + 9) == "5 of 45…"
+    assert TimeLeft().line({"done": 5, "of": 45, "remaining": 20.0}) == "5 of 45 · about 20 s left"
+    assert TimeLeft().line({"done": 5, "of": 45, "remaining": None}, began + 9) == "5 of 45…"
     few = {"done": 2_000, "of": 271_000_000, "bytes": True}
     assert TimeLeft().line(few, began + 3) == "0.0 of 271.0 MB…", "a small file tells nothing of a large one"
     assert [duration(seconds) for seconds in (None, 59, 75, 3_700)] == ["?", "59 s", "1 min 15 s", "1 h 1 min"]
+
+
+def test_what_is_left_is_told_by_what_is_asked_and_not_by_what_was_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("prompts.usual.time", SimpleNamespace(monotonic=lambda: now))
+    pace = Pace(20, 30.0)  # 20 of 45 are to be asked
+
+    def one(*counts: tuple[int, float]) -> Iterator[int]:
+        nonlocal now
+        for count, seconds in counts:
+            now += seconds
+            yield count
+
+    first = [event["remaining"] for event in pace.told(one((15, 0), (15, 8), (25, 2), (25, 4)))]
+    assert first == [30.0, 22.0, 10.0, 6.0]
+    now += 1000  # others are at work
+    assert [event["remaining"] for event in pace.told(one((10, 0), (10, 5), (15, 5), (20, 10)))] == [
+        10.0,
+        5.0,
+        6.7,
+        None,
+    ]
+    assert [event["remaining"] for event in Pace(9, None).told(one((0, 0), (0, 9), (3, 0)))] == [None, None, 18.0]
+
+
+def test_a_count_that_stands_still_is_told_once_where_only_what_moves_is_wanted() -> None:
+    still = [{"event": "asking", "done": done, "of": 9, "remaining": at} for at, done in enumerate((0, 0, 3, 3, 3))]
+    again = [{"event": "refused"}, {"event": "refused"}]
+    assert list(paced([*still, *again], 0)) == [*still, *again]
+    assert list(paced([*still, *again], 0, moved=True)) == [still[0], still[2], *again]
 
 
 def test_a_slider_without_a_number_says_what_is_missing() -> None:

@@ -188,6 +188,12 @@ def test_a_sweep_needs_rows_to_choose_by(tiny: str) -> None:
         sweeps.create("local", table(), recipe(tiny, validation=0), COLUMNS, Search())
 
 
+def test_a_sweep_is_refused_for_one_recipe_that_cannot_be(tiny: str) -> None:
+    settings = recipe(tiny, validation=0.2, gradient_checkpointing=True)
+    with pytest.raises(UserError, match="prefix_tuning does not work with gradient checkpointing"):
+        sweeps.create("local", table(), settings, COLUMNS, Search(vary="method = lora, prefix_tuning"))
+
+
 @pytest.mark.slow
 def test_the_shell_sweeps(tiny: str, tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"

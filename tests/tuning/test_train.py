@@ -431,15 +431,21 @@ def test_when_no_memory_is_left_the_run_says_what_to_change(tiny: str, monkeypat
         runs.create("local", table(), recipe(tiny, method="prefix_tuning", gradient_checkpointing=True), COLUMNS)
 
 
-def test_every_method_but_prefix_tuning_computes_its_passes_again(tiny: str) -> None:
+def test_every_method_but_prefix_tuning_computes_its_passes_again(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tuning import trainer
     from tuning.methods import METHODS
 
+    checkpoints: list[Any] = []
+    switch = trainer.checkpointed
+    monkeypatch.setattr(trainer, "checkpointed", lambda model: checkpoints.append(switch(model)))
     for method in set(METHODS) - {"qlora", "prefix_tuning"}:
         plain, again = (
             executed(runs.create("local", table(), recipe(tiny, method=method, gradient_checkpointing=on), COLUMNS))
             for on in (False, True)
         )
         assert losses(again) == pytest.approx(losses(plain), rel=1e-3), method
+        assert len(checkpoints) == 1, method
+        checkpoints.clear()
 
 
 def test_a_gpu_tier_takes_its_time_for_every_layer_of_a_small_model() -> None:

@@ -80,7 +80,7 @@ def sentence(event: Event) -> str:
 
 def lines(events: Iterable[Event]) -> Iterator[Event]:
     """The events, few of those that only count."""
-    return paced(events, seconds=2)
+    return paced(events, seconds=2, moved=True)
 
 
 def followed(run: runs.Run, show: Show) -> Any:

@@ -72,7 +72,7 @@ class DistilSection:
         yield {self.status: say("Making the teacher's prompts…")}
         event: dict[str, Any] = {}
         progress = TimeLeft()
-        for event in paced(events, still=True):
+        for event in paced(events):
             if event["event"] == "asking":
                 yield {self.status: progress.line(event)}
         files = [copy for file in (event["file"], event["pairs_file"]) if (copy := to_download(file))]

@@ -110,7 +110,7 @@ class MonitorTab:
         events = score_again(who.owner, settings, _table(who, sample, path), token=who.token, key=key or who.key,
                              on_device=self.on_device)  # fmt: skip
         progress = TimeLeft()
-        for event in paced(events, still=True):
+        for event in paced(events):
             if event["event"] == "asking":
                 yield {self.status: progress.line(event)}
         yield "", *_shown(who, settings.model)

@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from prompts.backends import OnDevice
+from prompts.following import paced
 from prompts.home import scratch
 from prompts.ui.forms import endpoint
 from prompts.ui.visitor import Caller
@@ -45,7 +46,8 @@ def _ladder_endpoints(on_device: OnDevice) -> None:
         given = any((file, data, dataset))
         table = open_table(who.owner, source_of(who, file, data, dataset)) if given else None
         found = work.find(who.owner, ladder)
-        for event in distil(found, settings, table, token=who.token, key=who.key, on_device=on_device):
+        events = distil(found, settings, table, token=who.token, key=who.key, on_device=on_device)
+        for event in paced(events, moved=True):
             for name in ("file", "pairs_file"):
                 if copy := to_download(event.get(name)):
                     event[name] = gr.FileData(path=copy).model_dump()
@@ -80,7 +82,8 @@ def _monitor_endpoints(on_device: OnDevice) -> None:
         who: Caller, settings: Watched, file: Any = None, data: str = "", dataset: str = ""
     ) -> Iterator[dict[str, Any]]:
         table = open_table(who.owner, source_of(who, file, data, dataset))
-        yield from score_again(who.owner, settings, table, token=who.token, key=who.key, on_device=on_device)
+        events = score_again(who.owner, settings, table, token=who.token, key=who.key, on_device=on_device)
+        yield from paced(events, moved=True)
 
     endpoint(Watched, score_model, name="score_model", personal=True, extra=DATA,
              text="Score any model (a Hub id, run:<id>, a server's) on new rows at any time; the last document has the score with "
