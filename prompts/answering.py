@@ -157,7 +157,8 @@ def by_judge(
         for at in wanted:
             side.scores[at] = Score(0.0, None)
         for told in Pace(len(rows), None).told(_judged(side, rows, scoring, evalset, judge, stop)):
-            yield {"event": "asking", "variant": say("judge of {name}", name=side.name), **told, "of": len(rows)}
+            yield {"event": "asking", "variant": say("judge of {name}", name=side.name), "done": told["done"], "of": len(rows),
+                   "remaining": told["remaining"]}  # fmt: skip
 
 
 def _judged(

@@ -58,8 +58,8 @@ def run(
         for number, side in enumerate(sides):
             before = asked * len(sides) + len(wanted) * number
             for told in pace.told(answered(side, wanted, cache, experiment, evalset, stop)):
-                told["done"] += before
-                yield {"event": "asking", "variant": side.name, **told, "of": total * len(sides)}
+                yield {"event": "asking", "variant": side.name, "done": before + told["done"], "of": total * len(sides),
+                       "remaining": told["remaining"]}  # fmt: skip
             if stop.is_set():
                 return
         yield from by_judge(experiment, evalset, sides, wanted, open_model, stop)

@@ -124,8 +124,12 @@ def distil(
         for told in pace.told(
             answered(side, range(len(rows)), footing.cache, plain, teacher_footing.evalset, footing.stop)
         ):
-            told["done"] += number * len(rows)
-            yield {"event": "asking", **told, "of": total}
+            yield {
+                "event": "asking",
+                "done": number * len(rows) + told["done"],
+                "of": total,
+                "remaining": told["remaining"],
+            }
         for at in range(len(rows)):
             answers[at].append(side.answers[at].text)
     for at, said in enumerate(answers):

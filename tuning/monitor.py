@@ -95,7 +95,7 @@ def score_again(
             yield len(replies)
 
     for told in Pace(len(rows), None if each is None else each * len(rows)).told(counted()):
-        yield {"event": "asking", **told, "of": len(rows)}
+        yield {"event": "asking", "done": told["done"], "of": len(rows), "remaining": told["remaining"]}
     labels = list(settings.labels) or sorted({reference.strip() for reference in references})
     said = [replace(replies[at], text=read(replies[at].text)) for at in range(len(rows))]
     scores = scores_of(measure, rows, said, labels, open_model)

@@ -156,8 +156,8 @@ def asking(arms: list[Arm], ground: Ground) -> Iterator[Event]:
         for side in arm.sides:
             with about(f"{arm.name}: "):
                 for told in pace.told(answered(side, rows, cache, ground.scoring, arm.evalset, ground.stop)):
-                    told["done"] += done
-                    yield {"event": "asking", "variant": arm.name, **told, "of": total}
+                    yield {"event": "asking", "variant": arm.name, "done": done + told["done"], "of": total,
+                           "remaining": told["remaining"]}  # fmt: skip
             if ground.stop.is_set():
                 return
             done += len(rows)
