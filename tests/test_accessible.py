@@ -38,7 +38,8 @@ def test_axe_finds_nothing_serious_in_any_tab(page: Any) -> None:
         unfold(page)
         for look in ("light", "dark"):
             page.evaluate("dark => document.body.classList.toggle('dark', dark)", look == "dark")
-            page.wait_for_timeout(400)  # colours change slowly
+            page.wait_for_timeout(400)  # colours change slowly, slower still on a busy machine
+            page.wait_for_function("() => document.getAnimations().every(one => !(one instanceof CSSTransition))")
             found[name, look] = serious(page)
     assert not any(found.values()), found
 
