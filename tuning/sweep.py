@@ -69,8 +69,9 @@ def create(owner: str, table: Table, recipe: Recipe, columns: Columns, search: S
     columns = resolve(columns, table)
     tried = combinations(search, recipe)
     for values in tried:
-        check_method(recipe.changed(**values))
-        check_steps(recipe.changed(**values), len(table.rows))
+        one = recipe.changed(**values)
+        check_method(one)
+        check_steps(one, len(table.rows))
     with may_start(owner):
         return _written(owner, table, recipe, columns, search, tried)
 
