@@ -270,6 +270,7 @@ def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_pa
     for _ in range(2):
         for name in TABS[1:5]:
             page.get_by_role("button", name=f"Next: {name}").filter(visible=True).click()
+            expect(page.get_by_role("tab", name=name, exact=True)).to_have_attribute("aria-selected", "true")
             task = (
                 page.get_by_role("tabpanel").filter(visible=True).first.get_by_role("textbox", name="Task What").first
             )

@@ -42,14 +42,13 @@ def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(browser: Any, home
     space = {"SYSTEM": "spaces", "SPACE_ID": "ana/app", "HF_HUB_OFFLINE": "1"}
     with nothing_left_at_work(home), serving(home, **space) as url:
         first, second = opened(browser, url), opened(browser, url)
-        for page in (first, second):
+        for page, told in ((first, r"step \d+ of"), (second, r"place \d in line")):  # the second comes when the first has the device
             open_tab(page, "Fine-tune")
             page.get_by_text(re.compile("support_emails.jsonl: 225 rows")).wait_for()
             asked = page.get_by_role("textbox", name=re.compile("^Instruction"))
             expect(asked).to_have_value("Which team should answer this e-mail?")  # the task that the page opens on
             page.get_by_role("button", name="Start training").click()
-            page.get_by_text(re.compile(r"step \d+ of|place \d in line|Starting")).first.wait_for()
-        second.get_by_text(re.compile(r"place \d in line")).wait_for()
+            page.get_by_text(re.compile(told)).first.wait_for()
         open_tab(second, "Iterative refinement")
         second.get_by_role("button", name="Ask the model").first.click()
         second.get_by_text(re.compile(r"tokens out .* (finished|cut off)")).first.wait_for()

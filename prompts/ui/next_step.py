@@ -19,5 +19,6 @@ def next_step(tab: str, order: Pages, pages: Any) -> None:
         button = gr.Button(
             said, variant="primary" if tab == "start" else "secondary", size="md", scale=0, min_width=260
         )
-    button.click(lambda: gr.Tabs(selected=target), None, pages, api_name=f"ui_next_{tab}", api_visibility=PRIVATE,
-                 show_progress="hidden", js="() => {window.scrollTo({top: 0})}")  # fmt: skip
+    # On the page alone: an answer from the server could come after one has gone on to yet another tab.
+    chosen = f"() => {{window.scrollTo({{top: 0}}); return {{__type__: 'update', selected: '{target}'}}}}"
+    button.click(None, None, pages, js=chosen, api_visibility=PRIVATE)
