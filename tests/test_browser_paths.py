@@ -42,7 +42,7 @@ def test_two_visitors_at_once_are_kept_apart_and_wait_in_line(browser: Any, home
     space = {"SYSTEM": "spaces", "SPACE_ID": "ana/app", "HF_HUB_OFFLINE": "1"}
     with nothing_left_at_work(home), serving(home, **space) as url:
         first, second = opened(browser, url), opened(browser, url)
-        for page, told in ((first, r"step \d+ of"), (second, r"place \d in line")):  # the second comes when the first has the device
+        for page, told in ((first, r"step \d+ of"), (second, r"place \d in line")):
             open_tab(page, "Fine-tune")
             page.get_by_text(re.compile("support_emails.jsonl: 225 rows")).wait_for()
             asked = page.get_by_role("textbox", name=re.compile("^Instruction"))
