@@ -19,7 +19,7 @@ from prompts.scoring import Score, Scoring, score
 from prompts.techniques import AskSettings, Technique
 from prompts.techniques.base import slots
 from prompts.templates import slot_name
-from prompts.usual import Pace, remember_each, usual_each
+from prompts.usual import Count, Pace, remember_each, usual_each
 from prompts.voting import majority
 from prompts.words import say
 
@@ -62,7 +62,7 @@ def _key(side: Side, scoring: Scoring, evalset: EvalSet, asked: Any) -> str:
 
 def answered(
     side: Side, wanted: Sequence[int], cache: Replies, scoring: Scoring, evalset: EvalSet, stop: threading.Event
-) -> Iterator[int]:
+) -> Iterator[Count]:
     """Fills the side's answers and scores for the wanted rows; yields how many are done, now and then as many as before.
 
     The plan is made from all wanted rows, so that a resumed experiment repeats the very batches that were interrupted.
@@ -82,7 +82,7 @@ def answered(
         else:
             pending.append((batch, name))
     done = len(wanted) - sum(len(batch) for batch, _ in pending)
-    yield done
+    yield Count(done)
     began = time.monotonic()
     batches = [batch for batch, _ in pending]
     found: dict[int, Reply] = {}
@@ -90,8 +90,8 @@ def answered(
     ask = backend.labels if by_probability(side, scoring) else backend.batch
     extra: Any = evalset.labels if by_probability(side, scoring) else side.settings
     for one in ask(prompts, extra, stop, plan=batches) if batches else ():
-        if one is None:  # rows of a batch whose others are still asked are counted too
-            yield done + sum(row in found for batch, _ in pending for row in batch)
+        if not isinstance(one, tuple):  # rows of a batch whose others are still asked are counted too
+            yield Count(done + sum(row in found for batch, _ in pending for row in batch), one)
             continue
         at, reply = one
         found[at] = reply
@@ -102,7 +102,7 @@ def answered(
             pending.remove((batch, name))
         if whole:  # a model on this machine answers a batch at once
             done += sum(len(batch) for batch, _ in whole)
-            yield done
+            yield Count(done)
     if not stop.is_set():
         remember_each(time.monotonic() - began, len(found), *_named(side, scoring))
 
@@ -163,9 +163,9 @@ def by_judge(
 
 def _judged(
     side: Side, rows: Sequence[int], scoring: Scoring, evalset: EvalSet, judge: Backend, stop: threading.Event
-) -> Iterator[int]:
+) -> Iterator[Count]:
     answers = [(side.prompts[at], side.answers[at].text or "", evalset.references[at]) for at in rows]
-    yield 0
+    yield Count(0)
     for done, (at, found) in enumerate(judged(scoring, judge, answers, stop), 1):
         side.scores[rows[at]] = found
-        yield done
+        yield Count(done)

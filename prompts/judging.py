@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 
-from prompts.backends import Backend, Sampling
+from prompts.backends import Backend, Sampling, replies_of
 from prompts.messages import Prompt, message, prompt
 from prompts.scoring import Score, Scoring, score
 
@@ -15,9 +15,8 @@ def judged(
 ) -> Iterator[tuple[int, Score]]:
     """(place, score) of every (question, answer, reference), in the order they are judged."""
     asked = [to_judge(scoring.pattern, *one) for one in answers]
-    for one in judge.batch(asked, SAID, stop or threading.Event()):
-        if one:
-            yield one[0], score(one[1].text, "", scoring)
+    for at, reply in replies_of(judge.batch(asked, SAID, stop or threading.Event())):
+        yield at, score(reply.text, "", scoring)
 
 
 def to_judge(rubric: str, question: Prompt, answer: str, reference: str = "") -> Prompt:

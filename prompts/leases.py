@@ -144,8 +144,8 @@ class Leases:
             found = []
             try:
                 for value in self._streamed(function, args, more):
-                    if value is None:
-                        yield None
+                    if isinstance(value, float):
+                        yield value
                     else:
                         found.append(value)
             except LostLease:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -58,18 +58,27 @@ def remember_each(seconds: float, count: int, *what: object) -> None:
         remember(seconds / count * MANY, "many", *what)
 
 
+class Count(NamedTuple):
+    """Of many things."""
+
+    done: int
+    begun: float = 0.0  # besides, what is done of those under way, in things; at least, as an answer may end early
+
+
 class Pace:
-    """How long so many things still take: by those that are done; at first by what all were to take, where that is known."""
+    """How long so many things still take: by those that are done; at first by what all were to take, where that is known, else by
+    what is begun.
+    """
 
     def __init__(self, of: int, foreseen: float | None) -> None:
         self._of, self._foreseen, self._done, self._spent = of, foreseen, 0, 0.0
 
-    def told(self, counts: Iterable[int]) -> Iterator[Event]:
+    def told(self, counts: Iterable[Count]) -> Iterator[Event]:
         """{"done", "remaining": seconds, None where nobody knows} of each count, the first of which is of what was done before;
         several counts may come one after the other.
         """
         last = None
-        for count in counts:
+        for count, begun in counts:
             now = time.monotonic()
             if last is None:
                 last, at = count, now
@@ -77,15 +86,17 @@ class Pace:
                 self._done += count - last
                 self._spent += now - at
                 last, at = count, now
-            yield {"done": count, "remaining": self._left(now - at)}
+            yield {"done": count, "remaining": self._left(now - at, begun)}
 
-    def _left(self, waited: float) -> float | None:
+    def _left(self, waited: float, begun: float) -> float | None:
         if self._done >= self._of:
             return None
         if self._done and self._spent >= SOON:
             left = self._spent / self._done * (self._of - self._done) - waited
-        elif self._foreseen is not None:
+        elif self._foreseen is not None and self._foreseen > self._spent + waited:
             left = self._foreseen - self._spent - waited
+        elif begun and self._spent + waited >= SOON:
+            left = (self._spent + waited) / (self._done + begun) * (self._of - self._done - begun)
         else:
             return None
         return round(left, 1) if left > 0 else None  # of what is late nobody knows when it comes

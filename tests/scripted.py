@@ -39,8 +39,8 @@ class ScriptedBackend:
 
     def batch(
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
-    ) -> Iterator[tuple[int, Reply] | None]:
-        yield None
+    ) -> Iterator[tuple[int, Reply] | float]:
+        yield 0.0
         for batch in plan if plan is not None else self.plan(prompts, sampling):
             for at in batch:
                 if stop.is_set():

@@ -125,9 +125,10 @@ def _asked(
     for side, name in names.items():
         asked: dict[int, Reply] = {}
         prompts = [row.prompt for row in held.rows]
-        for done in filter(None, together(open_model(name), prompts, sampling, threading.Event())):
+        for done, _ in together(open_model(name), prompts, sampling, threading.Event()):
             asked |= done
-            yield count.event(len(done))
+            if done:
+                yield count.event(len(done))
         replies[side] = [asked[at] for at in range(len(held.rows))]
     return replies
 

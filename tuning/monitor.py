@@ -24,7 +24,7 @@ from prompts.rows import Table
 from prompts.scoring import GRADED, check, settled
 from prompts.settings import knob
 from prompts.statistics import ALPHA, compare, paired_bootstrap, summary, unpaired
-from prompts.usual import Pace, usual_each
+from prompts.usual import Count, Pace, usual_each
 from prompts.words import dumps, later, say
 from tuning import run as runs
 from tuning.data.columns import Columns, conversations, resolve
@@ -89,10 +89,10 @@ def score_again(
     sampling, replies = Sampling(max_new_tokens=room(settings.model, owner, references, token)), dict[int, Reply]()
     each = usual_each(*answers(backend, sampling))
 
-    def counted() -> Iterator[int]:
-        for done in together(backend, [row.prompt for row in rows], sampling, threading.Event()):
+    def counted() -> Iterator[Count]:
+        for done, written in together(backend, [row.prompt for row in rows], sampling, threading.Event()):
             replies.update(done)
-            yield len(replies)
+            yield Count(len(replies), written)
 
     for told in Pace(len(rows), None if each is None else each * len(rows)).told(counted()):
         yield {"event": "asking", "done": told["done"], "of": len(rows), "remaining": told["remaining"]}

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 from prompts.backends.plan import Batch
@@ -72,31 +72,36 @@ class Backend(Protocol):
 
     def batch(
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
-    ) -> Iterator[tuple[int, Reply] | None]:
-        """(position, reply) of every prompt in `plan` (default: all), in the order they are done; of a model on this machine,
-        None now and then, so that whoever waits is heard of.
+    ) -> Iterator[tuple[int, Reply] | float]:
+        """(position, reply) of every prompt in `plan` (default: all), in the order they are done; of a model on this machine, so
+        that whoever waits is heard of, now and then how many rows' worth of the batch under way is written (0: unknown).
         """
+
+
+def replies_of(batch: Iterable[tuple[int, Reply] | float]) -> Iterator[tuple[int, Reply]]:
+    """What `Backend.batch` yields, without what tells of its way there."""
+    return (one for one in batch if isinstance(one, tuple))
 
 
 def together(
     backend: Backend, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event
-) -> Iterator[dict[int, Reply]]:
-    """The replies by their positions, those of a batch at once: they are done in the same moment, and so they are counted. None
-    come first, as soon as the model is there, and now and then.
+) -> Iterator[tuple[dict[int, Reply], float]]:
+    """(replies by their positions, rows' worth of the next ones): those of a batch come at once, as they are done in the same
+    moment, and so they are counted. None come first, as soon as the model is there, and now and then.
     """
     plan = backend.plan(prompts, sampling)
-    yield {}
+    yield {}, 0.0
     began = time.monotonic()
     batch_of = {at: number for number, batch in enumerate(plan) for at in batch}
     found: list[dict[int, Reply]] = [{} for _ in plan]
     for one in backend.batch(prompts, sampling, stop, plan):
-        if one is None:
-            yield {}
+        if not isinstance(one, tuple):
+            yield {}, one
             continue
         mine = batch_of[one[0]]
         found[mine][one[0]] = one[1]
         if len(found[mine]) == len(plan[mine]):
-            yield found[mine]
+            yield found[mine], 0.0
     remember_each(time.monotonic() - began, len(prompts), *answers(backend, sampling))
 
 

@@ -4,7 +4,7 @@ Imported on first use: it needs torch.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,8 @@ from prompts.backends.packing import Packed, Reader, kept_as, packs
 from prompts.backends.plan import Batch
 from prompts.following import followed
 from prompts.loading import Loaded
+
+OFTEN = 0.5  # seconds between two signs of life
 
 
 class SeededSampling(LogitsProcessor):
@@ -47,8 +49,8 @@ def generate(
     seeds: Sequence[int],
     ends: set[int],
     stop: threading.Event,
-) -> Iterator[tuple[Batch, list[list[int]], float]]:
-    """(batch, new tokens of its rows, seconds) of each batch in turn."""
+) -> Iterator[tuple[Batch, list[list[int]], float] | float]:
+    """(batch, new tokens of its rows, seconds) of each batch in turn, and now and then how many rows' worth of it is written."""
     with torch.inference_mode():
         soft = bool(getattr(model, "active_peft_config", None) and model.active_peft_config.is_prompt_learning)
         reader = Reader(loaded, model, prompts, share=loaded.kind == "causal" and not soft)
@@ -56,7 +58,9 @@ def generate(
         for batch in batches:
             started = time.perf_counter()
             draw = SeededSampling(sampling, [seeds[at] for at in batch]) if sampling.temperature > 0 else None
-            replies = answer(reader, [prompts[at] for at in batch], sampling.max_new_tokens, draw, ends, stop)
+            replies = yield from answer(
+                reader, [prompts[at] for at in batch], sampling.max_new_tokens, draw, ends, stop
+            )
             if stop.is_set():
                 return
             yield batch, replies, time.perf_counter() - started
@@ -64,9 +68,9 @@ def generate(
 
 def _packed(
     reader: Reader, rows: Sequence[Sequence[int]], longest: int, draw: Any, ends: set[int], stop: threading.Event
-) -> list[list[int]]:
-    """The new tokens of each row; a finished row is computed no further."""
-    packed = Packed(reader, rows, remember=True)
+) -> Generator[float, None, list[list[int]]]:
+    """The new tokens of each row; a finished row is computed no further. Rows that go on count as if they were to be `longest`."""
+    packed, told = Packed(reader, rows, remember=True), time.perf_counter()
     replies: list[list[int]] = [[] for _ in rows]
     live, hidden = list(range(len(rows))), packed.read()
     while not stop.is_set():
@@ -81,14 +85,18 @@ def _packed(
             live = [live[at] for at in going]
             if draw:
                 draw.keep(going)
+        if time.perf_counter() - told >= OFTEN:
+            told = time.perf_counter()
+            yield len(rows) - sum(1 - len(replies[row]) / longest for row in live)
         hidden = packed.step([replies[row][-1] for row in live])
     return replies
 
 
 def _padded(
     reader: Reader, rows: Sequence[Sequence[int]], longest: int, draw: Any, ends: set[int], stop: threading.Event
-) -> list[list[int]]:
-    """The new tokens of each row, by transformers' own loop."""
+) -> Generator[float, None, list[list[int]]]:
+    """The new tokens of each row, by transformers' own loop, which tells nothing on its way."""
+    yield from ()
     inputs = reader.inputs(rows)
     output = reader.model.generate(
         **inputs,
@@ -110,7 +118,7 @@ def until(row: list[int], ends: set[int]) -> list[int]:
     return row[: next((at + 1 for at, token in enumerate(row) if token in ends), len(row))]
 
 
-def heartbeats(work: Callable[[threading.Event], Iterator[Any]], every: float = 0.5) -> Iterator[Any]:
+def heartbeats(work: Callable[[threading.Event], Iterator[Any]], every: float = OFTEN) -> Iterator[Any]:
     """What `work(stop)` yields, with None in between, so that closing this iterator stops the work at its next token."""
     stop = threading.Event()
 

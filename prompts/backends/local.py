@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prompts.backends import OnDevice, Sampling, Thinking, identity
+from prompts.backends import OnDevice, Sampling, Thinking, identity, replies_of
 from prompts.backends.plan import Batch, plan_batches
 from prompts.errors import UserError
 from prompts.home import lent_here
@@ -66,7 +66,7 @@ class LocalBackend:
 
     def batch(
         self, prompts: Sequence[Prompt], sampling: Sampling, stop: threading.Event, plan: Sequence[Batch] | None = None
-    ) -> Iterator[tuple[int, Reply] | None]:
+    ) -> Iterator[tuple[int, Reply] | float]:
         batches = plan if plan is not None else self.plan(prompts, sampling)
         for found in self._batch(*self._who, list(prompts), list(batches), sampling):
             yield found
@@ -84,7 +84,7 @@ class LocalBackend:
         labels: Sequence[str],
         stop: threading.Event,
         plan: Sequence[Batch] | None = None,
-    ) -> Iterator[tuple[int, Reply] | None]:
+    ) -> Iterator[tuple[int, Reply] | float]:
         """(position, the label that is likeliest as the whole reply) of every prompt, by log-probability; None as in `batch`."""
         batches = plan if plan is not None else self.plan(prompts, Sampling(max_new_tokens=64))
         for found in self._labels(*self._who, list(prompts), list(batches), list(labels)):
@@ -101,7 +101,7 @@ def stream_replies(model: str, owner: str, token: str | None, prompt: Prompt, sa
     ids = render(prompt, loaded.tokenizer, sampling.thinking).ids
     _check_length(len(ids), sampling, loaded)
     if loaded.kind != "causal" or is_soft(adapter):
-        yield from (reply for _, reply in filter(None, batch_replies(model, owner, token, [prompt], [[0]], sampling)))
+        yield from (reply for _, reply in replies_of(batch_replies(model, owner, token, [prompt], [[0]], sampling)))
         return
     streamer = TextIteratorStreamer(loaded.tokenizer, skip_prompt=True, skip_special_tokens=True)
     generation = _Generation(loaded, adapter, sampling, streamer)
@@ -125,8 +125,10 @@ def stream_replies(model: str, owner: str, token: str | None, prompt: Prompt, sa
 
 def batch_replies(
     model: str, owner: str, token: str | None, prompts: list[Prompt], batches: list[Batch], sampling: Sampling
-) -> Iterator[tuple[int, Reply] | None]:
-    """(row, reply) of every row in `batches`, and None now and then so that closing it stops the work."""
+) -> Iterator[tuple[int, Reply] | float]:
+    """(row, reply) of every row in `batches`, and now and then, so that closing it stops the work, how many rows' worth of the
+    batch under way is written.
+    """
     from prompts.backends.batching import generate, heartbeats
     from prompts.backends.classifying import classify
 
@@ -139,10 +141,13 @@ def batch_replies(
         with loaded.using(adapter) as found:
             yield from answer(loaded, found, ids, batches, sampling, seeds, _ends(loaded), stop)
 
+    written = 0.0
     for done in heartbeats(work):
-        if done is None:
-            yield None
+        if not isinstance(done, tuple):
+            written = done or written
+            yield written
             continue
+        written = 0.0
         batch, replies, seconds = done
         for at, new in zip(batch, replies, strict=True):
             if isinstance(new, str):  # a classifier's answer
@@ -154,8 +159,8 @@ def batch_replies(
 
 def batch_labels(
     model: str, owner: str, token: str | None, prompts: list[Prompt], batches: list[Batch], labels: list[str]
-) -> Iterator[tuple[int, Reply] | None]:
-    """(row, the likeliest label as a reply) of every row in `batches`, and None now and then."""
+) -> Iterator[tuple[int, Reply] | float]:
+    """(row, the likeliest label as a reply) of every row in `batches`, and 0 now and then."""
     from prompts.backends.batching import heartbeats
     from prompts.backends.labels import label_scores
 
@@ -170,13 +175,13 @@ def batch_labels(
 
     for done in heartbeats(work):
         if done is None:
-            yield None
+            yield 0.0
             continue
         batch, scores, seconds = done
         for at, row in zip(batch, scores, strict=True):
             best = max(range(len(labels)), key=row.__getitem__)
             yield at, Reply(labels[best], len(ids[at]), len(tokens[best]), seconds / len(batch), "stop", row)
-        yield None  # so that these are counted, where others of their batch are still read
+        yield 0.0  # so that these are counted, where others of their batch are still read
 
 
 def located(model: str, owner: str, token: str | None) -> tuple[str, Path | None]:

@@ -21,4 +21,4 @@ def next_step(tab: str, order: Pages, pages: Any) -> None:
         )
     # On the page alone: an answer from the server could come after one has gone on to yet another tab.
     chosen = f"() => {{window.scrollTo({{top: 0}}); return {{__type__: 'update', selected: '{target}'}}}}"
-    button.click(None, None, pages, js=chosen, api_visibility=PRIVATE)
+    button.click(None, None, pages, js=chosen, api_name=f"ui_next_{tab}", api_visibility=PRIVATE)

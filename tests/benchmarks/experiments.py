@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from prompts.backends import open_backend
+from prompts.backends import open_backend, replies_of
 from prompts.backends.local import LocalBackend
 from prompts.comparison import run
 from prompts.experiment import Experiment
@@ -65,8 +65,8 @@ def measure(table: Table, name: str, given: dict[str, Any]) -> None:
     rounds = [
         (
             pace(lambda: one_by_one(loaded, prompts[:ALONE], settings.max_new_tokens), ALONE),
-            pace(lambda: dict(filter(None, backend.batch(prompts, settings, stop))), len(prompts)),
-            pace(lambda: dict(filter(None, backend.labels(prompts, ["positive", "negative"], stop))), len(prompts)),
+            pace(lambda: dict(replies_of(backend.batch(prompts, settings, stop))), len(prompts)),
+            pace(lambda: dict(replies_of(backend.labels(prompts, ["positive", "negative"], stop))), len(prompts)),
         )
         for _ in range(ROUNDS + 1)
     ][1:]  # the first one warms up

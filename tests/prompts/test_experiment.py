@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prompts.backends import Sampling, open_backend
+from prompts.backends import Sampling, open_backend, replies_of
 from prompts.backends.batching import heartbeats
 from prompts.backends.plan import common_prefix
 from prompts.comparison import run
@@ -235,11 +235,21 @@ def test_batches_give_what_one_row_at_a_time_gives(
     prompts = [words("x" * n) for n in (3, 40, 17, 1, 90)]
     sampling = Sampling(max_new_tokens=50, temperature=temperature, top_p=0.9, seed=5)
     one = [list(backend.stream(asked, sampling, stop))[-1].text for asked in prompts]
-    many = dict(filter(None, backend.batch(prompts, sampling, stop)))
+    many = dict(replies_of(backend.batch(prompts, sampling, stop)))
     assert [many[at].text for at in range(5)] == one
     assert [
-        r.text for _, r in sorted(filter(None, backend.batch(prompts, sampling, stop, plan=[[4, 0], [1, 2, 3]])))
+        r.text for _, r in sorted(replies_of(backend.batch(prompts, sampling, stop, plan=[[4, 0], [1, 2, 3]])))
     ] == one
+
+
+def test_what_is_written_of_a_batch_is_told_before_its_replies_come(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prompts.backends import batching
+
+    monkeypatch.setattr(batching, "OFTEN", 0.0)
+    prompts = [words("x" * n) for n in (3, 40)]
+    *told, first, second = local(tiny).batch(prompts, Sampling(max_new_tokens=9), threading.Event(), [[0, 1]])
+    assert isinstance(first, tuple) and isinstance(second, tuple)
+    assert told == sorted(told) and 0 < told[0] <= told[-1] < 2
 
 
 @pytest.mark.usefixtures("fp32")
@@ -280,7 +290,7 @@ def test_a_row_longer_than_the_window_is_named_and_may_be_skipped(tiny: str) -> 
 def test_a_batch_stops_between_tokens(tiny: str) -> None:
     backend, stop = local(tiny), threading.Event()
     stop.set()
-    assert len(list(filter(None, backend.batch([words("x")] * 3, Sampling(max_new_tokens=500), stop)))) <= 3
+    assert len(list(replies_of(backend.batch([words("x")] * 3, Sampling(max_new_tokens=500), stop)))) <= 3
     closed = []
 
     def work(told: threading.Event) -> Any:

@@ -20,7 +20,7 @@ from prompts.ui.forms import form
 from prompts.ui.intake import Intake
 from prompts.ui.progress import TimeLeft, duration
 from prompts.ui.slider import slider
-from prompts.usual import Pace
+from prompts.usual import Count, Pace
 from tuning.cli.common import sentence
 from tuning.launch.apart import apart
 from tuning.launch.measure import measured_apart
@@ -155,11 +155,13 @@ def test_what_is_left_is_told_by_what_is_asked_and_not_by_what_was_known(monkeyp
     monkeypatch.setattr("prompts.usual.time", SimpleNamespace(monotonic=lambda: now))
     pace = Pace(20, 30.0)  # 20 of 45 are to be asked
 
-    def one(*counts: tuple[int, float]) -> Iterator[int]:
+    def later(seconds: float) -> bool:
         nonlocal now
-        for count, seconds in counts:
-            now += seconds
-            yield count
+        now += seconds
+        return True
+
+    def one(*counts: tuple[int, float]) -> Iterator[Count]:
+        return (Count(count) for count, seconds in counts if later(seconds))
 
     first = [event["remaining"] for event in pace.told(one((15, 0), (15, 8), (25, 2), (25, 4)))]
     assert first == [30.0, 22.0, 10.0, 6.0]
@@ -171,6 +173,13 @@ def test_what_is_left_is_told_by_what_is_asked_and_not_by_what_was_known(monkeyp
         None,
     ]
     assert [event["remaining"] for event in Pace(9, None).told(one((0, 0), (0, 9), (3, 0)))] == [None, None, 18.0]
+    first = [Count(0), Count(0, 0.5), Count(0, 1.0), Count(0, 2.0)]
+    written = (count for count, seconds in zip(first, (0, 1, 3, 2), strict=True) if later(seconds))
+    assert [event["remaining"] for event in Pace(10, None).told(written)] == [None, None, 36.0, 24.0]
+    written = (count for count, seconds in zip(first, (0, 1, 3, 2), strict=True) if later(seconds))
+    assert [event["remaining"] for event in Pace(10, 3.0).told(written)] == [3.0, 2.0, 36.0, 24.0], (
+        "it was to be sooner"
+    )
 
 
 def test_a_count_that_stands_still_is_told_once_where_only_what_moves_is_wanted() -> None:

@@ -10,6 +10,7 @@ import pytest
 from prompts.errors import UserError
 from prompts.rows import Table
 from prompts.scoring import Scoring
+from prompts.usual import Count
 from prompts.voting import majority
 from tests.tuning.test_train import COLUMNS, executed, recipe, table
 from tuning import distil as distilling
@@ -39,7 +40,7 @@ def saying(answers: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
         said = answers[next(count) % len(answers)]
         for at in wanted:
             side.answers[at] = side.technique.read(side.settings, said)
-        yield len(wanted)
+        yield Count(len(wanted))
 
     monkeypatch.setattr(distilling, "answered", answered)
 

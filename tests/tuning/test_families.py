@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prompts.backends import Sampling, open_backend
+from prompts.backends import Sampling, open_backend, replies_of
 from prompts.errors import UserError
 from prompts.held_out import named_table
 from prompts.home import adapter_folder, adapters
@@ -35,7 +35,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def asked(model: str, *texts: str, room: int = 8) -> list[str]:
     prompts = [prompt(message("user", (text, "input"))) for text in texts]
     replies = dict(
-        filter(None, open_backend(model, "local").batch(prompts, Sampling(max_new_tokens=room), threading.Event()))
+        replies_of(open_backend(model, "local").batch(prompts, Sampling(max_new_tokens=room), threading.Event()))
     )
     return [replies[at].text for at in range(len(texts))]
 

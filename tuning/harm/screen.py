@@ -188,9 +188,10 @@ def _replies(
     for side in sides:
         said: dict[int, str] = {}
         backend = open_backend(names[side], run.owner, token=token, on_device=on_device)
-        for done in filter(None, together(backend, prompts, Sampling(max_new_tokens=tokens), threading.Event())):
+        for done, _ in together(backend, prompts, Sampling(max_new_tokens=tokens), threading.Event()):
             said |= {at: reply.text for at, reply in done.items()}
-            yield len(found) * len(prompts) + len(said), len(sides) * len(prompts)
+            if done:
+                yield len(found) * len(prompts) + len(said), len(sides) * len(prompts)
         found[side] = [said[at] for at in range(len(prompts))]
     return found
 

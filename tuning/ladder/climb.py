@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from prompts.answering import answered, by_judge, by_vote
+from prompts.backends import replies_of
 from prompts.events import Event
 from prompts.replies import key_of
 from prompts.results import Side, by_probability
@@ -19,8 +20,8 @@ def asked(footing: Footing, rung: Rung, stopped: Callable[[], bool]) -> Iterator
     total, done, told = len(footing.evalset.rows), 0, -1
     for side in rung.sides:
         for count in answered(side, range(total), footing.cache, footing.scoring, footing.evalset, footing.stop):
-            if done + count != told:
-                told = done + count
+            if done + count.done != told:
+                told = done + count.done
                 yield {"event": "asking", "rung": rung.name, "done": told, "of": total * len(rung.sides)}
             if stopped():
                 footing.stop.set()
@@ -78,7 +79,7 @@ def _latency(footing: Footing, side: Side) -> float:
             backend: Any = side.backend
             ask = backend.labels if by_probability(side, footing.scoring) else backend.batch
             extra: Any = footing.evalset.labels if by_probability(side, footing.scoring) else side.settings
-            reply = dict(filter(None, ask([side.prompts[at]], extra, footing.stop)))[0]
+            reply = dict(replies_of(ask([side.prompts[at]], extra, footing.stop)))[0]
             footing.cache.put([(name, reply)], "alone")
             known = footing.cache.get([name])
         seconds.append(known[name][0].seconds)
