@@ -66,8 +66,8 @@ class Count(NamedTuple):
 
 
 class Pace:
-    """How long so many things still take: by those that are done; at first by what all were to take, where that is known, else by
-    what is begun.
+    """How long so many things still take: by those that are done; at first by what all were to take, where that is known; where
+    neither tells, or it was to be over by now, by those under way.
     """
 
     def __init__(self, of: int, foreseen: float | None) -> None:
@@ -91,14 +91,13 @@ class Pace:
     def _left(self, waited: float, begun: float) -> float | None:
         if self._done >= self._of:
             return None
+        left = 0.0
         if self._done and self._spent >= SOON:
             left = self._spent / self._done * (self._of - self._done) - waited
-        elif self._foreseen is not None and self._foreseen > self._spent + waited:
+        elif self._foreseen is not None:
             left = self._foreseen - self._spent - waited
-        elif begun and self._spent + waited >= SOON:
-            left = (self._spent + waited) / (self._done + begun) * (self._of - self._done - begun)
-        else:
-            return None
+        if left <= 0 and begun and waited >= SOON:
+            left = waited / begun * (self._of - self._done - begun)
         return round(left, 1) if left > 0 else None  # of what is late nobody knows when it comes
 
 
