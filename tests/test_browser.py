@@ -164,9 +164,9 @@ def test_a_prompt_from_a_tab_is_compared_and_the_verdict_is_shown(page: Any) -> 
     panel.get_by_role("grid", name="Replies").get_by_role("gridcell").nth(2).click()
     page.get_by_text(re.compile("is this reply right")).wait_for()
     panel.get_by_role("button", name="I call it right").click()
-    page.get_by_text(re.compile("agrees with your thumbs on")).wait_for()
+    page.get_by_text(re.compile("agrees with you on")).wait_for()
     panel.get_by_role("button", name="Compare", exact=True).click()
-    page.get_by_text("Click a reply and give it a thumb").wait_for()  # those of before are of other replies
+    page.get_by_text("Click a reply and say whether it is right").wait_for()  # those of before are of other replies
 
 
 def test_a_prompt_is_what_a_soft_prompt_starts_as(page: Any) -> None:

@@ -34,7 +34,7 @@ LESSON = """Two outputs side by side prove nothing. **Ask every variant the same
 4. "No measurable difference" is a result: take the cheaper prompt.
 5. Rows that you looked at while improving a prompt cannot judge it: set them aside as development rows."""
 
-CLICK = later("Click a reply and give it a thumb: you see how often the scorer, or the judge, agrees with you.")
+CLICK = later("Click a reply and say whether it is right: you see how often the scorer, or the judge, agrees with you.")
 
 
 class CompareTab:
@@ -94,8 +94,8 @@ class CompareTab:
             self.replies = gr.Dataframe(headers=["#", "Reference"], datatype="str", interactive=False, wrap=True, max_height=520,
                                         show_search="none", label="Replies", elem_classes="rows")  # fmt: skip
             with gr.Row():
-                self.right = gr.Button("👍 I call it right", size="md", scale=0, min_width=150)
-                self.wrong = gr.Button("👎 I call it wrong", size="md", scale=0, min_width=150)
+                self.right = gr.Button("I call it right", size="md", scale=0, min_width=150)
+                self.wrong = gr.Button("I call it wrong", size="md", scale=0, min_width=150)
             self.agreement = gr.Markdown(CLICK, elem_classes="quiet")
             self.file_out = gr.DownloadButton("Download the result (JSON)", size="md", scale=0, min_width=220)
 

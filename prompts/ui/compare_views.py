@@ -107,7 +107,7 @@ def thumb(
         if document["scorer"] == "judge"
         else say("The scorer {scorer}", scorer=say(spelled(document["scorer"])))
     )
-    return thumbs, say("{who} agrees with your thumbs on {found} replies (95 % interval).", who=who, found=found)
+    return thumbs, say("{who} agrees with you on {found} replies (95 % interval).", who=who, found=found)
 
 
 def _shortened(row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""From the measured rows to the next version of a prompt: thumbs and corrections, and edits that need no model."""
+"""From the measured rows to the next version of a prompt: judgements and corrections, and edits that need no model."""
 
 from typing import Any
 
@@ -38,10 +38,10 @@ class FeedbackSection:
             self.picked = gr.State(None)
             self.about = gr.Markdown("Measure the versions first, then click a row.", elem_classes="quiet")
             with gr.Row():
-                self.right = gr.Button("👍 Right", size="md", scale=0, min_width=100)
+                self.right = gr.Button("It is right", size="md", scale=0, min_width=100)
                 self.correct = gr.Textbox(label="Correction", info="What should have come back.", min_width=220)
                 self.comment = gr.Textbox(label="Comment", info="What is wrong with it.", min_width=220)
-                self.wrong = gr.Button("👎 Add the feedback", size="md", scale=0, min_width=160)
+                self.wrong = gr.Button("Add the feedback", size="md", scale=0, min_width=160)
             with gr.Row():
                 self.operator = gr.Dropdown(
                     [("any", ""), *((name.replace("_", " "), name) for name in OPERATORS)], value="", label="Edit without a model",
