@@ -99,11 +99,17 @@ def build() -> gr.Blocks:
                 next_step("start", PAGES, pages)
             tabs = prompt_tabs(visitor, on_device, first(), PAGES, pages)
             others: dict[str, Any] = {"compare": compare, "fine_tune": tune, "ladder": ladder, "monitor": monitor}
+            opened = {}
             for name, other in others.items():
                 with gr.Tab(dict(PAGES)[name], id=name) as page:
                     other.build()
                     next_step(name, PAGES, pages)
-                other.on_opening(page.select)
+                opened[name] = page.select
+        for (
+            name,
+            other,
+        ) in others.items():  # what it makes may not stand among the tabs: Gradio would list the next ones twice
+            other.on_opening(opened[name])
         for tab in tabs:
             compare.add_from(tab)
             tune.start_from(tab, pages)

@@ -57,6 +57,20 @@ def client(url: str) -> Any:
     return Client(url, verbose=False)
 
 
+def test_among_the_tabs_stands_nothing_else(url: str) -> None:
+    """Gradio counts everything there as a tab, and lists those after it twice."""
+    found = json.loads(urllib.request.urlopen(f"{url}/config").read())
+    kinds = {one["id"]: one["type"] for one in found["components"]}
+
+    def below(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        yield node
+        for child in node.get("children") or []:
+            yield from below(child)
+
+    (tabs,) = (node for node in below(found["layout"]) if kinds.get(node["id"]) == "tabs")
+    assert [kinds[child["id"]] for child in tabs["children"]] == ["tabitem"] * 9
+
+
 def names(url: str) -> list[str]:
     """The names of all events; what Gradio makes of a Stop button has no function behind it and cannot be named."""
     with urllib.request.urlopen(f"{url}/config") as reply:

@@ -279,6 +279,8 @@ def test_a_task_chosen_once_is_in_every_tab_and_after_a_reload(page: Any, tmp_pa
         panel = page.get_by_role("tabpanel").filter(visible=True).first
         expect(panel.get_by_label("Sample data")).to_have_value("Your data: cities.csv")
         expect(panel.locator(".cm-content").first).to_contain_text("Contextual prompting 1")
+        open_tab(page, "Monitor")
+        expect(page.get_by_role("tab")).to_have_count(len(TABS))
         open_tab(page, "Fine-tune")
         page.get_by_text(re.compile("cities.csv: 30 rows")).wait_for()
         page.reload()

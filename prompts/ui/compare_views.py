@@ -15,7 +15,7 @@ MOST_SHOWN = 10_000  # rows in the page's table
 SCORES = [
     "Variant", "Score", "95 % interval", "Unread", "Tokens in, a row", "Tokens out, a row", "Seconds, all rows", "From cache",
 ]  # fmt: skip
-WIDTHS = ["110px", "65px", "130px", "70px", "80px", "80px", "80px", "62px"]
+WIDTHS = ["102px", "73px", "130px", "70px", "80px", "80px", "80px", "62px"]
 
 
 def verdict_text(document: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ NOTHING = (
     "Choose a finished run and climb: every prompt technique and the fine-tune answer the same held-out rows, and one "
     "sentence says which to take."
 )
-WIDTHS = ["150px", "62px", "112px", "185px", "185px", "95px", "110px", "95px", "85px", "99px"]  # of 1178
+WIDTHS = ["142px", "78px", "112px", "181px", "181px", "95px", "110px", "95px", "85px", "99px"]  # of 1178
 
 
 def status_line(found: dict[str, Any]) -> str:

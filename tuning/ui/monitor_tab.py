@@ -29,7 +29,7 @@ LESSON = """A model that was good is not good for ever. **Measure it again, on r
 4. When it drops, look at the rows it lost, add rows like them to the training data, and train again."""
 NONE = "Nothing was measured yet."
 HEADERS = ["When", "Score", "95 % interval", "Rows", "Data", "Scorer", "Tokens in / out a row", "s a row"]
-WIDTHS = ["110px", "65px", "110px", "55px", "95px", "75px", "105px", "62px"]
+WIDTHS = ["102px", "73px", "110px", "55px", "95px", "75px", "105px", "62px"]
 
 
 class MonitorTab:
@@ -86,7 +86,6 @@ class MonitorTab:
 
     def on_load(self, after: Any) -> None:
         """After a page load: the models and the rows to choose among."""
-
         self._fills(after, "ui_fill_monitor")
 
     def on_opening(self, trigger: Any) -> None:
@@ -94,15 +93,8 @@ class MonitorTab:
         self._fills(trigger, "ui_lists_monitor")
 
     def _fills(self, trigger: Any, name: str) -> None:
-        listen(
-            trigger,
-            _lists,
-            self.visitor,
-            [],
-            [self.form.widgets["model"], self.sample],
-            name=name,
-            show_progress="hidden",
-        )
+        model = self.form.widgets["model"]
+        listen(trigger, _lists, self.visitor, [model], [model, self.sample], name=name, show_progress="hidden")
 
     def _score(self, who: Caller, sample: str | None, path: str | None, key: str, *values: Any) -> Iterator[Any]:
         settings = self.form.read(values)
@@ -116,10 +108,11 @@ class MonitorTab:
         yield "", *_shown(who, settings.model)
 
 
-def _lists(who: Caller) -> list[Any]:
+def _lists(who: Caller, chosen: str | None) -> list[Any]:
+    """Where no model is chosen yet: the one that was measured last, else the newest of theirs."""
     known = watched(who.owner)
     models = [*known, *(name for name in adapters(who.owner) if name not in known)]
-    return [gr.Dropdown(choices=models), gr.Dropdown(choices=choices_of(who))]
+    return [gr.Dropdown(choices=models, value=chosen or next(iter(models), None)), gr.Dropdown(choices=choices_of(who))]
 
 
 def _table(who: Caller, sample: str | None, path: str | None) -> Table:
