@@ -51,7 +51,6 @@ html:has(body:not(.dark)) .cm-line span {color: inherit !important}
 @media (min-width: 1000px) {.beside {position: sticky; top: 8px; align-self: start; max-height: calc(100vh - 16px);
   overflow-y: auto; padding: 3px; margin: -3px; flex-wrap: nowrap} .beside > * {flex-shrink: 0}}
 @media (max-width: 600px) {.row.actions {display: grid; grid-template-columns: 1fr 1fr}}
-@media (max-width: 640px) {footer .divider {display: none !important}}
 .dark input[type=range] {--neutral-200: var(--neutral-700)}
 .next {justify-content: flex-end; margin-top: 8px}
 .rows {--font-mono: var(--font)}
