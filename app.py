@@ -108,7 +108,7 @@ def build() -> gr.Blocks:
         for (
             name,
             other,
-        ) in others.items():  # what it makes may not stand among the tabs: Gradio would list the next ones twice
+        ) in others.items():  # apart: were its gr.State among the tabs, Gradio would list the next tab twice
             other.on_opening(opened[name])
         for tab in tabs:
             compare.add_from(tab)
