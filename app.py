@@ -105,10 +105,8 @@ def build() -> gr.Blocks:
                     other.build()
                     next_step(name, PAGES, pages)
                 opened[name] = page.select
-        for (
-            name,
-            other,
-        ) in others.items():  # apart: were its gr.State among the tabs, Gradio would list the next tab twice
+        # Apart: were the gr.State of one among the tabs, Gradio would list the next tab twice.
+        for name, other in others.items():
             other.on_opening(opened[name])
         for tab in tabs:
             compare.add_from(tab)
