@@ -75,6 +75,7 @@ def test_a_tracker_keeps_what_the_events_say(name: str, tiny: str, monkeypatch: 
     settings = recipe(tiny, report_to=name, project="mine", num_train_epochs=2, validation=0.2)
     run = runs.create("local", table(), settings, COLUMNS)
     events = list(execute(run, then=evaluate))
+    assert not [event["problem"] for event in events if event["event"] == "tracker" and "problem" in event]
     kept = READERS[name](run)
     steps = [event for event in events if event["event"] == "step"]
     assert kept["train/loss"] == pytest.approx([event["loss"] for event in steps])
