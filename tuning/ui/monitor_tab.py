@@ -109,10 +109,11 @@ class MonitorTab:
 
 
 def _lists(who: Caller, chosen: str | None) -> list[Any]:
-    """Where no model is chosen yet: the one that was measured last, else the newest of theirs."""
+    """Where no model is chosen: the one that was measured last, else the newest of theirs. What is chosen meanwhile stays."""
     known = watched(who.owner)
     models = [*known, *(name for name in adapters(who.owner) if name not in known)]
-    return [gr.Dropdown(choices=models, value=chosen or next(iter(models), None)), gr.Dropdown(choices=choices_of(who))]
+    first = {} if chosen else {"value": next(iter(models), None)}
+    return [gr.Dropdown(choices=models, **first), gr.Dropdown(choices=choices_of(who))]
 
 
 def _table(who: Caller, sample: str | None, path: str | None) -> Table:
